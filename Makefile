@@ -1,0 +1,62 @@
+# Every target makes .venv and installs what it needs; the second run installs nothing.
+# Needs Python 3.11 or newer, pip and make. Another interpreter: make PYTHON=python3.12 test
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test test-slow properties lint docs bench clean
+
+help:
+	@echo 'make demo        verify the order of the equation of motion on two problems; results in demo/'
+	@echo 'make test        the tests'
+	@echo 'make test-slow   the tests that take long'
+	@echo 'make properties  the random tests, with many cases'
+	@echo 'make lint        ruff, mypy and the floors'
+	@echo 'make docs        the documentation, in docs/_build/html'
+	@echo 'make bench       the measurements of speed'
+	@echo 'make clean       remove everything that make made'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "eomsym needs Python 3.11 or newer, but $(PYTHON) is %d.%d. Type: make PYTHON=python3.12" % sys.version_info[:2])'
+	@# Some systems ship venv without ensurepip: there, their own pip installs the new one.
+	@$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $@ install --quiet pip; }
+
+# One stamp for each extra of pyproject.toml.
+$(VENV)/installed-%: pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'installing eomsym[$*] into $(VENV)'
+	@$(INSTALL) --editable '.[$*]' --constraint constraints.txt
+	@touch $@
+
+demo: $(VENV)/installed-demo
+	$(BIN)/eomsym verify --output demo
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n 2
+
+test-slow: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n 2 -m 'slow and not bench'
+
+properties: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n 2 -m properties --hypothesis-profile=thorough
+
+lint: $(VENV)/installed-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx -n -W --keep-going -b html docs docs/_build/html
+
+bench: $(VENV)/installed-bench
+	$(BIN)/python -m pytest tests/bench -m bench --benchmark-enable
+
+clean:
+	rm -rf $(VENV) .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build demo dist docs/_build docs/derivations
+	find eomsym tests -name __pycache__ -type d -prune -exec rm -rf {} +

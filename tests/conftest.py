@@ -1,0 +1,46 @@
+"""Settings of the whole test run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+
+# Two workers on two cores: threads inside a matrix product would only get in each other's way.
+# Set before numpy is imported, and inherited by subprocesses.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+os.environ["MPLBACKEND"] = "Agg"
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True)
+settings.register_profile(
+    "thorough",
+    max_examples=20_000,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+settings.load_profile("quick")  # the option --hypothesis-profile comes later and wins
+
+_CACHE = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give all workers of a run one fresh folder of compiled programs, unless the caller names one."""
+    if "EOMSYM_CACHE_DIR" not in os.environ:  # pytest-xdist's workers inherit it
+        config.stash[_CACHE] = os.environ["EOMSYM_CACHE_DIR"] = tempfile.mkdtemp(prefix="eomsym-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _CACHE in config.stash:
+        shutil.rmtree(config.stash[_CACHE], ignore_errors=True)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _printing() -> None:
+    """Print arrays in examples alike on every terminal."""
+    np.set_printoptions(precision=6, suppress=False, linewidth=100)
