@@ -4,8 +4,8 @@ A discrete optimiser with learning rate ``eta`` is followed, to order ``K``, by 
 ``theta' = -(terms[0] + eta terms[1] + ... + eta**K terms[K])``. eomsym derives the counter terms exactly,
 compiles them for a given loss, integrates the equation and verifies the order against the running optimiser.
 
-Names are imported when they are first used (PEP 562), so ``import eomsym`` stays quick and loads neither numba
-nor scipy.
+Names are imported when they are first used (PEP 562): ``import eomsym`` is quick and loads neither numba nor
+scipy.
 
 Examples
 --------

@@ -1,6 +1,6 @@
 """The command line: ``eomsym COMMAND``, the same as ``python -m eomsym COMMAND``.
 
-Each command lives in the module of its own name, attribute ``command``, and is imported only when it is called.
+Each command is the attribute ``command`` of the module of its own name, imported only when it is called.
 Data go to stdout, progress and complaints to stderr.
 """
 
@@ -67,4 +67,4 @@ class _LazyGroup(click.Group):
 )
 @click.version_option(__version__, prog_name="eomsym", message="%(prog)s %(version)s")
 def main() -> None:
-    """Derive, compile, integrate and verify the differential equation that gradient descent really follows."""
+    """Derive, compile and verify the differential equation that gradient descent really follows."""
