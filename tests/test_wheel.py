@@ -26,9 +26,8 @@ def test_wheel_holds_the_package_and_runs(tmp_path: Path) -> None:
     assert f"{info}/licenses/LICENSE" in names
     assert {name.split("/")[0] for name in names} == {"eomsym", info}
 
-    # A wheel is a valid path entry once unpacked; it must win over the checkout.
-    code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); import eomsym; print(eomsym.__file__)"
-    )
-    run = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    # An unpacked wheel is a valid path entry; it must win over the checkout.
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import eomsym; print(eomsym.__file__)"
+    command = [sys.executable, "-I", "-c", code, str(tmp_path / "site")]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert Path(run.stdout.strip()).is_relative_to(tmp_path)
