@@ -1,4 +1,4 @@
-"""Settings of the whole test run."""
+"""Settings of the whole test run: the tests, and the examples in the docstrings of the package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 os.environ["MPLBACKEND"] = "Agg"
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -38,9 +37,3 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _CACHE in config.stash:
         shutil.rmtree(config.stash[_CACHE], ignore_errors=True)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _printing() -> None:
-    """Print arrays in examples alike on every terminal."""
-    np.set_printoptions(precision=6, suppress=False, linewidth=100)
