@@ -1,0 +1,1 @@
+"""Motion: the discrete optimiser and the differential equation that follows it."""
