@@ -1,0 +1,1 @@
+"""How far the equation of motion is from the discrete optimiser."""

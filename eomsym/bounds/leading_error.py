@@ -1,0 +1,188 @@
+"""The leading error of the equation of motion, with its propagator.
+
+At a fixed time the equation of motion of order ``K`` is ``eta**(K+1) v_K + O(eta**(K+2))`` away from the
+discrete optimiser. The vector ``v_K`` solves one linear equation next to gradient flow,
+
+    v_K' = -D term_0(theta) v_K + term_{K+1}(theta),      v_K(0) = 0,
+
+in which ``D term_0`` is the Hessian (for methods with momentum, a multiple of it). All orders are solved at
+once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from eomsym.dynamics.flow import check_positive, integrate
+from eomsym.errors import InputError
+
+if TYPE_CHECKING:
+    from eomsym.codegen.kernel import Kernel
+
+__all__ = ["LeadingError", "leading_error"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LeadingError:
+    """Leading errors at one time, of several orders.
+
+    Attributes
+    ----------
+    orders : tuple of int
+        The orders ``K``, length m.
+    time : float
+        The time ``T``.
+    vectors : ndarray, shape (m, n)
+        Row i is ``v_K(T)`` of ``K = orders[i]``.
+    errors : ndarray, shape (m,)
+        Estimated errors of the vectors, as Euclidean distances.
+    evaluations : int
+        Evaluations of the counter terms.
+    """
+
+    orders: tuple[int, ...]
+    time: float
+    vectors: Array
+    errors: Array
+    evaluations: int
+
+    @property
+    def norms(self) -> Array:
+        """Euclidean norms of the vectors, shape (m,)."""
+        norms: Array = np.linalg.norm(self.vectors, axis=1)
+        return norms
+
+    def at(self, eta: float) -> Array:
+        """Predicted distance ``eta**(K+1) v_K(T)`` from the optimiser with learning rate ``eta``.
+
+        Parameters
+        ----------
+        eta : float
+
+        Returns
+        -------
+        ndarray, shape (m, n)
+        """
+        return check_positive("eta", eta) ** (np.array(self.orders)[:, None] + 1.0) * self.vectors
+
+
+def leading_error(
+    kernel: Kernel,
+    start: ArrayLike,
+    time: float,
+    orders: Iterable[int],
+    rtol: float = 1e-8,
+) -> LeadingError:
+    """Solve for the leading errors of several orders, in one integration.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        From `eomsym.compile`, at least of order ``max(orders) + 1``; of any method.
+    start : array_like, shape (n,)
+    time : float
+        The fixed time ``T = k eta``, positive.
+    orders : iterable of int
+        Orders ``K`` of the equation of motion.
+    rtol : float
+        Relative tolerance. Each vector is scaled by ``T`` times its counter term at the start.
+
+    Returns
+    -------
+    LeadingError
+
+    Raises
+    ------
+    InputError
+        If the orders or the time cannot be used, or the kernel has too few terms.
+    ShapeError
+        If ``start`` does not fit the loss.
+    DivergenceError
+        If gradient flow leaves the finite numbers before ``time``.
+
+    Examples
+    --------
+    For ``L = x**2/2`` the terms are ``x/(k+1)``, so ``v_K(t) = t exp(-t) x_0 / (K+2)``:
+
+    >>> import numpy as np
+    >>> import eomsym as eom
+    >>> kernel = eom.compile(eom.Loss("x**2/2", variables="x"), 3)
+    >>> leading = leading_error(kernel, [1.0], 2.0, orders=range(3))
+    >>> bool(np.allclose(leading.norms, 2.0 * np.exp(-2.0) / np.array([2, 3, 4]), rtol=1e-6))
+    True
+
+    References
+    ----------
+    Hairer, Nørsett, Wanner (1993), Solving Ordinary Differential Equations I, theorem II.8.1,
+    doi:10.1007/978-3-540-78862-1; there for the error of a one-step method against the exact solution.
+    """
+    asked = check_orders(orders)
+    duration = check_positive("time", time)
+    theta = kernel.loss.validate(start)
+    if max(asked) + 1 > kernel.order:
+        raise InputError(
+            f"the leading error of order {max(asked)} needs term {max(asked) + 1}, but the kernel has order "
+            f"{kernel.order}; type eom.compile(loss, {max(asked) + 1})"
+        )
+    needed = kernel.at_order(max(asked) + 1)
+    rows = np.array(asked) + 1
+    # term_0 = (sum_i chi_i(0)) g, because every stage is psi_i(0) = 1 times theta at eta = 0.
+    slowness = float(sum(chi[0] for chi in kernel.method.series(1).chi))
+    n = len(theta)
+    # A vector that is zero must not be resolved to its last digit: floor its scale by that of theta.
+    typical = float(np.sqrt(np.mean(theta**2))) or 1.0
+    scales = duration * np.sqrt(np.mean(needed.terms(theta)[rows] ** 2, axis=1))
+    scales = np.maximum(np.where(np.isfinite(scales), scales, 0.0), 1e-6 * typical)
+
+    def velocity(state: Array) -> Array:
+        point, *vectors = state.reshape(-1, n)
+        terms = needed.terms(point)
+        out = np.empty((len(rows) + 1, n))
+        out[0] = -terms[0]
+        for i, vector in enumerate(vectors):
+            out[i + 1] = terms[rows[i]] / scales[i] - slowness * needed.hessian_vector(point, vector)
+        return out.ravel()
+
+    first = np.concatenate([theta, np.zeros(len(rows) * n)])
+    atol = rtol * np.repeat([typical, *np.ones(len(rows))], n)
+    states, error, evaluations = integrate(velocity, first, np.array([0.0, duration]), rtol, atol)
+    vectors = states[-1].reshape(-1, n)[1:] * scales[:, None]
+    return LeadingError(asked, duration, vectors, error * scales, evaluations)
+
+
+def check_orders(orders: Iterable[int]) -> tuple[int, ...]:
+    """Return ``orders`` as increasing non-negative integers.
+
+    Parameters
+    ----------
+    orders : iterable of int
+
+    Returns
+    -------
+    tuple of int
+
+    Raises
+    ------
+    InputError
+        If there is none, or one is negative or no integer.
+
+    Examples
+    --------
+    >>> check_orders([2, 0])
+    (0, 2)
+    """
+    try:
+        asked = tuple(sorted(set(orders)))
+        valid = bool(asked) and all(order == int(order) and order >= 0 for order in asked)
+    except (TypeError, ValueError, OverflowError):
+        valid = False
+    if not valid:
+        raise InputError(f"orders={orders!r}: expected one or more integers from 0 on, such as range(5)")
+    return tuple(int(order) for order in asked)
