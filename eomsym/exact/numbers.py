@@ -1,0 +1,116 @@
+"""Exact numbers: what may enter the exact floor, and in which domain it is computed with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from numbers import Integral, Rational
+from typing import Any, TypeAlias
+
+import sympy
+
+from eomsym.errors import InexactError, InputError
+
+__all__ = ["Exact", "Scalar", "as_exact", "as_matrix", "as_vector", "common_domain"]
+
+Exact: TypeAlias = sympy.Expr
+"""A sympy number or expression without floats."""
+
+Scalar: TypeAlias = Any
+"""What a user may give: ``int``, ``Fraction`` or an exact sympy expression."""
+
+
+def as_exact(value: Scalar, name: str = "value") -> Exact:
+    """Turn an exact number into a sympy object, and refuse everything else.
+
+    Parameters
+    ----------
+    value : int, Fraction or sympy.Expr
+        The number, or an expression in symbols.
+    name : str
+        What to call it in an error.
+
+    Returns
+    -------
+    sympy.Expr
+
+    Raises
+    ------
+    InexactError
+        If `value` is, or holds, a float.
+    InputError
+        If it is not a finite number.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> as_exact(Fraction(9, 10))
+    9/10
+    """
+    if isinstance(value, sympy.Expr):
+        if value.has(sympy.Float):
+            raise InexactError(
+                f"{name} is {value}, which holds a float; exact numbers are needed, "
+                f"for example {sympy.nsimplify(value, rational=True)}"
+            )
+        if value.has(sympy.nan, sympy.oo, -sympy.oo, sympy.zoo):
+            raise InputError(f"{name} is {value}; a finite number is needed")
+        return value
+    if isinstance(value, Integral):
+        return sympy.Integer(int(value))
+    if isinstance(value, Rational):
+        return sympy.Rational(int(value.numerator), int(value.denominator))
+    if isinstance(value, float) or hasattr(value, "dtype"):
+        try:
+            shorter = f"Fraction('{value}')" if float(value).is_integer() is False else f"{int(value)}"
+        except (TypeError, ValueError, OverflowError):
+            shorter = "an int or a Fraction"
+        raise InexactError(f"{name} is {value!r}, a float; exact numbers are needed, for example {shorter}")
+    raise InputError(
+        f"{name} is {value!r} of type {type(value).__name__}; "
+        "an int, a Fraction or an exact sympy expression is needed"
+    )
+
+
+def as_vector(values: Iterable[Scalar], name: str) -> tuple[Exact, ...]:
+    """Turn a sequence of exact numbers into a tuple of sympy objects; errors as in :func:`as_exact`."""
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise InputError(f"{name} is {values!r}; a sequence of exact numbers is needed")
+    return tuple(as_exact(value, f"{name}[{i}]") for i, value in enumerate(values))
+
+
+def as_matrix(rows: Iterable[Iterable[Scalar]], name: str) -> tuple[tuple[Exact, ...], ...]:
+    """Turn rows of exact numbers into a tuple of tuples; errors as in :func:`as_exact`."""
+    if isinstance(rows, sympy.MatrixBase):
+        rows = rows.tolist()
+    if isinstance(rows, str | bytes) or not isinstance(rows, Iterable):
+        raise InputError(f"{name} is {rows!r}; rows of exact numbers are needed")
+    matrix = tuple(as_vector(row, f"{name}[{i}]") for i, row in enumerate(rows))
+    if len({len(row) for row in matrix}) > 1:
+        raise InputError(f"{name} has rows of lengths {[len(row) for row in matrix]}; they must be equal")
+    return matrix
+
+
+def common_domain(values: Sequence[Exact]) -> Any:
+    """Return the smallest sympy field that holds all `values`: ``QQ``, ``QQ<sqrt(3)>``, ``QQ(beta)``, ...
+
+    Examples
+    --------
+    >>> import sympy
+    >>> common_domain([sympy.Rational(1, 2)])
+    QQ
+    >>> common_domain([sympy.sqrt(3) / 6])
+    QQ<sqrt(3)>
+    >>> common_domain([1 / sympy.Symbol("beta")])
+    ZZ(beta)
+    """
+    symbols = set().union(*(value.free_symbols for value in values)) if values else set()
+    domain, _ = sympy.construct_domain(
+        [*values, sympy.Rational(1, 2)], field=True, extension=None if symbols else True
+    )
+    return domain
+
+
+def as_fraction(value: Any) -> Fraction:
+    """Turn a rational of any library into a ``Fraction``."""
+    return Fraction(int(value.numerator), int(value.denominator))

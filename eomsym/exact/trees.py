@@ -1,0 +1,419 @@
+"""Rooted trees: one by one (:class:`Tree`) and all together (:class:`Forest`).
+
+The canonical order, used everywhere: by number of nodes; then by *left* part, then by *right* part. The right
+part is the last branch of the root, the left part is the tree without it, and branches stand in ascending
+order. So the trees with four nodes come as ``[[[.]]], [[..]], [.[.]], [...]``, and formulas come out from
+``H**3 g`` to ``L''''[g,g,g]``.
+
+References
+----------
+J. C. Butcher, *B-Series: Algebraic Analysis of Numerical Methods*, Springer 2021,
+doi:10.1007/978-3-030-70956-3, ch. 2. OEIS A000081, https://oeis.org/A000081.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, total_ordering
+from itertools import pairwise
+from math import factorial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eomsym.errors import InputError, SizeError
+
+__all__ = ["Forest", "Tree", "count_trees", "forest", "require_memory"]
+
+MAX_NODES = 20  # symmetries and densities of larger trees leave int64
+
+
+@total_ordering
+class Tree:
+    """One rooted tree; immutable, hashable, ordered canonically, equal to every tree of the same shape.
+
+    Parameters
+    ----------
+    *branches : Tree
+        The subtrees of the root, in any order.
+    colour : int
+        Colour of the root: which field (mini-batch) it stands for.
+
+    Examples
+    --------
+    >>> tree = Tree(Tree(Tree()), Tree())
+    >>> tree, tree.nodes, tree.symmetry, tree.density
+    (Tree.parse('[.[.]]'), 4, 1, 8)
+    >>> tree == Tree(Tree(), Tree(Tree()))
+    True
+    >>> tree.level_sequence, tree.parents
+    ((0, 1, 1, 2), (-1, 0, 0, 2))
+    """
+
+    __slots__ = ("_key", "branches", "colour", "nodes")
+    _key: tuple[Any, ...]
+    branches: tuple[Tree, ...]
+    colour: int
+    nodes: int
+
+    def __init__(self, *branches: Tree, colour: int = 0) -> None:
+        branches = tuple(sorted(branches))
+        key: tuple[Any, ...] = (1, colour)
+        for branch in branches:
+            key = (key[0] + branch.nodes, key, branch._key)
+        for name, value in (("branches", branches), ("colour", colour), ("nodes", key[0]), ("_key", key)):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"trees are immutable; cannot set {name}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Tree.parse, (self.brackets,)
+
+    @staticmethod
+    def parse(brackets: str) -> Tree:
+        """Read a tree in brackets: ``.`` is a leaf, ``[..]`` the cherry, ``1`` a leaf of colour 1.
+
+        Raises
+        ------
+        InputError
+            If the text is not one tree.
+
+        Examples
+        --------
+        >>> Tree.parse("[.[.]]") == Tree(Tree(), Tree(Tree()))
+        True
+        """
+        stack: list[list[Tree]] = [[]]
+        colours = [0]
+        for i, letter in enumerate(brackets):
+            if letter == "[":
+                stack.append([])
+                colours.append(0)
+            elif letter == "]" and len(stack) > 1:
+                closed = Tree(*stack.pop(), colour=colours.pop())
+                stack[-1].append(closed)
+            elif letter.isdigit() and i and brackets[i - 1] == "[":
+                colours[-1] = int(letter)
+            elif letter.isdigit() or letter == ".":
+                stack[-1].append(Tree(colour=int(letter) if letter != "." else 0))
+            elif not letter.isspace():
+                raise InputError(
+                    f"{brackets!r} is not a tree: unexpected {letter!r} at {i}; write for example '[.[.]]'"
+                )
+        if len(stack) != 1 or len(stack[0]) != 1:
+            raise InputError(f"{brackets!r} is not one tree; write for example '[.[.]]'")
+        return stack[0][0]
+
+    @classmethod
+    def from_level_sequence(cls, levels: Sequence[int]) -> Tree:
+        """Build a tree from the depths of its nodes in depth-first order.
+
+        Examples
+        --------
+        >>> Tree.from_level_sequence((0, 1, 2, 1)).brackets
+        '[.[.]]'
+        """
+        if not levels or levels[0] != 0 or any(not 1 <= b <= a + 1 for a, b in pairwise(levels)):
+            raise InputError(
+                f"{tuple(levels)} is not a level sequence: expected 0, then depths that rise by at most 1"
+            )
+        grown: list[list[Tree]] = []
+        for depth in reversed(levels):
+            while len(grown) <= depth + 1:
+                grown.append([])
+            tree = cls(*grown[depth + 1])
+            grown[depth + 1] = []
+            grown[depth].append(tree)
+        return grown[0][0]
+
+    @property
+    def brackets(self) -> str:
+        """The tree in brackets, as :meth:`parse` reads it."""
+        if not self.branches:
+            return str(self.colour) if self.colour else "."
+        return f"[{self.colour or ''}{''.join(branch.brackets for branch in self.branches)}]"
+
+    @property
+    def left(self) -> Tree:
+        """The tree without its last branch."""
+        return Tree(*self.branches[:-1], colour=self.colour)
+
+    @property
+    def right(self) -> Tree:
+        """The last branch."""
+        return self.branches[-1]
+
+    @property
+    def symmetry(self) -> int:
+        """Order of the automorphism group."""
+        product = 1
+        for branch in set(self.branches):
+            product *= factorial(self.branches.count(branch))
+        for branch in self.branches:
+            product *= branch.symmetry
+        return product
+
+    @property
+    def density(self) -> int:
+        """Product of the numbers of nodes of all subtrees (the tree's factorial)."""
+        product = self.nodes
+        for branch in self.branches:
+            product *= branch.density
+        return product
+
+    @property
+    def height(self) -> int:
+        """Number of edges on the longest path from the root."""
+        return max((1 + branch.height for branch in self.branches), default=0)
+
+    @property
+    def level_sequence(self) -> tuple[int, ...]:
+        """Depths of the nodes in depth-first order."""
+        return (0, *(1 + depth for branch in self.branches for depth in branch.level_sequence))
+
+    @property
+    def parents(self) -> tuple[int, ...]:
+        """Index of the parent of each node in depth-first order; -1 for the root."""
+        last: dict[int, int] = {}
+        out = []
+        for node, depth in enumerate(self.level_sequence):
+            out.append(last.get(depth - 1, -1))
+            last[depth] = node
+        return tuple(out)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tree) and self._key == other._key
+
+    def __lt__(self, other: Tree) -> bool:
+        return self._key < other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __repr__(self) -> str:
+        return f"Tree.parse({self.brackets!r})"
+
+
+@dataclass(frozen=True, eq=False)
+class Forest:
+    """All rooted trees with at most `max_nodes` nodes, as arrays in canonical order.
+
+    Parameters
+    ----------
+    max_nodes : int
+        Most nodes.
+    colours : int
+        Number of colours of a node.
+    starts : ndarray of int64, shape (max_nodes + 2,)
+        Trees with ``n`` nodes have the indices ``starts[n] .. starts[n + 1] - 1``; ``starts[0] = starts[1] =
+        0``.
+    left, right : ndarray of int32, shape (trees,)
+        Indices of the two parts of each tree; -1 for single nodes.
+
+    Examples
+    --------
+    >>> trees = forest(4)
+    >>> len(trees), trees.left.tolist(), trees.right.tolist()
+    (8, [-1, 0, 0, 1, 0, 0, 1, 3], [-1, 0, 1, 0, 2, 3, 1, 0])
+    >>> [tree.brackets for tree in trees.trees(4)]
+    ['[[[.]]]', '[[..]]', '[.[.]]', '[...]']
+    """
+
+    max_nodes: int
+    colours: int
+    starts: NDArray[np.int64]
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def of_size(self, nodes: int) -> slice:
+        """Return the indices of the trees with that many nodes."""
+        if not 1 <= nodes <= self.max_nodes:
+            raise InputError(
+                f"{nodes} nodes were asked for; this forest holds trees with 1 to {self.max_nodes}"
+            )
+        return slice(int(self.starts[nodes]), int(self.starts[nodes + 1]))
+
+    def blocks(self, nodes: int) -> Iterator[tuple[slice, slice, slice]]:
+        """Split the trees with that many nodes into blocks whose left parts are of one size.
+
+        Yields
+        ------
+        block, lefts, rights : slice
+            Indices of the trees, of all trees of the size of their left, and of their right parts.
+        """
+        here = self.of_size(nodes)
+        sizes = [*range(1, nodes)]
+        cuts = here.start + np.searchsorted(self.left[here], self.starts[[*sizes, nodes]])
+        for size, begin, end in zip(sizes, cuts[:-1], cuts[1:], strict=True):
+            if end > begin:
+                yield slice(int(begin), int(end)), self.of_size(size), self.of_size(nodes - size)
+
+    def trees(self, nodes: int) -> Iterator[Tree]:
+        """Iterate over the trees with that many nodes."""
+        where = self.of_size(nodes)
+        for index in range(where.start, where.stop):
+            yield self.tree(index)
+
+    def tree(self, index: int) -> Tree:
+        """Return one tree as an object."""
+        branches = []
+        while (right := int(self.right[index])) >= 0:
+            branches.append(self.tree(right))
+            index = int(self.left[index])
+        return Tree(*branches, colour=index)
+
+    def index(self, tree: Tree) -> int:
+        """Return the index of a tree."""
+        if not tree.branches:
+            if tree.colour < self.colours:
+                return tree.colour
+        elif tree.nodes <= self.max_nodes:
+            left, right = self.index(tree.left), self.index(tree.right)
+            where = self.of_size(tree.nodes)
+            lefts = self.left[where]
+            low, high = np.searchsorted(lefts, [left, left + 1])
+            return int(where.start + low + np.searchsorted(self.right[where][low:high], right))
+        raise InputError(
+            f"{tree!r} is not among the trees with {self.max_nodes} nodes and {self.colours} colours"
+        )
+
+    @cached_property
+    def nodes(self) -> NDArray[np.int8]:
+        """Number of nodes of each tree."""
+        return np.repeat(np.arange(self.max_nodes + 1, dtype=np.int8), np.diff(self.starts))
+
+    @cached_property
+    def root_colour(self) -> NDArray[np.int8]:
+        """Colour of the root of each tree."""
+        colour = np.zeros(len(self), dtype=np.int8)
+        colour[: self.colours] = np.arange(self.colours)
+        for n in range(2, self.max_nodes + 1):
+            here = self.of_size(n)
+            colour[here] = colour[self.left[here]]
+        return colour
+
+    @cached_property
+    def symmetry(self) -> NDArray[np.int64]:
+        """Order of the automorphism group of each tree."""
+        symmetry = np.ones(len(self), dtype=np.int64)
+        repeats = np.zeros(len(self), dtype=np.int8)  # how often the last branch occurs
+        for n in range(2, self.max_nodes + 1):
+            here = self.of_size(n)
+            left, right = self.left[here], self.right[here]
+            repeats[here] = 1 + repeats[left] * (self.right[left] == right)
+            symmetry[here] = symmetry[left] * symmetry[right] * repeats[here]
+        return symmetry
+
+    @cached_property
+    def density(self) -> NDArray[np.int64]:
+        """Product of the numbers of nodes of all subtrees of each tree."""
+        density = np.ones(len(self), dtype=np.int64)
+        for n in range(2, self.max_nodes + 1):
+            here = self.of_size(n)
+            left, right = self.left[here], self.right[here]
+            density[here] = density[left] // self.nodes[left] * density[right] * n
+        return density
+
+
+def count_trees(nodes: int, colours: int = 1) -> int:
+    """Return how many rooted trees have exactly that many nodes.
+
+    Examples
+    --------
+    >>> [count_trees(n) for n in range(1, 9)], sum(count_trees(n) for n in range(1, 21))
+    ([1, 1, 2, 4, 9, 20, 48, 115], 20247374)
+
+    References
+    ----------
+    OEIS A000081; D. E. Knuth, *The Art of Computer Programming* 1, 2.3.4.4, equation (3).
+    """
+    counts = [0, colours]
+    for n in range(1, nodes):
+        total = sum(
+            sum(d * counts[d] for d in range(1, k + 1) if k % d == 0) * counts[n - k + 1]
+            for k in range(1, n + 1)
+        )
+        counts.append(total // n)
+    return counts[nodes]
+
+
+def require_memory(needed: int, what: str) -> None:
+    """Refuse a computation that would not fit, before anything is allocated.
+
+    Raises
+    ------
+    SizeError
+        If `needed` bytes are more than what the machine has free.
+    """
+    free = _free_memory()
+    if needed > free:
+        raise SizeError(
+            f"{what} needs about {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free; ask for less"
+        )
+
+
+def _free_memory() -> int:
+    try:
+        with open("/proc/meminfo") as info:
+            lines = dict(line.split(":") for line in info)
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):
+        return 4 * 2**30  # what the largest supported table needs
+
+
+@lru_cache(maxsize=4)
+def forest(max_nodes: int, colours: int = 1) -> Forest:
+    """Enumerate all rooted trees with at most `max_nodes` nodes.
+
+    A tree with left part ``l`` and right part ``r`` is canonical if ``r`` is not below the last branch of
+    ``l``: for each left part, the right parts of one size are a suffix of all trees of that size.
+
+    Raises
+    ------
+    InputError
+        If `max_nodes` is not between 1 and 20, or there are no colours.
+    SizeError
+        If the arrays would not fit in memory.
+
+    Examples
+    --------
+    >>> forest(10).starts.tolist()
+    [0, 0, 1, 2, 4, 8, 17, 37, 85, 200, 486, 1205]
+    """
+    if not 1 <= max_nodes <= MAX_NODES:
+        raise InputError(
+            f"max_nodes is {max_nodes}; expected 1 to {MAX_NODES} (beyond, symmetries leave int64)"
+        )
+    if colours < 1:
+        raise InputError(f"{colours} colours were asked for; at least 1 is needed")
+    counts = [count_trees(n, colours) for n in range(1, max_nodes + 1)]
+    total = sum(counts)
+    require_memory(12 * total, f"a table of {total:,} trees")
+    if total >= 2**31:
+        raise SizeError(
+            f"{total:,} trees need 64-bit indices, {24 * total / 2**30:.0f} GiB; ask for fewer nodes"
+        )
+    starts = np.zeros(max_nodes + 2, dtype=np.int64)
+    starts[2:] = np.cumsum(counts)
+    left = np.full(total, -1, dtype=np.int32)
+    right = np.full(total, -1, dtype=np.int32)
+    for n in range(2, max_nodes + 1):
+        at = int(starts[n])
+        for size in range(1, n):
+            lefts = np.arange(starts[size], starts[size + 1])
+            end = starts[n - size + 1]
+            first = np.maximum(right[lefts], starts[n - size])  # smallest right part that each left admits
+            many = np.maximum(end - first, 0)
+            block = slice(at, at + int(many.sum()))
+            left[block] = np.repeat(lefts, many)
+            begin = np.repeat(first - (np.cumsum(many) - many), many)
+            right[block] = begin + np.arange(block.stop - block.start)
+            at = block.stop
+    left.flags.writeable = right.flags.writeable = False
+    return Forest(max_nodes, colours, starts, left, right)

@@ -1,0 +1,229 @@
+"""Universal coefficients against closed forms, published values and each other."""
+
+from __future__ import annotations
+
+import resource
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import sympy
+
+from eomsym.errors import InputError, SizeError
+from eomsym.exact import coefficients, trees
+from eomsym.exact.coefficients import universal
+from eomsym.exact.general_linear import GeneralLinear
+from eomsym.exact.methods import (
+    Epoch,
+    Extragradient,
+    GradientDescent,
+    GradientFlow,
+    HeavyBall,
+    LinearMultistep,
+    Method,
+    Nesterov,
+    OptimisticGradient,
+    ProximalPoint,
+    RungeKutta,
+    SharpnessAware,
+)
+from eomsym.exact.power_series import expand
+from eomsym.exact.trees import Tree, forest
+
+R = sympy.Rational
+BETA = sympy.Symbol("beta")
+MIDPOINT = RungeKutta([[0, 0], [R(1, 2), 0]], [0, 1])
+RK4 = RungeKutta(
+    [[0, 0, 0, 0], [R(1, 2), 0, 0, 0], [0, R(1, 2), 0, 0], [0, 0, 1, 0]], [R(1, 6), R(1, 3), R(1, 3), R(1, 6)]
+)
+
+
+def values(max_nodes: int, method: Method) -> list[sympy.Expr]:
+    table = universal(max_nodes, method)
+    return [table.value(i) for i in range(len(table.forest))]
+
+
+# theory.md, section 2a
+PUBLISHED = {
+    GradientDescent(): [1, R(-1, 2), R(1, 3), R(1, 6), R(-1, 4), R(-1, 6), R(-1, 12), 0],
+    MIDPOINT: [1, 0, R(-1, 6), R(-1, 12), R(1, 8), R(1, 8), 0, 0],
+    GradientFlow(): [1, 0, 0, 0, 0, 0, 0, 0],
+    HeavyBall(BETA): [
+        1 / (1 - BETA),
+        -(1 + BETA) / (2 * (1 - BETA) ** 3),
+        (1 + 4 * BETA + BETA**2) / (3 * (1 - BETA) ** 5),
+        (1 + 10 * BETA + BETA**2) / (6 * (1 - BETA) ** 5),
+    ],
+    Nesterov(BETA): [
+        1 / (1 - BETA),
+        -(1 - BETA + 2 * BETA**2) / (2 * (1 - BETA) ** 3),
+        (1 - 2 * BETA + 7 * BETA**2 - 3 * BETA**3 + 3 * BETA**4) / (3 * (1 - BETA) ** 5),
+        (1 + 4 * BETA + 7 * BETA**2 - 6 * BETA**3 + 6 * BETA**4) / (6 * (1 - BETA) ** 5),
+    ],
+}
+
+
+@pytest.mark.parametrize("method", PUBLISHED, ids=lambda method: method.name)
+def test_coefficients_through_order_four(method: Method) -> None:
+    expected = PUBLISHED[method]
+    found = values(4 if len(expected) == 8 else 3, method)
+    assert [sympy.cancel(x - y) for x, y in zip(found, expected, strict=True)] == [0] * len(expected)
+
+
+# Sums over all trees with at most N nodes (peers.md, on which other exact packages agree through N = 14).
+CHECKSUMS = {8: "31/60", 9: "143/140", 10: "77/180", 11: "875/792", 12: "20609/27720", 14: "-33563/60060"}
+
+
+@pytest.mark.parametrize("max_nodes", [*CHECKSUMS, 16])
+def test_checksum(max_nodes: int) -> None:
+    table = universal(max_nodes)
+    expected = CHECKSUMS.get(max_nodes, "1446499/360360")
+    assert sympy.Rational(int(table.numerators.sum()), table.denominator) == sympy.Rational(expected)
+
+
+@pytest.mark.slow
+def test_twenty_nodes() -> None:
+    """All 20,247,374 trees: exact, in less than 4 GiB; chains and bushes have closed forms at every size."""
+    table = universal(20)
+    assert len(table.numerators) == 20_247_374
+    assert table.numerators.dtype == np.int64
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 4 * 2**20
+    for n in range(3, 21):
+        assert table.value(int(table.starts[n])) == R((-1) ** (n - 1), n)
+        assert table.value(int(table.starts[n + 1]) - 1) == sympy.bernoulli(n - 1)
+    # the same numbers from a computation with Python integers only, for a random sample
+    rng = np.random.default_rng(0)
+    for i in rng.integers(table.starts[20], table.starts[21], size=20):
+        assert table.value(int(i)) == murua(table.forest.tree(int(i)))
+
+
+def murua(tree: Tree) -> sympy.Rational:
+    """Return the linear coefficient of the strict order polynomial, by sums and differences."""
+
+    def polynomial(node: Tree) -> list[Fraction]:
+        product = [Fraction(1)] * (tree.nodes + 1)
+        for branch in node.branches:
+            product = [x * y for x, y in zip(product, polynomial(branch), strict=True)]
+        sums = [Fraction(0)]
+        for x in product[:-1]:
+            sums.append(sums[-1] + x)
+        return sums
+
+    found, differences, sign = Fraction(0), polynomial(tree), 1
+    for k in range(1, tree.nodes + 1):  # derivative at 0 of the Newton series
+        differences = [y - x for x, y in pairwise(differences)]
+        found += sign * differences[0] / k
+        sign = -sign
+    return sympy.Rational(found.numerator, found.denominator)
+
+
+def test_against_murua() -> None:
+    table = universal(9)
+    assert values(9, GradientDescent()) == [murua(table.forest.tree(i)) for i in range(len(table.forest))]
+
+
+RUNGE_KUTTA = [
+    GradientDescent(),
+    MIDPOINT,
+    RK4,
+    ProximalPoint(),
+    Extragradient(),
+    SharpnessAware(R(1, 3)),
+    Epoch(2),
+]
+
+
+@pytest.mark.parametrize("method", RUNGE_KUTTA, ids=lambda method: method.name)
+def test_iteration_agrees_with_power_series(method: Method) -> None:
+    trees_ = forest(6 if method.colours == 1 else 4, method.colours)
+    numerators, ring, _ = expand(trees_, method)
+    assert [ring.to_sympy(x) for x in numerators] == values(trees_.max_nodes, method)
+
+
+def test_python_integers_take_over_where_int64_could_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = universal(8, RK4)
+    monkeypatch.setattr(coefficients, "_majorant", lambda *_: 1e30)
+    slow = coefficients._iterate(forest(8), RK4, RK4.general_linear())
+    assert slow.numerators.tolist() == fast.numerators.tolist()
+    assert slow.denominator == fast.denominator
+    odd = RungeKutta([[0, 0], [R(1, 10**9 + 7), 0]], [R(1, 3), R(2, 3)])
+    monkeypatch.undo()
+    numerators, ring, _ = expand(forest(6), odd)
+    assert [ring.to_sympy(x) for x in numerators] == values(6, odd)
+
+
+@pytest.mark.parametrize("method", [GradientDescent(), RK4, ProximalPoint()], ids=lambda method: method.name)
+def test_majorant_is_a_bound(method: Method) -> None:
+    bound = coefficients._majorant(10, method.general_linear())
+    assert max(abs(x) for x in values(10, method)) <= bound
+
+
+def test_symbols_specialise_to_numbers() -> None:
+    beta = Fraction(9, 10)
+    symbolic = [x.subs(BETA, R(9, 10)) for x in values(6, Nesterov(BETA))]
+    assert symbolic == values(6, Nesterov(beta))
+
+
+def test_multistep_and_general_linear_forms_agree() -> None:
+    assert values(5, LinearMultistep([1, -1 - BETA, BETA], [1, 0])) == values(5, HeavyBall(BETA))
+    assert values(6, LinearMultistep([1, -1, 0], [2, -1])) == values(6, OptimisticGradient())
+    assert values(6, LinearMultistep([1, -1], [1, 0])) == values(6, ProximalPoint())
+    assert values(6, LinearMultistep([1, -1], [1])) == values(6, GradientDescent())
+    assert values(6, HeavyBall(0)) == values(6, Nesterov(0)) == values(6, GradientDescent())
+
+
+def test_implicit_multistep_has_the_series_of_its_polynomials() -> None:
+    """chi(z) = z sigma(e^z) / rho(e^z), for the method of Adams and Moulton with two steps (HNW III.1.9)."""
+    rho, sigma = [1, -1, 0], [R(5, 12), R(8, 12), R(-1, 12)]
+    z = sympy.Symbol("z")
+    chi = z * sum(c * sympy.exp((2 - i) * z) for i, c in enumerate(sigma)) / (sympy.exp(2 * z) - sympy.exp(z))
+    taylor = sympy.series(chi, z, 0, 7)
+    expected = [taylor.coeff(z, k) for k in range(7)]
+
+    class ByPolynomials(LinearMultistep):
+        def general_linear(self) -> GeneralLinear:
+            return GradientDescent().general_linear()
+
+        def series(self, n: int):  # type: ignore[no-untyped-def]
+            one = (sympy.S.One,) + (sympy.S.Zero,) * (n - 1)
+            flow = GradientFlow().series(n)
+            return type(flow)((one,), flow.coupling, (tuple(expected[:n]),), (0,))
+
+    numerators, ring, _ = expand(forest(5), ByPolynomials(rho, sigma))
+    assert [ring.to_sympy(x) for x in numerators] == values(5, LinearMultistep(rho, sigma))
+
+
+def test_irrational_tableau() -> None:
+    """Gauss with two stages has order four, so all coefficients of the orders 2 to 4 vanish (HNW II.7)."""
+    root = sympy.sqrt(3) / 6
+    gauss = RungeKutta([[R(1, 4), R(1, 4) - root], [R(1, 4) + root, R(1, 4)]], [R(1, 2), R(1, 2)])
+    found = values(5, gauss)
+    assert found[:8] == [1, 0, 0, 0, 0, 0, 0, 0]
+    assert any(found[8:])
+
+
+def test_colours_of_one_batch_are_none() -> None:
+    assert values(5, Epoch(1)) == values(5, GradientDescent())
+
+
+def test_bad_input() -> None:
+    with pytest.raises(InputError, match="max_nodes is 21; expected 1 to 20"):
+        universal(21)
+    with pytest.raises(InputError, match="max_nodes is 0"):
+        universal(0)
+    with pytest.raises(InputError, match=r"expected a method object such as eomsym.GradientDescent\(\)"):
+        universal(3, "heavy ball")  # type: ignore[arg-type]
+
+
+def test_memory_is_asked_for_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    trees_ = forest(16)
+    monkeypatch.setattr(trees, "_free_memory", lambda: 2**20)
+    with pytest.raises(
+        SizeError, match=r"376,464 trees of Runge-Kutta, 4 stages needs about 0.5 GiB, and 0.0 GiB are free"
+    ):
+        coefficients._iterate(trees_, RK4, RK4.general_linear())
+    with pytest.raises(SizeError, match=r"a table of 20,247,374 trees needs about 0.2 GiB"):
+        forest.__wrapped__(20)
+    with pytest.raises(SizeError, match=r"needs about .* GiB"):
+        expand(trees_, HeavyBall(BETA))
