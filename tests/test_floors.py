@@ -18,6 +18,12 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_every_folder_is_a_package() -> None:
+    """Import-linter does not look into a folder without ``__init__.py``."""
+    folders = {path.parent for path in (ROOT / "eomsym").rglob("*.py")}
+    assert [folder.name for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
 def test_imports_go_down() -> None:
     run = lint(ROOT)
     assert run.returncode == 0, run.stdout
