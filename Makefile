@@ -58,5 +58,5 @@ bench: $(VENV)/installed-bench
 
 clean:
 	rm -rf $(VENV) .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	rm -rf build demo dist docs/_build docs/derivations
+	rm -rf build demo dist docs/_build docs/derivations docs/internals
 	find eomsym tests -name __pycache__ -type d -prune -exec rm -rf {} +

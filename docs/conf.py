@@ -2,21 +2,56 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 from pathlib import Path
 
 import eomsym
 
-# The derivations stand beside the package, where the tests run them; Sphinx reads only below docs/.
-# Unchanged notebooks keep their time stamp, so that a second build has nothing to do.
-SOURCE = Path(__file__).parents[1] / "derivations"
-COPIES = Path(__file__).parent / "derivations"
-COPIES.mkdir(exist_ok=True)
-for copy in COPIES.glob("*.md"):
-    if not (SOURCE / copy.name).exists():
-        copy.unlink()
-for notebook in SOURCE.glob("*.md"):
-    shutil.copy2(notebook, COPIES)
+DOCS = Path(__file__).parent
+DERIVATIONS = DOCS.parent / "derivations"
+PACKAGE = Path(eomsym.__file__).parent
+FLOORS = ("exact", "losses", "taylor", "codegen", "dynamics", "bounds", "verify", "interop", "testing")
+INTERNALS = """# Inner modules
+
+Not public: names may change from version to version. The theory lives in them, floor by floor.
+"""
+
+
+def write(page: Path, text: str) -> None:
+    """Leave an unchanged page alone, so that a second build has nothing to do."""
+    page.parent.mkdir(exist_ok=True)
+    if not page.exists() or page.read_text(encoding="utf-8") != text:
+        page.write_text(text, encoding="utf-8")
+
+
+def copy_derivations() -> None:
+    """The derivations stand beside the package, where the tests run them; Sphinx reads only below docs/."""
+    pages = {notebook.name: notebook.read_text(encoding="utf-8") for notebook in DERIVATIONS.glob("*.md")}
+    for stale in {page.name for page in (DOCS / "derivations").glob("*.md")} - {*pages}:
+        (DOCS / "derivations" / stale).unlink()
+    for name, text in pages.items():
+        write(DOCS / "derivations" / name, text)
+
+
+def document_inner_modules() -> None:
+    """One page for each floor: every module that the pages for users do not show."""
+    public = "".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*.md"))
+    floors = [floor for floor in FLOORS if (PACKAGE / floor).is_dir()]
+    for floor in floors:
+        text = f"# eomsym.{floor}\n\n```{{eval-rst}}\n.. automodule:: eomsym.{floor}\n"
+        for path in sorted((PACKAGE / floor).glob("[a-z]*.py")):
+            module = f"eomsym.{floor}.{path.stem}"
+            shown = re.findall(rf"auto\w+:: {module}\.(\w+)", public)
+            if f"automodule:: {module}\n" not in public:
+                text += f"\n.. automodule:: {module}\n   :members:\n"
+                text += f"   :exclude-members: {', '.join(shown)}\n" if shown else ""
+        write(DOCS / "internals" / f"{floor}.md", f"{text}```\n")
+    entries = "\n".join(floors)
+    write(DOCS / "internals" / "index.md", f"{INTERNALS}\n```{{toctree}}\n:maxdepth: 1\n\n{entries}\n```\n")
+
+
+copy_derivations()
+document_inner_modules()
 
 project = "eomsym"
 author = "The eomsym developers"
