@@ -15,7 +15,7 @@ from eomsym.exact.numbers import Exact
 from eomsym.exact.styles import Style, spell, style_of
 from eomsym.exact.trees import Tree
 
-__all__ = ["differential", "differential_with_indices", "linear_combination"]
+__all__ = ["differential", "differential_with_indices", "linear_combination", "sum_of"]
 
 
 def differential(tree: Tree, format: str = "unicode", *, hessian: str = "H", coloured: bool = False) -> str:
@@ -131,7 +131,7 @@ def linear_combination(
     '1/12 (3 H³g + H ∇³L[g,g] + ∇³L[g,Hg])'
     """
     style = style_of(format)
-    coloured = any(letter.isdigit() for tree in coefficients for letter in tree.brackets)
+    coloured = any(tree.coloured for tree in coefficients)
     items = [(tree, value) for tree, value in coefficients.items() if value != 0]
 
     def write(tree: Tree) -> str:
@@ -140,7 +140,7 @@ def linear_combination(
         return differential(tree, format, hessian=hessian, coloured=coloured)
 
     def total(pairs: Iterable[tuple[Tree, Exact]]) -> str:
-        return _sum(((value, write(tree)) for tree, value in pairs), style)
+        return sum_of(((value, write(tree)) for tree, value in pairs), style)
 
     if group == "none":
         return total(items)
@@ -148,7 +148,7 @@ def linear_combination(
         factor = _common_factor([value for _, value in items])
         if factor == 1 or len(items) < 2:
             return total(items)
-        return _sum(
+        return sum_of(
             [(factor, style.group(total((tree, sympy.cancel(x / factor)) for tree, x in items)))], style
         )
     if group != "hessian" or indices:
@@ -163,11 +163,11 @@ def linear_combination(
         if len(inner) < 2 or coloured:
             return [(value, write(tree)) for tree, value in pairs]
         return [
-            (sympy.S.One, style.join(style.symbol(hessian), style.group(_sum(nested(inner), style)))),
+            (sympy.S.One, style.join(style.symbol(hessian), style.group(sum_of(nested(inner), style)))),
             *outer,
         ]
 
-    return _sum(nested(items), style)
+    return sum_of(nested(items), style)
 
 
 def _common_factor(values: list[Exact]) -> Exact:
@@ -179,7 +179,8 @@ def _common_factor(values: list[Exact]) -> Exact:
     return -factor if spell(sympy.cancel(values[0] / factor), style_of("text"))[0] else factor
 
 
-def _sum(parts: Iterable[tuple[Exact, str]], style: Style) -> str:
+def sum_of(parts: Iterable[tuple[Exact, str]], style: Style) -> str:
+    """Write a sum of things that are already written, with their coefficients."""
     out = ""
     for value, written in parts:
         negative, coefficient = spell(value, style)

@@ -5,6 +5,7 @@ A style turns parts that are already written into a larger part. :func:`spell` w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from xml.sax.saxutils import escape
@@ -68,6 +69,14 @@ class TextStyle:
         """Write a higher derivative of the loss, applied to vectors."""
         return f"{self.power(self.nabla, order)} {self.symbol('L', index)}[{self.comma.join(arguments)}]"
 
+    def norm(self, vector: str) -> str:
+        """Write a squared norm."""
+        return f"|{vector}|^2"
+
+    def inner(self, left: str, right: str) -> str:
+        """Write the inner product of two vectors."""
+        return f"{left}.{right}"
+
     def partial(self, index: str, indices: Sequence[str]) -> str:
         """Write partial derivatives of the loss in index notation."""
         return f"{self.symbol('L', index)}_{{{' '.join(indices)}}}"
@@ -110,6 +119,18 @@ class UnicodeStyle(TextStyle):
         """Write a higher derivative of the loss, applied to vectors."""
         return f"{self.power(self.nabla, order)}{self.symbol('L', index)}[{self.comma.join(arguments)}]"
 
+    def foreign(self, value: Exact) -> str:
+        """Write anything that is not a rational function."""
+        return re.sub(r"sqrt\((\w+)\)", r"√\1", str(value))
+
+    def norm(self, vector: str) -> str:
+        """Write a squared norm."""
+        return f"‖{vector}‖²"
+
+    def inner(self, left: str, right: str) -> str:
+        """Write the inner product of two vectors."""
+        return f"{left}ᵀ{right}"
+
 
 class LatexStyle(TextStyle):
     r"""LaTeX with amsmath and nothing else: ``\tfrac{1}{3} H^{2} g + \tfrac{1}{12} \nabla^{3} L[g, g]``."""
@@ -140,6 +161,14 @@ class LatexStyle(TextStyle):
     def apply(self, hessian: str, vector: str, simple: bool) -> str:
         """Write a power of the Hessian in front of a vector."""
         return f"{hessian} {vector}"
+
+    def norm(self, vector: str) -> str:
+        """Write a squared norm."""
+        return rf"\lVert {vector} \rVert^{{2}}"
+
+    def inner(self, left: str, right: str) -> str:
+        """Write the inner product of two vectors."""
+        return rf"{left}^{{\mathsf{{T}}}} {right}"
 
     def foreign(self, value: Exact) -> str:
         """Write anything that is not a rational function."""
@@ -193,6 +222,14 @@ class MathMLStyle(TextStyle):
         inner = self.comma.join(arguments)
         operator = self.power(self.nabla, order) + self.symbol("L", index)
         return f"<mrow>{operator}<mo>[</mo>{inner}<mo>]</mo></mrow>"
+
+    def norm(self, vector: str) -> str:
+        """Write a squared norm."""
+        return f"<msup><mrow><mo>‖</mo>{vector}<mo>‖</mo></mrow><mn>2</mn></msup>"
+
+    def inner(self, left: str, right: str) -> str:
+        """Write the inner product of two vectors."""
+        return f"<mrow><msup>{left}<mi>T</mi></msup>{right}</mrow>"
 
     def partial(self, index: str, indices: Sequence[str]) -> str:
         """Write partial derivatives of the loss in index notation."""
@@ -311,7 +348,8 @@ def _polynomial(terms: list[Any], symbols: Sequence[Any], style: Style) -> str:
     out = ""
     for powers, x in terms:
         negative, number = spell(sympy.sympify(x), style)
-        factors = [style.power(style.symbol(s.name), k) for s, k in zip(symbols, powers, strict=True) if k]
+        names = [style.symbol(s.name) if s.is_Symbol else style.group(style.foreign(s)) for s in symbols]
+        factors = [style.power(name, k) for name, k in zip(names, powers, strict=True) if k]
         parts = ([number] if number else []) + factors or [style.number(1)]
         if out or negative:
             out += (style.minus if negative else style.plus).strip()

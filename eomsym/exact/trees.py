@@ -137,6 +137,11 @@ class Tree:
         return f"[{self.colour or ''}{''.join(branch.brackets for branch in self.branches)}]"
 
     @property
+    def coloured(self) -> bool:
+        """Whether any node has another colour than 0."""
+        return self.colour > 0 or any(branch.coloured for branch in self.branches)
+
+    @property
     def left(self) -> Tree:
         """The tree without its last branch."""
         return Tree(*self.branches[:-1], colour=self.colour)
