@@ -1,0 +1,158 @@
+"""From a plan to the source of a numba module.
+
+The *machine* of a module holds the primitives that a loss needs and the loops around them. The loss itself is code for
+that machine, a short list of lines; sizes, data and the method are numbers. So one compiled machine serves every loss of
+the same primitives, every order and every method, and nothing is compiled twice. A *standalone* module is a machine with
+the code and numbers of one kernel, and two functions to call.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import inspect
+import re
+import zlib
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from eomsym.codegen import drivers
+from eomsym.taylor import motion
+from eomsym.taylor.primitives import PRIMITIVES
+from eomsym.taylor.table import Plan, entries
+
+__all__ = ["digest", "flags", "machine", "standalone"]
+
+#: Functions that Python calls, and that numba keeps compiled on disk.
+ENTRIES = ("counter_terms", "directional", "descend")
+
+
+def flags(*, entry: bool) -> str:
+    """The one place where numba's options are chosen.
+
+    No fastmath: sums are added in the order written, so a saved module repeats the results to the last bit. Division
+    follows NumPy (x/0 is inf, found later by its order) and entries release the GIL, for threads over points.
+    """
+    return '@njit(error_model="numpy", nogil=True, cache=True)' if entry else '@njit(error_model="numpy")'
+
+
+def digest(text: str) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def machine(primitives: Iterable[int]) -> str:
+    """Source of the machine that has these primitives."""
+    used = sorted(primitives)
+    parts = ["import math\n\nimport numpy as np\nfrom numba import njit"]
+    parts += [_compiled(PRIMITIVES[number]) for number in used]
+    parts += [_execute(used)]
+    parts += [_compiled(function) for function in (*_functions(motion), *_functions(drivers))]
+    return "\n\n\n".join(parts) + "\n"
+
+
+def _functions(module: ModuleType) -> list[Callable[..., Any]]:
+    """The functions that a module defines, in the order in which they stand."""
+    return [f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == module.__name__]
+
+
+def _compiled(function: Callable[..., Any]) -> str:
+    # numba cannot keep code on disk that gets a function as an argument: `execute` is a global of the module instead.
+    source = inspect.getsource(function).rstrip().replace("motion(execute, ", "motion(")
+    return f"{flags(entry=function.__name__ in ENTRIES)}\n{source}"
+
+
+def _execute(used: list[int]) -> str:
+    lines = [
+        flags(entry=False),
+        "def execute(d, low, m, machine):",
+        '    """Degree d of all tables: each line of code is a primitive on its tables."""',
+        "    code, table, c, count, scratch = machine",
+        "    for line in range(code.shape[0]):",
+        "        rule = code[line, 0]",
+        "        out, a, b = code[line, 1] * count, code[line, 2] * count, code[line, 3] * count",
+        "        i, j, k, at = code[line, 4], code[line, 5], code[line, 6], code[line, 7]",
+    ]
+    for position, number in enumerate(used):
+        name = PRIMITIVES[number].__name__
+        j = "count" if name == "combine" else "j"
+        at = "scratch" if name == "matmul" else "at"
+        lines += [
+            f"        {'elif' if position else 'if'} rule == {number}:",
+            f"            {name}(d, low, m, c, table, out, a, b, i, {j}, k, {at})",
+        ]
+    return "\n".join(lines)
+
+
+def standalone(
+    plan: Plan, constants: np.ndarray, order: int, low: int, series: dict[str, np.ndarray], header: str
+) -> str:
+    """Source of a module that needs numpy and numba only: provenance, machine, numbers, and functions to call."""
+    numbers = {
+        "TABLE": plan.table,
+        "CONSTANTS": constants,
+        "PSI": series["psi"],
+        "COUPLING": series["coupling"],
+        "CHI": series["chi"],
+    }
+    data = "\n".join([_listing(plan), *(f"{name} = {_array(array)}" for name, array in numbers.items())])
+    text = machine(plan.primitives)
+    if "_unpacked(" in data:
+        text = text.replace("import math\n", "import base64\nimport math\nimport zlib\n", 1)
+        data = f"{_UNPACK}\n\n{data}"
+    functions = _FUNCTIONS.format(
+        order=order,
+        low=low,
+        field=plan.field,
+        memory=plan.memory(entries(order)),
+        lanes=plan.lanes,
+        n=plan.size,
+        count=entries(order),
+        flow=plan.size * entries(order + 1) + 1,
+    )
+    return f'"""{header}\n"""\n\n{text}\n\n# the loss and its gradient, and the numbers of loss and method\n\n{data}\n\n\n{functions}'
+
+
+def _listing(plan: Plan) -> str:
+    """The code, one line each, with what it computes."""
+    lines = [f"    {row},  # {comment}" for row, comment in zip(plan.code.tolist(), plan.comments, strict=True)]
+    return "\n".join(["CODE = np.array([", "    # primitive, out, a, b, i, j, k, at", *lines, "], dtype=np.int64)"])
+
+
+_UNPACK = '''
+def _unpacked(text, kind, shape):
+    """An array from its compressed bytes in base 64."""
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=kind).reshape(shape)
+'''.strip()
+
+_FUNCTIONS = '''
+def terms(theta):
+    """Counter terms at theta, shape ({order} + 1, {n}): row k multiplies eta**k in theta' = -sum_k eta**k terms[k]."""
+    theta = np.asarray(theta, dtype=np.float64).reshape(1, {n})
+    memory = np.empty((len(CHI), {memory}))
+    memory[:, -1] = 0.0
+    flow = np.zeros({flow})
+    out = np.empty((1, {order} + 1, {n}))
+    machine = (CODE, TABLE, CONSTANTS, {count}, {lanes} * {count})
+    counter_terms(theta, {order}, {low}, machine, {field} * {count}, PSI, COUPLING, CHI, memory, flow, out)
+    return out[0]
+
+
+def field(theta, eta):
+    """Velocity theta' of the equation of motion of order {order} at theta, shape ({n},)."""
+    rows = terms(theta)
+    return -(eta ** np.arange({order} + 1) @ rows)
+'''.lstrip()
+
+
+def _array(array: np.ndarray) -> str:
+    """A small array as the shortest literals that give it back exactly, a large one as compressed bytes."""
+    if array.size <= 64:
+        kind = "np.float64" if array.dtype == np.float64 else "np.int64"
+        literals = re.sub(r"\b(inf|nan)\b", r"np.\1", repr(array.tolist()))
+        return f"np.array({literals}, dtype={kind}).reshape({array.shape})"
+    packed = base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 9)).decode()
+    return f'_unpacked("{packed}", "{array.dtype.str}", {array.shape})'

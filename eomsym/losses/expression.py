@@ -1,0 +1,342 @@
+"""Losses and velocity fields from symbolic expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import sympy
+
+from eomsym.errors import ExpressionError
+from eomsym.losses.functions import sigmoid, softplus
+from eomsym.losses.grouping import group
+from eomsym.losses.objective import Block, Objective
+from eomsym.losses.operations import PRIMITIVES
+from eomsym.losses.parse import parse, symbols, unsupported
+from eomsym.losses.program import Builder, Number, Program, Value, exact
+
+__all__ = ["Field", "Loss"]
+
+
+class _Symbolic(Objective):
+    """Shared by Loss and Field: variables, expressions, and their lowering."""
+
+    def __init__(self, expressions: Sequence[Any], variables: str | Sequence[Any], name: str) -> None:
+        self.variables = symbols(variables)
+        self.expressions = tuple(_read(expression, self.variables) for expression in expressions)
+        super().__init__(name, {v.name: Block(i, ()) for i, v in enumerate(self.variables)})
+        #: names of the functions that are not smooth
+        self.kinks = sorted(
+            {f.func.__name__ for e in self.expressions for f in e.atoms(sympy.Abs, sympy.Max, sympy.Min)}
+        )
+        self.smooth = not self.kinks
+        self._lowered = Lowering(self.variables)
+        self._values = [self._lowered.value(expression) for expression in self.expressions]
+
+
+class Loss(_Symbolic):
+    """A loss given by an expression.
+
+    Parameters
+    ----------
+    expression : str or sympy expression
+        Numbers (decimals are exact), the variables, ``+ - * / **`` and the functions exp, log, sqrt, tanh, sigmoid,
+        softplus, sin, cos, tan, sinh, cosh, atan, erf. ``Abs``, ``Max`` and ``Min`` are accepted for gradient flow
+        only (order 0), since they have no higher derivatives.
+    variables : str or sequence of names or symbols
+        The parameters, in the order of the vector theta.
+    name : str, optional
+        Name for records; the expression by default.
+
+    Raises
+    ------
+    ExpressionError
+        The text cannot be read, holds an unknown name, or calls an unsupported function.
+
+    Examples
+    --------
+    >>> loss = Loss("(1-x)**2/2 + (y-x**2)**2/2", variables="x y")
+    >>> loss.value([0, 1]), loss.gradient([0.0, 1.0])
+    (1.0, array([-1.,  1.]))
+    """
+
+    def __init__(self, expression: Any, variables: str | Sequence[Any], name: str | None = None) -> None:
+        super().__init__([expression], variables, name or str(expression))
+
+    @property
+    def expression(self) -> Any:
+        """The loss as a sympy expression, without weight decay."""
+        return self.expressions[0]
+
+    def _bare_program(self) -> Program:
+        return self._lowered.builder.finish(self._values)
+
+
+class Field(_Symbolic):
+    """A velocity field ``theta' = F(theta)`` that need not be minus a gradient; ``g = -F``.
+
+    Parameters
+    ----------
+    velocity : sequence of str or sympy expressions
+        One component for each variable.
+    variables : str or sequence of names or symbols
+    name : str, optional
+
+    Raises
+    ------
+    ExpressionError
+        As for `Loss`, or the number of components is not the number of variables.
+
+    Examples
+    --------
+    >>> Field(["x - x*y", "x*y - y"], variables="x y").gradient([2.0, 3.0])
+    array([ 4., -3.])
+    """
+
+    def __init__(self, velocity: Iterable[Any], variables: str | Sequence[Any], name: str | None = None) -> None:
+        components = [velocity] if isinstance(velocity, str) else list(velocity)
+        super().__init__(components, variables, name or f"[{', '.join(map(str, components))}]")
+        if len(components) != self.size:
+            raise ExpressionError(f"a field of {self.size} variables has {self.size} components, got {len(components)}")
+
+    @property
+    def program(self) -> Program:
+        if "program" not in self.__dict__:
+            builder = self._lowered.builder
+            g = builder.join([(i, -value) for i, value in enumerate(self._values)], self.size)
+            self.__dict__["program"] = group(self._decayed(builder.finish([g])))
+        found: Program = self.__dict__["program"]
+        return found
+
+
+def _read(expression: Any, variables: tuple[sympy.Symbol, ...]) -> Any:
+    if isinstance(expression, str):
+        expression = parse(expression, variables)
+    try:
+        expression = sympy.sympify(expression)
+    except (sympy.SympifyError, TypeError) as error:
+        raise ExpressionError(f"expected text or a sympy expression, got {type(expression).__name__}") from error
+    unknown = sorted(str(s) for s in expression.free_symbols - set(variables))
+    if unknown:
+        raise ExpressionError(
+            f"unknown names {', '.join(unknown)} in the expression; the variables are {', '.join(map(str, variables))}"
+        )
+    if expression.has(sympy.nan, sympy.oo, -sympy.oo, sympy.zoo):
+        raise ExpressionError(f"the expression {expression} is not finite")
+    floats = expression.atoms(sympy.Float)
+    return expression.xreplace({f: sympy.Rational(str(f)) for f in floats}) if floats else expression
+
+
+class Lowering:
+    """Sympy expressions to scalar nodes; equal subexpressions become one node."""
+
+    def __init__(self, variables: Sequence[sympy.Symbol]) -> None:
+        self.builder = Builder(len(variables))
+        self.known: dict[Any, Value] = {v: self.builder.part(i, (1, 1)) for i, v in enumerate(variables)}
+
+    def value(self, expression: Any) -> Value:
+        """The node of an expression. Works through a stack, so deep nesting is no problem."""
+        stack = [expression]
+        while stack:
+            top = stack[-1]
+            if top in self.known:
+                stack.pop()
+                continue
+            missing = [part for part in self._parts(top) if part not in self.known]
+            if missing:
+                stack.extend(missing)
+            else:
+                self.known[top] = self._lower(stack.pop())
+        return self.known[expression]
+
+    @staticmethod
+    def _parts(expression: Any) -> list[Any]:
+        """Subexpressions that must be lowered before this one."""
+        if not expression.free_symbols:
+            return []
+        if expression.is_Add:
+            return [term.as_coeff_Mul()[1] for term in expression.args if term.free_symbols]
+        if expression.is_Pow:
+            base, exponent = expression.args
+            if exponent.free_symbols:
+                return [base, exponent] if base.free_symbols and base != sympy.E else [exponent]
+            return [base]
+        return [part for part in expression.args if part.free_symbols]
+
+    def _lower(self, expression: Any) -> Value:
+        if not expression.free_symbols:
+            return self.builder.combine([], [], [_number(expression)])
+        if expression.is_Add:
+            return self._sum(expression)
+        if expression.is_Mul:
+            return self._product(expression)
+        if expression.is_Pow:
+            return self._power(*expression.args)
+        name = expression.func.__name__
+        rule = getattr(self, f"_{name.lower()}", None) if name in _FUNCTIONS else None
+        if rule is None:
+            raise ExpressionError(unsupported(name))
+        result: Value = rule(*expression.args)
+        return result
+
+    # arithmetic ---------------------------------------------------------------------------------------------------
+
+    def _sum(self, expression: Any) -> Value:
+        constant: Number = 0
+        inputs, entries = [], []
+        for term in expression.args:
+            if not term.free_symbols:
+                constant = constant + _number(term)
+                continue
+            coefficient, rest = term.as_coeff_Mul()
+            entries.append((0, len(inputs), 0, _number(coefficient)))
+            inputs.append(self.known[rest])
+        return self.builder.combine(inputs, entries, [constant])
+
+    def _product(self, expression: Any) -> Value:
+        weight: Number = 1
+        factors = []
+        for factor in expression.args:
+            if factor.free_symbols:
+                factors.append(self.known[factor])
+            else:
+                weight = weight * _number(factor)
+        while len(factors) > 1:  # pairwise, so that the depth is logarithmic
+            pairs = zip(factors[::2], factors[1::2], strict=False)
+            factors = [a * b for a, b in pairs] + factors[len(factors) // 2 * 2 :]
+        return self.builder.scaled(factors[0], weight)
+
+    def _power(self, base: Any, exponent: Any) -> Value:
+        if base == sympy.E:
+            return self._exp(exponent)
+        if exponent.free_symbols:
+            if base.free_symbols:
+                logarithm = self._primitive("log", self.known[base])
+            else:
+                logarithm = self.builder.combine([], [], [_number(sympy.log(base))])
+            return self.builder.elementwise("exp", self.known[exponent] * logarithm)
+        x = self.known[base]
+        if exponent.is_Integer:
+            n = abs(int(exponent))
+            if exponent < 0:
+                x = self._reciprocal(x)
+            return self._repeated(x, n)
+        if (2 * exponent).is_Integer and exponent > 0:
+            root = self._root(x)
+            return root if exponent == sympy.S.Half else self._repeated(x, int(exponent - sympy.S.Half)) * root
+        return self.builder.elementwise("power", x, self._reciprocal(x), parameters=(_number(exponent),))
+
+    def _root(self, x: Value) -> Value:
+        return self.builder.elementwise("power", x, self._reciprocal(x), parameters=(Fraction(1, 2),))
+
+    def _repeated(self, x: Value, n: int) -> Value:
+        """Power by repeated squaring; the squares are shared between powers of the same base."""
+        result = None
+        while n:
+            if n & 1:
+                result = x if result is None else result * x
+            n >>= 1
+            if n:
+                x = x * x
+        assert result is not None
+        return result
+
+    # functions ----------------------------------------------------------------------------------------------------
+
+    def _reciprocal(self, x: Value) -> Value:
+        return self.builder.elementwise("reciprocal", x)
+
+    def _primitive(self, name: str, x: Value) -> Value:
+        derivative = PRIMITIVES[name].derivative(self.builder, x)
+        return self.builder.elementwise("integral", x, derivative, parameters=(name,))
+
+    def _exp(self, x: Any) -> Value:
+        return self.builder.elementwise("exp", self.known[x])
+
+    def _tanh(self, x: Any) -> Value:
+        return self.builder.elementwise("tanh", self.known[x])
+
+    def _sigmoid(self, x: Any) -> Value:
+        return self.builder.elementwise("sigmoid", self.known[x])
+
+    def _sin(self, x: Any) -> Value:
+        return self.builder.elementwise("sin", self.known[x])
+
+    def _cos(self, x: Any) -> Value:
+        return self._sin(x).companion
+
+    def _tan(self, x: Any) -> Value:
+        sine = self._sin(x)
+        return sine * self._reciprocal(sine.companion)
+
+    def _sinh(self, x: Any) -> Value:
+        e = self._exp(x)
+        return (e - self._reciprocal(e)) * Fraction(1, 2)
+
+    def _cosh(self, x: Any) -> Value:
+        e = self._exp(x)
+        return (e + self._reciprocal(e)) * Fraction(1, 2)
+
+    def _log(self, x: Any) -> Value:
+        return self._primitive("log", self.known[x])
+
+    def _softplus(self, x: Any) -> Value:
+        return self._primitive("softplus", self.known[x])
+
+    def _erf(self, x: Any) -> Value:
+        return self._primitive("erf", self.known[x])
+
+    def _atan(self, x: Any) -> Value:
+        return self._primitive("atan", self.known[x])
+
+    def _abs(self, x: Any) -> Value:
+        return self._gate(self.known[x], 1, -1)
+
+    def _max(self, *arguments: Any) -> Value:
+        return self._extreme(arguments, 1)
+
+    def _min(self, *arguments: Any) -> Value:
+        return self._extreme(arguments, -1)
+
+    def _extreme(self, arguments: Sequence[Any], sign: int) -> Value:
+        result = self._any(arguments[0])
+        for argument in arguments[1:]:
+            gap = self._any(argument) - result
+            result = result + (self._gate(gap, 1, 0) if sign > 0 else self._gate(gap, 0, 1))
+        return result
+
+    def _any(self, expression: Any) -> Value:
+        return self.known[expression] if expression.free_symbols else self._lower(expression)
+
+    def _gate(self, x: Value, above: int, below: int) -> Value:
+        return self.builder.elementwise("gate", x, x, parameters=(above, below))
+
+
+_FUNCTIONS = {
+    "exp",
+    "tanh",
+    "sigmoid",
+    "sin",
+    "cos",
+    "tan",
+    "sinh",
+    "cosh",
+    "log",
+    "softplus",
+    "erf",
+    "atan",
+} | {
+    "Abs",
+    "Max",
+    "Min",
+}
+# The classes stand here so that a reader finds them where the functions are lowered.
+assert {sigmoid.__name__, softplus.__name__} <= _FUNCTIONS
+
+
+def _number(expression: Any) -> Number:
+    """An exact coefficient; a complex or undefined one is an error."""
+    if not expression.is_real:
+        raise ExpressionError(f"the constant {expression} is not a real number")
+    return exact(expression)

@@ -1,0 +1,292 @@
+"""Losses of networks on data, as a handful of array operations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from eomsym.errors import InputError, ShapeError
+from eomsym.losses.objective import Block, Objective
+from eomsym.losses.operations import PRIMITIVES
+from eomsym.losses.program import Builder, Program, Value
+
+__all__ = ["DeepLinear", "Network"]
+
+LOSSES = ("mse", "cross_entropy")
+
+
+class Network(Objective):
+    """A fully connected network ``W_n s(… s(W_1 x + b_1) …) + b_n`` on data, with full-batch loss.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Inputs, hidden layers, outputs: ``(64, 50, 50, 10)``.
+    inputs : array_like, shape (samples, widths[0])
+    targets : array_like, shape (samples, widths[-1])
+        For ``"cross_entropy"`` also integer labels, shape (samples,), or rows of probabilities.
+    activation : str
+        ``"tanh"``, ``"sigmoid"``, ``"softplus"``, ``"gelu"``, ``"sin"``, ``"linear"``; ``"relu"`` and
+        ``"leaky_relu"`` are piecewise linear: their counter terms hold inside an activation region.
+    loss : {"mse", "cross_entropy"}
+        Mean over samples of ``|f(x) - y|**2 / 2``, or of the cross-entropy of ``softmax(f(x))``.
+    bias : bool
+        Whether layers have a bias.
+    slope : float
+        Slope of ``leaky_relu`` below zero.
+    name : str, optional
+
+    Raises
+    ------
+    ShapeError
+        Widths do not fit the data.
+    InputError
+        Unknown activation or loss, data that are not finite, labels out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> net = Network((2, 3, 1), inputs=np.eye(2), targets=[[1.0], [0.0]])
+    >>> net
+    <Network tanh network 2-3-1, mse, 2 samples (9 parameters)>
+    >>> net.value(np.zeros(9))
+    0.25
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        inputs: Any,
+        targets: Any,
+        activation: str = "tanh",
+        loss: str = "mse",
+        *,
+        bias: bool = False,
+        slope: float = 0.01,
+        name: str | None = None,
+    ) -> None:
+        self.widths = checked_widths(widths)
+        self.inputs, self.targets = checked_data(self.widths, inputs, targets, loss)
+        if activation not in ACTIVATIONS:
+            raise InputError(f"unknown activation {activation!r}; choose one of {', '.join(ACTIVATIONS)}")
+        self.activation = activation
+        self.loss = loss
+        self.bias = bool(bias)
+        self.slope = float(slope)
+        blocks: dict[str, Block] = {}
+        start = 0
+        for layer, (columns, rows) in enumerate(zip(self.widths, self.widths[1:], strict=False), start=1):
+            shapes: list[tuple[str, tuple[int, ...]]] = [(f"W{layer}", (rows, columns))]
+            if self.bias:
+                shapes.append((f"b{layer}", (rows,)))
+            for block, shape in shapes:
+                blocks[block] = Block(start, shape)
+                start += math.prod(shape)
+        chain = "-".join(map(str, self.widths))
+        super().__init__(name or f"{self._kind()} {chain}, {loss}, {len(self.inputs)} samples", blocks)
+
+    def _kind(self) -> str:
+        return f"{self.activation} network"
+
+    @property
+    def depth(self) -> int:
+        """Number of weight matrices."""
+        return len(self.widths) - 1
+
+    def initial(self, seed: int | np.random.Generator = 0, scheme: str = "xavier", scale: float = 1.0) -> np.ndarray:
+        """Random parameters, shape (n,).
+
+        Parameters
+        ----------
+        seed : int or numpy.random.Generator
+        scheme : {"xavier", "he"}
+            Normal weights of variance ``2/(inputs + outputs)`` or ``2/inputs`` of the layer; biases are zero.
+        scale : float
+            Factor of all weights; small values give the near-zero start.
+        """
+        if scheme not in {"xavier", "he"}:
+            raise InputError(f"unknown scheme {scheme!r}; choose 'xavier' or 'he'")
+        random = np.random.default_rng(seed)
+        theta = np.zeros(self.size)
+        for block in self.blocks.values():
+            if len(block.shape) == 2:
+                rows, columns = block.shape
+                deviation = math.sqrt(2 / (rows + columns if scheme == "xavier" else columns))
+                theta[block.place] = scale * deviation * random.standard_normal(block.size)
+        return theta
+
+    def _weight(self, builder: Builder, layer: int) -> Value:
+        block = self.blocks[f"W{layer}"]
+        return builder.part(block.start, (block.shape[0], block.shape[1]))
+
+    def _outputs(self, builder: Builder) -> Value:
+        """Network outputs, shape (outputs, samples)."""
+        hidden: Any = np.ascontiguousarray(self.inputs.T)
+        for layer in range(1, self.depth + 1):
+            hidden = self._weight(builder, layer) @ hidden
+            if self.bias:
+                block = self.blocks[f"b{layer}"]
+                hidden = hidden + builder.expand(builder.part(block.start, (block.size, 1)), 1, len(self.inputs))
+            if layer < self.depth:
+                hidden = ACTIVATIONS[self.activation](builder, hidden, self.slope)
+        result: Value = hidden
+        return result
+
+    def _bare_program(self) -> Program:
+        builder = Builder(self.size)
+        outputs = self._outputs(builder)
+        if self.loss == "mse":
+            residual = outputs - self.targets.T
+            total = builder.sum(residual * residual) * 0.5
+        else:
+            logits = builder.elementwise("center", outputs)
+            partition = builder.sum(builder.elementwise("exp", logits), 0)
+            reciprocal = builder.elementwise("reciprocal", partition)
+            logarithm = builder.elementwise("integral", partition, reciprocal, parameters=("log",))
+            total = builder.sum(logarithm) - builder.sum(logits * self.targets.T)
+        return builder.finish([total * (1 / len(self.inputs))])
+
+
+class DeepLinear(Network):
+    """A deep linear network ``W_n ⋯ W_1 x`` on data.
+
+    With the loss ``"mse"`` the data enter only through ``XXᵀ`` and ``YXᵀ``; these are used where they are smaller
+    than the data.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Inputs, hidden layers, outputs: ``(64, 16, 10)``.
+    inputs : array_like, shape (samples, widths[0])
+    targets : array_like, shape (samples, widths[-1])
+        For ``"cross_entropy"`` also integer labels, shape (samples,).
+    loss : {"mse", "cross_entropy"}
+        Mean over samples of ``|f(x) - y|**2 / 2``, or of the cross-entropy of ``softmax(f(x))``.
+    name : str, optional
+
+    Raises
+    ------
+    ShapeError, InputError
+        As for `Network`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss = DeepLinear((2, 2, 1), inputs=np.eye(2), targets=[[1.0], [0.0]])
+    >>> loss.gradient(loss.pack(W1=np.eye(2), W2=[[1.0, 1.0]]))
+    array([0. , 0.5, 0. , 0.5, 0. , 0.5])
+
+    References
+    ----------
+    O. Elkabetz and N. Cohen, Continuous vs. Discrete Optimization of Deep Neural Networks, NeurIPS 2021,
+    arXiv:2107.06608.
+    """
+
+    def __init__(
+        self, widths: Sequence[int], inputs: Any, targets: Any, loss: str = "mse", *, name: str | None = None
+    ) -> None:
+        super().__init__(widths, inputs, targets, "linear", loss, name=name)
+
+    def _kind(self) -> str:
+        return "deep linear network"
+
+    def end_to_end(self, theta: Any) -> np.ndarray:
+        """The matrix ``W_n ⋯ W_1``, shape (outputs, inputs)."""
+        product = np.eye(self.widths[0])
+        for matrix in self.unpack(theta).values():
+            product = matrix @ product
+        return product
+
+    def _bare_program(self) -> Program:
+        samples, columns = self.inputs.shape
+        rows = self.targets.shape[1]
+        if self.loss != "mse" or columns + rows >= samples:
+            return super()._bare_program()
+        second = self.inputs.T @ self.inputs / samples
+        cross = self.targets.T @ self.inputs / samples
+        constant = float((self.targets**2).sum() / (2 * samples))
+        builder = Builder(self.size)
+        product = self._weight(builder, self.depth)
+        for layer in range(self.depth - 1, 0, -1):  # from the narrow end
+            product = product @ self._weight(builder, layer)
+        quadratic = builder.sum((product @ second) * product) * 0.5
+        return builder.finish([quadratic - builder.sum(product * cross) + constant])
+
+
+# activations --------------------------------------------------------------------------------------------------------
+
+
+def _primitive(builder: Builder, x: Value, name: str) -> Value:
+    return builder.elementwise("integral", x, PRIMITIVES[name].derivative(builder, x), parameters=(name,))
+
+
+def _gelu(builder: Builder, x: Value, slope: float) -> Value:
+    """``x Phi(x)`` with the distribution function of the normal distribution."""
+    return x * (_primitive(builder, x * math.sqrt(0.5), "erf") + 1) * 0.5
+
+
+#: Activation functions by name: (builder, argument, slope) -> value.
+ACTIVATIONS: dict[str, Any] = {
+    "linear": lambda builder, x, slope: x,
+    "tanh": lambda builder, x, slope: builder.elementwise("tanh", x),
+    "sigmoid": lambda builder, x, slope: builder.elementwise("sigmoid", x),
+    "sin": lambda builder, x, slope: builder.elementwise("sin", x),
+    "softplus": lambda builder, x, slope: _primitive(builder, x, "softplus"),
+    "gelu": _gelu,
+    "relu": lambda builder, x, slope: builder.elementwise("gate", x, x, parameters=(1, 0)),
+    "leaky_relu": lambda builder, x, slope: builder.elementwise("gate", x, x, parameters=(1, slope)),
+}
+
+
+# data ---------------------------------------------------------------------------------------------------------------
+
+
+def checked_widths(widths: Sequence[int]) -> tuple[int, ...]:
+    """Widths as a tuple of at least two positive integers."""
+    try:
+        found = tuple(widths)
+    except TypeError as error:
+        raise InputError(f"widths must be integers such as (64, 16, 10), got {widths!r}") from error
+    if len(found) < 2 or not all(isinstance(w, (int, np.integer)) and w > 0 for w in found):
+        raise InputError(f"widths must be at least two positive integers such as (64, 16, 10), got {widths!r}")
+    return tuple(int(w) for w in found)
+
+
+def checked_data(widths: tuple[int, ...], inputs: Any, targets: Any, loss: str) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs (samples, widths[0]) and targets (samples, widths[-1]) as finite float64 arrays."""
+    if loss not in LOSSES:
+        raise InputError(f"unknown loss {loss!r}; choose one of {', '.join(LOSSES)}")
+    x, y = finite(inputs, "inputs"), finite(targets, "targets")
+    if x.ndim != 2 or x.shape[1] != widths[0]:
+        raise ShapeError(f"inputs have shape {x.shape}, expected (samples, {widths[0]}) for widths {widths}")
+    if loss == "cross_entropy" and y.ndim == 1:
+        y = one_hot(y, widths[-1])
+    if y.shape != (len(x), widths[-1]):
+        raise ShapeError(f"targets have shape {y.shape}, expected ({len(x)}, {widths[-1]}) for widths {widths}")
+    if len(x) == 0:
+        raise ShapeError("inputs hold no samples")
+    if loss == "cross_entropy" and not ((y >= 0).all() and np.allclose(y.sum(axis=1), 1)):
+        raise InputError("targets of cross_entropy must be labels, or rows of probabilities that sum to 1")
+    return x, y
+
+
+def finite(data: Any, name: str) -> np.ndarray:
+    """Data as a float64 array without NaN and infinity."""
+    try:
+        array = np.array(data, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be an array of numbers, got {type(data).__name__}") from error
+    if not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise InputError(f"{name} must be finite, got {array[where]} at {where}")
+    return array
+
+
+def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Rows of the identity for integer labels 0..classes-1."""
+    if not (np.equal(np.mod(labels, 1), 0).all() and (labels >= 0).all() and (labels < classes).all()):
+        raise InputError(f"labels must be integers from 0 to {classes - 1}, got {labels.min()} to {labels.max()}")
+    return np.eye(classes)[labels.astype(np.int64)]

@@ -1,0 +1,150 @@
+"""What every loss and every field has in common: a program, parameters in named blocks, values by NumPy."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Self
+
+import numpy as np
+
+from eomsym.errors import InputError, ShapeError
+from eomsym.losses.gradient import gradient
+from eomsym.losses.grouping import group
+from eomsym.losses.program import Builder, Number, Program, Value, evaluate, exact
+
+__all__ = ["Block", "Objective"]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Where a named array of parameters lies in the flat vector."""
+
+    start: int
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def place(self) -> slice:
+        return slice(self.start, self.start + self.size)
+
+
+class Objective:
+    """A loss L, or a velocity field F = -g, of a flat vector of n parameters.
+
+    Subclasses give the program of the bare loss (or field). This class adds weight decay and the gradient:
+    ``g = grad L + weight_decay * theta``.
+    """
+
+    #: True where all derivatives exist everywhere.
+    smooth: bool = True
+
+    def __init__(self, name: str, blocks: Mapping[str, Block]) -> None:
+        self.name = name
+        self.blocks: Mapping[str, Block] = MappingProxyType(dict(blocks))
+        self.size = sum(block.size for block in blocks.values())
+        self.weight_decay: Number = 0
+
+    # what subclasses provide --------------------------------------------------------------------------------------
+
+    def _bare_program(self) -> Program:
+        """The program of L (one output), without weight decay."""
+        raise NotImplementedError
+
+    # readings -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def program(self) -> Program:
+        """The program whose last output is g (weight decay included); the one before it, if any, is the loss."""
+        return group(self._decayed(gradient(self._bare_program())))
+
+    def _decayed(self, program: Program) -> Program:
+        if self.weight_decay == 0:
+            return program
+        builder = Builder.continuing(program)
+        *value, g = (Value(builder, index) for index in program.outputs)
+        if value:
+            square = builder.sum(builder.theta * builder.theta)
+            value = [builder.add(value[0], square, 1, exact(self.weight_decay / 2))]
+        return builder.finish([*value, builder.add(g, builder.theta, 1, self.weight_decay)])
+
+    @property
+    def has_value(self) -> bool:
+        """Whether there is a loss to evaluate: false for a field that is given by its velocity."""
+        return len(self.program.outputs) > 1
+
+    def value(self, theta: Any) -> float:
+        """Loss at `theta`, shape (n,), with the penalty ``weight_decay/2 * |theta|**2``."""
+        if not self.has_value:
+            raise InputError(f"{self.name} is a velocity field and has no value; use gradient(theta)")
+        values = evaluate(self.program, self.validate(theta))
+        return float(values[self.program.outputs[0]].item())
+
+    def gradient(self, theta: Any) -> np.ndarray:
+        """Gradient g at `theta`, shape (n,), weight decay included."""
+        values = evaluate(self.program, self.validate(theta))
+        return np.array(values[self.program.outputs[-1]].ravel(), dtype=np.float64)
+
+    def with_weight_decay(self, weight_decay: Any) -> Self:
+        """The same loss with the penalty ``weight_decay/2 * |theta|**2``."""
+        number = exact(weight_decay)
+        if not (getattr(number, "is_number", True) and 0 <= number < math.inf):
+            raise InputError(f"weight_decay must be a finite number >= 0, got {weight_decay!r}")
+        other = copy.copy(self)
+        other.__dict__.pop("program", None)
+        other.weight_decay = number
+        return other
+
+    # parameters ---------------------------------------------------------------------------------------------------
+
+    def validate(self, theta: Any) -> np.ndarray:
+        """`theta` as a float64 vector of shape (n,); ShapeError or InputError where it is not one."""
+        try:
+            vector = np.array(theta, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"theta must be {self.size} numbers, got {theta!r}") from error
+        if vector.shape != (self.size,):
+            raise ShapeError(
+                f"theta has shape {vector.shape}, expected ({self.size},): the parameters are {self._names()}"
+            )
+        if not np.isfinite(vector).all():
+            where = int(np.flatnonzero(~np.isfinite(vector))[0])
+            raise InputError(f"theta must be finite, got theta[{where}] = {vector[where]}")
+        return vector
+
+    def _names(self) -> str:
+        names = list(self.blocks)
+        return ", ".join(names if len(names) <= 8 else [*names[:4], "…", names[-1]])
+
+    def pack(self, *arrays: Any, **named: Any) -> np.ndarray:
+        """The flat vector from one array per block, in order or by name."""
+        given = dict(zip(self.blocks, arrays, strict=False)) | named
+        if len(arrays) > len(self.blocks) or set(given) != set(self.blocks):
+            raise InputError(f"pack expects one array for each of {self._names()}, got {len(arrays) + len(named)}")
+        theta = np.empty(self.size)
+        for name, block in self.blocks.items():
+            array = np.asarray(given[name], dtype=np.float64)
+            if array.shape != block.shape:
+                raise ShapeError(f"{name} has shape {array.shape}, expected {block.shape}")
+            theta[block.place] = array.ravel()
+        return theta
+
+    def unpack(self, theta: Any) -> dict[str, np.ndarray]:
+        """The blocks of a flat vector, by name, as copies."""
+        vector = self.validate(theta)
+        return {name: vector[b.place].reshape(b.shape).copy() for name, b in self.blocks.items()}
+
+    def describe(self) -> str:
+        """One line for records and headers of generated files."""
+        decay = f", weight decay {self.weight_decay}" if self.weight_decay else ""
+        return f"{self.name} ({self.size} parameters{decay})"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.describe()}>"

@@ -1,0 +1,133 @@
+"""Text to sympy, without evaluating anything: the grammar is arithmetic, names and function calls."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import sympy
+
+from eomsym.errors import ExpressionError
+from eomsym.losses.functions import sigmoid, softplus
+
+__all__ = ["FUNCTIONS", "parse", "symbols"]
+
+#: Functions that an expression may call, by the name to type.
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "exp": sympy.exp,
+    "log": sympy.log,
+    "sqrt": sympy.sqrt,
+    "tanh": sympy.tanh,
+    "sigmoid": sigmoid,
+    "softplus": softplus,
+    "sin": sympy.sin,
+    "cos": sympy.cos,
+    "tan": sympy.tan,
+    "sinh": sympy.sinh,
+    "cosh": sympy.cosh,
+    "atan": sympy.atan,
+    "erf": sympy.erf,
+    "Abs": sympy.Abs,
+    "abs": sympy.Abs,
+    "Max": sympy.Max,
+    "max": sympy.Max,
+    "Min": sympy.Min,
+    "min": sympy.Min,
+}
+CONSTANTS = {"pi": sympy.pi, "E": sympy.E}
+_OPERATORS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.Div: lambda a, b: a / b,
+    ast.Pow: lambda a, b: a**b,
+}
+
+
+def symbols(variables: str | Sequence[Any]) -> tuple[sympy.Symbol, ...]:
+    """Distinct symbols from ``"x y"``, ``"w0:5"``, or a sequence of names and symbols."""
+    try:
+        if isinstance(variables, str):
+            found = sympy.symbols(variables, seq=True)
+        else:
+            found = tuple(sympy.Symbol(v) if isinstance(v, str) else v for v in variables)
+    except (TypeError, ValueError) as error:
+        raise ExpressionError(
+            f"variables must be names or symbols, got {variables!r}; write variables='x y'"
+        ) from error
+    if not found or not all(isinstance(v, sympy.Symbol) for v in found):
+        raise ExpressionError(f"variables must be names or symbols, got {variables!r}; write variables='x y'")
+    if len(set(found)) < len(found):
+        raise ExpressionError(f"variables must be distinct, got {', '.join(map(str, found))}")
+    return tuple(found)
+
+
+def parse(text: str, variables: Sequence[sympy.Symbol]) -> Any:
+    """The sympy expression that `text` writes; ``^`` is a power, decimals are the exact fractions they write.
+
+    Examples
+    --------
+    >>> import sympy
+    >>> parse("0.1*x^2 + tanh(x)/3", [sympy.Symbol("x")])
+    x**2/10 + tanh(x)/3
+    """
+    try:
+        tree = ast.parse(text.strip().replace("^", "**"), mode="eval")
+    except (SyntaxError, ValueError) as error:
+        raise ExpressionError(f"cannot read the expression {text!r}: {error.args[0]}") from error
+    try:
+        return _Reader({v.name: v for v in variables}).read(tree.body)
+    except RecursionError as error:
+        raise ExpressionError("the expression is nested too deeply to read; pass a sympy expression") from error
+
+
+class _Reader:
+    def __init__(self, variables: Mapping[str, sympy.Symbol]) -> None:
+        self.names = {**CONSTANTS, **variables}
+
+    def read(self, node: ast.expr) -> Any:
+        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+            return sympy.Rational(repr(node.value))
+        if isinstance(node, ast.Name):
+            return self._name(node.id)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+            value = self.read(node.operand)
+            return -value if isinstance(node.op, ast.USub) else value
+        if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+            return _OPERATORS[type(node.op)](self.read(node.left), self.read(node.right))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
+            return self._call(node.func.id, [self.read(argument) for argument in node.args])
+        raise ExpressionError(
+            f"cannot use {ast.unparse(node)!r} in an expression: write numbers, the variables, + - * / **, "
+            "parentheses and functions such as tanh(x)"
+        )
+
+    def _name(self, name: str) -> Any:
+        if name in self.names:
+            return self.names[name]
+        if name in FUNCTIONS:
+            raise ExpressionError(f"{name} is a function: write {name}(...)")
+        raise ExpressionError(
+            f"unknown name {name!r}{nearest(name, self.names)}; the variables are {', '.join(self.names)}"
+        )
+
+    def _call(self, name: str, arguments: list[Any]) -> Any:
+        if name not in FUNCTIONS:
+            raise ExpressionError(unsupported(name))
+        try:
+            return FUNCTIONS[name](*arguments)
+        except TypeError as error:
+            raise ExpressionError(f"{name} got {len(arguments)} arguments: {error}") from error
+
+
+def nearest(name: str, known: Any) -> str:
+    """`` (did you mean …?)`` where a known name is close."""
+    found = difflib.get_close_matches(name, list(known), n=2, cutoff=0.5)
+    return f" (did you mean {' or '.join(found)}?)" if found else ""
+
+
+def unsupported(name: str) -> str:
+    """Message for a function that has no rule, with the nearest ones that have."""
+    return f"unsupported function {name!r}{nearest(name, FUNCTIONS)}; supported: {', '.join(FUNCTIONS)}"

@@ -1,0 +1,155 @@
+"""The time-step-size Taylor table: all counter terms of a program in polynomial time, over any ring.
+
+With ``y(s, eta) = sum y_ij s**i eta**j`` the exact modified flow of a discrete method and ``b = F(y)``,
+
+    a_ij = sum_k chi_k (i+k)!/i! b_(i+k, j-k),        y_(i+1, j) = a_ij / (i+1),
+
+so the forms of total degree d of ``a`` and the forms of degree d + 1 of ``y`` follow from those of degree d of ``b``:
+the loop runs over the total degree only. ``-term_j`` is ``a_0j``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from eomsym.exact.methods import MethodSeries
+from eomsym.losses.program import Number, Program
+from eomsym.taylor.motion import motion
+from eomsym.taylor.primitives import PRIMITIVES
+from eomsym.taylor.rules import Writer
+
+__all__ = ["Plan", "counter_terms_at", "entries", "is_plain", "weights"]
+
+
+def entries(order: int) -> int:
+    """Entries of a table for terms 0..order."""
+    return (order + 1) * (order + 2) // 2
+
+
+class Plan:
+    """A program as code for the machine of Taylor tables.
+
+    Attributes
+    ----------
+    code : ndarray of int64, shape (lines, 8)
+        ``primitive, out, a, b, i, j, k, at``; a table is named by its beginning in tables of one entry.
+    comments : tuple of str, one for each line
+    table : ndarray of int64
+    constants : ndarray
+        Exact numbers (object), or float64 where all of them are data.
+    lanes : int
+        Numbers in one entry of all tables; the scratch memory begins after them.
+    field : int
+        The table of the vector field g. That of the parameters begins at 0.
+    size : int
+        Number n of parameters.
+    """
+
+    def __init__(self, program: Program) -> None:
+        pruned = program.pruned(program.outputs[-1:])
+        writer = Writer(pruned)
+        self.size = pruned.size
+        self.field = writer.starts[pruned.outputs[0]]
+        self.lanes = writer.lanes
+        self.scratch = writer.scratch
+        self.code = np.array(writer.code, dtype=np.int64).reshape(-1, 8)
+        self.comments = tuple(writer.comments)
+        self.table = np.array(writer.table or [0], dtype=np.int64)
+        pieces = writer.constants or [np.zeros(1)]
+        if any(piece.dtype == object for piece in pieces):
+            pieces = [piece.astype(object) for piece in pieces]
+        self.constants = np.concatenate(pieces)
+
+    @property
+    def primitives(self) -> tuple[int, ...]:
+        """Numbers of the primitives that the code uses."""
+        return tuple(sorted(set(self.code[:, 0].tolist())))
+
+    def memory(self, count: int) -> int:
+        """Numbers of memory for tables of `count` entries; the last one is the zero of the ring."""
+        return self.lanes * count + self.scratch + 1
+
+
+def execute(d: int, low: int, m: np.ndarray, machine: tuple[Any, ...]) -> None:
+    """Degree d of all tables, as plain Python on any ring: the reading that the generated one repeats."""
+    code, table, c, count, scratch = machine
+    for primitive, out, a, b, i, j, k, at in code.tolist():
+        function = PRIMITIVES[primitive]
+        name = function.__name__
+        if name == "combine":
+            j = count
+        elif name == "matmul":
+            at = scratch
+        function(d, low, m, c, table, out * count, a * count, b * count, i, j, k, at)
+
+
+def weights(coefficients: Sequence[Sequence[Number]], count: int) -> list[list[list[Number]]]:
+    """``w[s][p][h] = coefficients[s][h] * (p+h)!/p!``: what the operator series does to powers of s."""
+    result = []
+    for series in coefficients:
+        rows = []
+        for p in range(count):
+            rising = 1
+            row = []
+            for h in range(count):
+                row.append(series[h] * rising)
+                rising *= p + h + 1
+            rows.append(row)
+        result.append(rows)
+    return result
+
+
+def is_plain(series: MethodSeries) -> bool:
+    """Whether the gradient is taken at the iterates themselves, so that ``y(0, eta) = theta`` is all it sees."""
+    trivial = all(value == (1 if h == 0 else 0) for psi in series.psi for h, value in enumerate(psi))
+    return trivial and all(a == 0 for row in series.coupling for a in row)
+
+
+def counter_terms_at(
+    plan: Plan,
+    theta: Sequence[Any],
+    series: MethodSeries,
+    order: int,
+    ring: Callable[[Any], Any] = Fraction,
+) -> np.ndarray:
+    """Terms 0..order at one point over any ring, by the rules as plain Python.
+
+    Parameters
+    ----------
+    plan : Plan
+    theta : sequence of n ring elements
+    series : MethodSeries
+        At least ``order + 1`` coefficients.
+    order : int
+    ring : callable
+        Makes a ring element from an exact number (int, Fraction or sympy number); `float` gives the reference
+        for the compiled kernels, `Fraction` exact rationals.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (order+1, n), object dtype.
+    """
+    count, n, stages = entries(order), plan.size, len(series.chi)
+
+    def array(numbers: Any) -> np.ndarray:
+        source = np.array(numbers, dtype=object)
+        out = np.empty(source.shape, dtype=object)
+        for place in np.ndindex(source.shape):
+            out[place] = ring(source[place])
+        return out
+
+    zero = ring(0)
+    m = np.full((stages, plan.memory(count)), zero, dtype=object)
+    y = np.full(n * entries(order + 1) + 1, zero, dtype=object)
+    y[:n] = list(theta)
+    out = np.full((order + 1, n), zero, dtype=object)
+    machine = (plan.code, plan.table, array(plan.constants), count, plan.lanes * count)
+    psi, chi = array(weights(series.psi, order + 1)), array(weights(series.chi, order + 1))
+    low = int(is_plain(series))
+    motion(execute, machine, order, low, m, n, plan.field * count, psi, array(series.coupling), chi, y, out)
+    return out
