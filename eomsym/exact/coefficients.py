@@ -158,9 +158,7 @@ def _universal(max_nodes: int, method: Method) -> Universal:
     alphas, ring, denominator = expand(trees, method)
     if ring.is_QQ:
         common = lcm(*(int(x.denominator) for x in alphas))
-        numerators = np.array(
-            [int(x.numerator) * (common // int(x.denominator)) for x in alphas], dtype=object
-        )
+        numerators = np.array([int(x.numerator) * (common // int(x.denominator)) for x in alphas], dtype=object)
         return _reduced(method, trees, numerators, common)
     return Universal(method, trees, alphas, denominator, ring)
 
@@ -199,9 +197,7 @@ def _iterate(trees: Forest, method: Method, form: GeneralLinear) -> Universal:
         return [row * (colour[at] == c) for row, c in zip(rows, form.colours, strict=True)]
 
     for colour_index in range(trees.colours):
-        numerators[colour_index] = common * sum(
-            x for x, c in zip(b, form.colours, strict=True) if c == colour_index
-        )
+        numerators[colour_index] = common * sum(x for x, c in zip(b, form.colours, strict=True) if c == colour_index)
     for n in range(2, n_max + 1):
         here = trees.of_size(n)
         lift = scale ** (n_max - n)
@@ -212,9 +208,7 @@ def _iterate(trees: Forest, method: Method, form: GeneralLinear) -> Universal:
             total = np.zeros(len(left), dtype=dtype)
             for j in range(n_max):
                 branch = seen([table[i, j].take(right) for i in range(stages)], right)
-                product = [
-                    table[i, j].take(left) * _sum_of([1, *a[i]], [running, *branch]) for i in range(stages)
-                ]
+                product = [table[i, j].take(left) * _sum_of([1, *a[i]], [running, *branch]) for i in range(stages)]
                 if n < n_max:
                     table[:, j, chunk] = product
                 total += _wrap(weights[j] * lift, dtype) * _sum_of(b, seen(product, chunk))

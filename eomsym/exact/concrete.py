@@ -1,4 +1,4 @@
-"""Terms of a concrete loss by differentiating it: the definition, slow, and the yardstick for what is faster."""
+"""Terms of a concrete loss by differentiating it: the definition, slow, and the yardstick for faster ways."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ def elementary_differential(
     """
     rows: list[Sequence[Exact]] = [g if isinstance(g, Sequence) else gradient for g in gradient]
     if any(len(row) != len(variables) for row in rows):
-        raise ShapeError(
-            f"the gradient has {len(rows[0])} components and there are {len(variables)} variables"
-        )
+        raise ShapeError(f"the gradient has {len(rows[0])} components and there are {len(variables)} variables")
     known: dict[Tree, Vector] = {}
     derivatives: dict[tuple[int, int, tuple[int, ...]], Exact] = {}
 

@@ -136,9 +136,7 @@ class CounterTerms(Sequence[Term]):
         trees = self.table.forest
         where = trees.of_size(k + 1)
         many = where.stop - where.start
-        require_memory(
-            _TREE_BYTES * many, f"term {k} as a mapping from {many:,} trees (its arrays are in .table)"
-        )
+        require_memory(_TREE_BYTES * many, f"term {k} as a mapping from {many:,} trees (its arrays are in .table)")
         sign = (-1) ** k  # k + 1 fields F = -g, and the minus in theta' = -sum
         values = {
             trees.tree(i): self.table.value(i) * sympy.Rational(sign, int(trees.symmetry[i]))
@@ -196,9 +194,7 @@ class CounterTerms(Sequence[Term]):
         return f"<CounterTerms of {self.method.name} through order {self.order}>"
 
     def _repr_latex_(self) -> str:
-        return (
-            self if self.order < 6 else counter_terms(5, self.method)
-        ).latex()  # more would not fit on a page
+        return (self if self.order < 6 else counter_terms(5, self.method)).latex()  # more would not fit on a page
 
     @cached_property
     def rate(self) -> Exact:

@@ -47,9 +47,7 @@ def shuffled_epoch(batches: int, order: int) -> list[Term]:
     loss plus ``epsilon / (4 m) sum_k |g_k|**2``, with ``epsilon = eta / m`` the learning rate of one batch.
     """
     if not 1 <= batches <= 6:
-        raise InputError(
-            f"{batches} batches were asked for; expected 1 to 6, all orders of which are visited"
-        )
+        raise InputError(f"{batches} batches were asked for; expected 1 to 6, all orders of which are visited")
     relabelings = list(permutations(range(batches)))
     averaged = []
     for term in counter_terms(order, Epoch(batches)):

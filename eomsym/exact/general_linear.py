@@ -216,9 +216,7 @@ class GeneralLinear:
             if not found:
                 return Stability(rho, roots, None, sympy.Symbol("unknown"), self.rate)
             roots = {root: found.count(root) for root in found}
-        condition = sympy.And(
-            *(sympy.Abs(root) < 1 if many > 1 else _inside(root) for root, many in roots.items())
-        )
+        condition = sympy.And(*(sympy.Abs(root) < 1 if many > 1 else _inside(root) for root, many in roots.items()))
         decided = {sympy.true: True, sympy.false: False}.get(condition)
         return Stability(rho, roots, decided, condition, self.rate)
 

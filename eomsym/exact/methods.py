@@ -257,9 +257,7 @@ class LinearMultistep(Method):
     def __init__(self, rho: Any, sigma: Any) -> None:
         rho, sigma = as_vector(rho, "rho"), as_vector(sigma, "sigma")
         if len(rho) < 2 or rho[0] == 0:
-            raise MethodError(
-                f"rho is {list(rho)}; expected a degree of at least 1 and a first coefficient not 0"
-            )
+            raise MethodError(f"rho is {list(rho)}; expected a degree of at least 1 and a first coefficient not 0")
         if len(sigma) > len(rho) or not sigma:
             raise MethodError(
                 f"sigma has {len(sigma)} coefficients and rho {len(rho)}; expected 1 to {len(rho)} in sigma"
@@ -419,9 +417,7 @@ class Epoch(Method):
     def __init__(self, order: Any) -> None:
         batches = tuple(range(order)) if isinstance(order, int) else tuple(order)
         if not batches or sorted(batches) != list(range(len(batches))):
-            raise MethodError(
-                f"order is {order!r}; expected a permutation of 0, 1, ..., or the number of batches"
-            )
+            raise MethodError(f"order is {order!r}; expected a permutation of 0, 1, ..., or the number of batches")
         object.__setattr__(self, "order", batches)
 
     @property

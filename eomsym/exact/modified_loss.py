@@ -165,11 +165,7 @@ class Potential(Mapping[FreeTree, Exact]):
 
     def gradient(self, order: int) -> Term:
         """Return the gradient of the potential as a term."""
-        values = {
-            tree: value * free.symmetry / tree.symmetry
-            for free, value in self.items()
-            for tree in free.rootings
-        }
+        values = {tree: value * free.symmetry / tree.symmetry for free, value in self.items() for tree in free.rootings}
         return Term(order, dict(sorted(values.items())))
 
 

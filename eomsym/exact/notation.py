@@ -59,9 +59,7 @@ class _Writer:
                 power, inner = power + 1, inner.branches[0]
             hessian = style.power(style.symbol(self.hessian, self.index(tree)), power)
             return style.apply(hessian, self.write(inner), len(inner.branches) < 2)
-        return style.derivative(
-            len(branches) + 1, self.index(tree), [self.write(branch) for branch in branches]
-        )
+        return style.derivative(len(branches) + 1, self.index(tree), [self.write(branch) for branch in branches])
 
 
 def differential_with_indices(tree: Tree, format: str = "unicode", *, coloured: bool = False) -> str:
@@ -148,13 +146,10 @@ def linear_combination(
         factor = _common_factor([value for _, value in items])
         if factor == 1 or len(items) < 2:
             return total(items)
-        return sum_of(
-            [(factor, style.group(total((tree, sympy.cancel(x / factor)) for tree, x in items)))], style
-        )
+        return sum_of([(factor, style.group(total((tree, sympy.cancel(x / factor)) for tree, x in items)))], style)
     if group != "hessian" or indices:
         raise InputError(
-            f"unknown grouping {group!r}; expected none, hessian or denominator"
-            + " (without indices)" * indices
+            f"unknown grouping {group!r}; expected none, hessian or denominator" + " (without indices)" * indices
         )
 
     def nested(pairs: list[tuple[Tree, Exact]]) -> list[tuple[Exact, str]]:

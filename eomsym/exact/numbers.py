@@ -67,8 +67,7 @@ def as_exact(value: Scalar, name: str = "value") -> Exact:
             shorter = "an int or a Fraction"
         raise InexactError(f"{name} is {value!r}, a float; exact numbers are needed, for example {shorter}")
     raise InputError(
-        f"{name} is {value!r} of type {type(value).__name__}; "
-        "an int, a Fraction or an exact sympy expression is needed"
+        f"{name} is {value!r} of type {type(value).__name__}; an int, a Fraction or an exact sympy expression is needed"
     )
 
 
@@ -105,9 +104,7 @@ def common_domain(values: Sequence[Exact]) -> Any:
     ZZ(beta)
     """
     symbols = set().union(*(value.free_symbols for value in values)) if values else set()
-    domain, _ = sympy.construct_domain(
-        [*values, sympy.Rational(1, 2)], field=True, extension=None if symbols else True
-    )
+    domain, _ = sympy.construct_domain([*values, sympy.Rational(1, 2)], field=True, extension=None if symbols else True)
     return domain
 
 

@@ -53,9 +53,7 @@ def expand(trees: Forest, method: Method) -> tuple[Array, Any, Any]:
     n_max = trees.max_nodes
     series = method.series(n_max + 1)
     stages = range(series.stages)
-    require_memory(
-        len(trees) * (series.stages + 1) * n_max * 250, f"all {len(trees):,} trees of {method.name}"
-    )
+    require_memory(len(trees) * (series.stages + 1) * n_max * 250, f"all {len(trees):,} trees of {method.name}")
     ring, d, read = _ring(method, n_max)
     chi = [[read(x, k + 1) * factorial(k) for k, x in enumerate(row)] for row in series.chi]
     psi = [[read(x, k) * factorial(k) for k, x in enumerate(row)] for row in series.psi]

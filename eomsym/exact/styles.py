@@ -19,7 +19,7 @@ from eomsym.exact.numbers import Exact
 __all__ = ["LatexStyle", "MathMLStyle", "Style", "TextStyle", "UnicodeStyle", "spell", "style_of"]
 
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-_LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_LOWERED = str.maketrans("0123456789ijklmnprstuvx", "₀₁₂₃₄₅₆₇₈₉ᵢⱼₖₗₘₙₚᵣₛₜᵤᵥₓ")
 
 
 class TextStyle:
@@ -31,7 +31,7 @@ class TextStyle:
     'D^3 L[g, Hg]'
     """
 
-    minus, plus, nabla, comma = " - ", " + ", "D", ", "
+    minus, plus, nabla, comma, total = " - ", " + ", "D", ", ", "sum"
 
     def number(self, value: int) -> str:
         """Write a whole number."""
@@ -81,6 +81,10 @@ class TextStyle:
         """Write partial derivatives of the loss in index notation."""
         return f"{self.symbol('L', index)}_{{{' '.join(indices)}}}"
 
+    def indexed(self, name: str, indices: str) -> str:
+        """Write an entry of a tableau."""
+        return f"{name}_{indices}"
+
     def foreign(self, value: Exact) -> str:
         """Write anything that is not a rational function."""
         return str(value)
@@ -97,7 +101,7 @@ class TextStyle:
 class UnicodeStyle(TextStyle):
     """Unicode: ``1/3 H²g + 1/12 ∇³L[g,g]``."""
 
-    minus, nabla, comma = " − ", "∇", ","
+    minus, nabla, comma, total = " − ", "∇", ",", "Σ"
 
     def symbol(self, name: str, index: str = "") -> str:
         """Write a name, with an index or without."""
@@ -119,6 +123,10 @@ class UnicodeStyle(TextStyle):
         """Write a higher derivative of the loss, applied to vectors."""
         return f"{self.power(self.nabla, order)}{self.symbol('L', index)}[{self.comma.join(arguments)}]"
 
+    def indexed(self, name: str, indices: str) -> str:
+        """Write an entry of a tableau."""
+        return name + indices.translate(_LOWERED)
+
     def foreign(self, value: Exact) -> str:
         """Write anything that is not a rational function."""
         return re.sub(r"sqrt\((\w+)\)", r"√\1", str(value))
@@ -135,7 +143,7 @@ class UnicodeStyle(TextStyle):
 class LatexStyle(TextStyle):
     r"""LaTeX with amsmath and nothing else: ``\tfrac{1}{3} H^{2} g + \tfrac{1}{12} \nabla^{3} L[g, g]``."""
 
-    nabla = r"\nabla"
+    nabla, total = r"\nabla", r"\sum"
 
     def symbol(self, name: str, index: str = "") -> str:
         """Write a name, with an index or without."""
@@ -170,6 +178,10 @@ class LatexStyle(TextStyle):
         """Write the inner product of two vectors."""
         return rf"{left}^{{\mathsf{{T}}}} {right}"
 
+    def indexed(self, name: str, indices: str) -> str:
+        """Write an entry of a tableau."""
+        return f"{name}_{{{' '.join(indices)}}}"
+
     def foreign(self, value: Exact) -> str:
         """Write anything that is not a rational function."""
         return str(sympy.latex(value))
@@ -183,6 +195,7 @@ class MathMLStyle(TextStyle):
     """Presentation MathML, as browsers draw it without help."""
 
     minus, plus, nabla, comma = "<mo>−</mo>", "<mo>+</mo>", "<mo>∇</mo>", "<mo>,</mo>"
+    total = "<mo>∑</mo>"
 
     def number(self, value: int) -> str:
         """Write a whole number."""
@@ -236,6 +249,10 @@ class MathMLStyle(TextStyle):
         letters = "".join(f"<mi>{escape(i)}</mi>" for i in indices)
         return f"<msub>{self.symbol('L', index)}<mrow>{letters}</mrow></msub>"
 
+    def indexed(self, name: str, indices: str) -> str:
+        """Write an entry of a tableau."""
+        return f"<msub><mi>{name}</mi><mi>{indices}</mi></msub>"
+
     def foreign(self, value: Exact) -> str:
         """Write anything that is not a rational function."""
         return str(sympy.mathml(value, printer="presentation"))
@@ -246,9 +263,7 @@ class MathMLStyle(TextStyle):
 
     def whole(self, formula: str) -> str:
         """Wrap a finished formula."""
-        return (
-            f'<math xmlns="http://www.w3.org/1998/Math/MathML" display="block"><mrow>{formula}</mrow></math>'
-        )
+        return f'<math xmlns="http://www.w3.org/1998/Math/MathML" display="block"><mrow>{formula}</mrow></math>'
 
 
 Style = TextStyle
@@ -316,9 +331,7 @@ def spell(value: Exact, style: Style) -> tuple[bool, str]:
     return negative, _ratio(abs(int(ratio.p)), int(ratio.q), sides[0], sides[1], style)
 
 
-def _ratio(
-    p: int, q: int, above: list[tuple[str, bool, int]], below: list[tuple[str, bool, int]], style: Style
-) -> str:
+def _ratio(p: int, q: int, above: list[tuple[str, bool, int]], below: list[tuple[str, bool, int]], style: Style) -> str:
     """Write ``p above / (q below)``; factors come as (base, whether it is a sum, exponent)."""
     if p == q == 1 and not above and not below:
         return ""
@@ -326,13 +339,7 @@ def _ratio(
 
     def side(number: int, factors: list[tuple[str, bool, int]]) -> tuple[list[str], str]:
         parts = [style.number(number)] if number != 1 or not factors else []
-        if (
-            stacked
-            and len(parts) + len(factors) == 1
-            and factors
-            and factors[0][2] == 1
-            and (below or q != 1)
-        ):
+        if stacked and len(parts) + len(factors) == 1 and factors and factors[0][2] == 1 and (below or q != 1):
             return parts, factors[0][0]
         parts += [style.power(style.group(base) if is_sum else base, k) for base, is_sum, k in factors]
         return parts, style.product(parts) if len(parts) > 1 else parts[0]

@@ -117,9 +117,7 @@ class Tree:
         '[.[.]]'
         """
         if not levels or levels[0] != 0 or any(not 1 <= b <= a + 1 for a, b in pairwise(levels)):
-            raise InputError(
-                f"{tuple(levels)} is not a level sequence: expected 0, then depths that rise by at most 1"
-            )
+            raise InputError(f"{tuple(levels)} is not a level sequence: expected 0, then depths that rise by at most 1")
         grown: list[list[Tree]] = []
         for depth in reversed(levels):
             while len(grown) <= depth + 1:
@@ -239,9 +237,7 @@ class Forest:
     def of_size(self, nodes: int) -> slice:
         """Return the indices of the trees with that many nodes."""
         if not 1 <= nodes <= self.max_nodes:
-            raise InputError(
-                f"{nodes} nodes were asked for; this forest holds trees with 1 to {self.max_nodes}"
-            )
+            raise InputError(f"{nodes} nodes were asked for; this forest holds trees with 1 to {self.max_nodes}")
         return slice(int(self.starts[nodes]), int(self.starts[nodes + 1]))
 
     def blocks(self, nodes: int) -> Iterator[tuple[slice, slice, slice]]:
@@ -284,9 +280,7 @@ class Forest:
             lefts = self.left[where]
             low, high = np.searchsorted(lefts, [left, left + 1])
             return int(where.start + low + np.searchsorted(self.right[where][low:high], right))
-        raise InputError(
-            f"{tree!r} is not among the trees with {self.max_nodes} nodes and {self.colours} colours"
-        )
+        raise InputError(f"{tree!r} is not among the trees with {self.max_nodes} nodes and {self.colours} colours")
 
     @cached_property
     def nodes(self) -> NDArray[np.int8]:
@@ -341,8 +335,7 @@ def count_trees(nodes: int, colours: int = 1) -> int:
     counts = [0, colours]
     for n in range(1, nodes):
         total = sum(
-            sum(d * counts[d] for d in range(1, k + 1) if k % d == 0) * counts[n - k + 1]
-            for k in range(1, n + 1)
+            sum(d * counts[d] for d in range(1, k + 1) if k % d == 0) * counts[n - k + 1] for k in range(1, n + 1)
         )
         counts.append(total // n)
     return counts[nodes]
@@ -392,18 +385,14 @@ def forest(max_nodes: int, colours: int = 1) -> Forest:
     [0, 0, 1, 2, 4, 8, 17, 37, 85, 200, 486, 1205]
     """
     if not 1 <= max_nodes <= MAX_NODES:
-        raise InputError(
-            f"max_nodes is {max_nodes}; expected 1 to {MAX_NODES} (beyond, symmetries leave int64)"
-        )
+        raise InputError(f"max_nodes is {max_nodes}; expected 1 to {MAX_NODES} (beyond, symmetries leave int64)")
     if colours < 1:
         raise InputError(f"{colours} colours were asked for; at least 1 is needed")
     counts = [count_trees(n, colours) for n in range(1, max_nodes + 1)]
     total = sum(counts)
     require_memory(12 * total, f"a table of {total:,} trees")
     if total >= 2**31:
-        raise SizeError(
-            f"{total:,} trees need 64-bit indices, {24 * total / 2**30:.0f} GiB; ask for fewer nodes"
-        )
+        raise SizeError(f"{total:,} trees need 64-bit indices, {24 * total / 2**30:.0f} GiB; ask for fewer nodes")
     starts = np.zeros(max_nodes + 2, dtype=np.int64)
     starts[2:] = np.cumsum(counts)
     left = np.full(total, -1, dtype=np.int32)

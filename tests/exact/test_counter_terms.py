@@ -193,9 +193,7 @@ def test_bad_input() -> None:
     with pytest.raises(InputError, match="7 batches were asked for; expected 1 to 6"):
         shuffled_epoch(7, 1)
     x = sympy.symbols("x:2")
-    with pytest.raises(
-        eom.errors.ShapeError, match="the gradient has 1 components and there are 2 variables"
-    ):
+    with pytest.raises(eom.errors.ShapeError, match="the gradient has 1 components and there are 2 variables"):
         elementary_differential([x[0]], x)
 
 

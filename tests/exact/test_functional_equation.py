@@ -69,9 +69,7 @@ def test_step_is_the_flow_of_the_modified_field(method: Method) -> None:
         """Return ``exp(steps eta D) theta``."""
         derivative, total = [X, Y], [X, Y]
         for m in range(1, ORDER + 2):
-            derivative = [
-                truncate(ETA * (velocity[0] * p.diff(X) + velocity[1] * p.diff(Y))) for p in derivative
-            ]
+            derivative = [truncate(ETA * (velocity[0] * p.diff(X) + velocity[1] * p.diff(Y))) for p in derivative]
             total = [t + d * sympy.QQ(steps**m, factorial(m)) for t, d in zip(total, derivative, strict=True)]
         return total
 
@@ -100,9 +98,7 @@ def number(x: sympy.Rational) -> Any:
 
 
 def combine(weights: Any, vectors: list[list[Any]]) -> list[Any]:
-    return [
-        sum((v[i] * number(w) for w, v in zip(weights, vectors, strict=True)), RING.zero) for i in range(2)
-    ]
+    return [sum((v[i] * number(w) for w, v in zip(weights, vectors, strict=True)), RING.zero) for i in range(2)]
 
 
 def field_at(poly: Any) -> Callable[[list[Any]], Any]:

@@ -71,8 +71,7 @@ def test_one_step_by_hand() -> None:
             for row, coupled in zip(form.extrapolation, form.coupling, strict=True):
                 start = sum(Fraction(str(w)) * iterates[lag + i] for i, w in enumerate(row))
                 values.append(
-                    start
-                    + eta * sum(Fraction(str(a)) * -(y**2) for a, y in zip(coupled, values, strict=False))
+                    start + eta * sum(Fraction(str(a)) * -(y**2) for a, y in zip(coupled, values, strict=False))
                 )
             return values
 

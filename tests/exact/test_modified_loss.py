@@ -87,9 +87,9 @@ def test_answer_on_a_concrete_loss(method: Method) -> None:
     """A term has curl exactly where it has an obstruction; the gradient part has none."""
     for k, term in enumerate(counter_terms(4, method)):
         parts = split(term)
-        assert {
-            t: sympy.cancel(parts.gradient[t] + parts.obstruction[t] - term[t]) for t in term
-        } == dict.fromkeys(term, 0)
+        assert {t: sympy.cancel(parts.gradient[t] + parts.obstruction[t] - term[t]) for t in term} == dict.fromkeys(
+            term, 0
+        )
         assert curl(apply_term(parts.gradient, GRADIENT, (X, Y))) == 0
         assert (curl(apply_term(term, GRADIENT, (X, Y))) == 0) == parts.is_gradient
         assert parts.is_gradient == (k < 2)
