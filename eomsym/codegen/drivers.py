@@ -1,7 +1,8 @@
 """Loops around the machine: many points, one direction, the discrete optimiser.
 
-Plain loops that numba compiles (array assignments would add seconds to the compile time); every generated module contains them. ``execute(d, low, m, machine)`` fills in degree
-d of all tables; the parameters are the first table in memory and the field g begins at `field`.
+Plain loops that numba compiles (array assignments would add seconds to the compile time); every generated module
+contains them. ``execute(d, low, m, machine)`` fills in degree d of all tables; the parameters are the first table in
+memory and the field g begins at `field`.
 """
 
 
@@ -45,7 +46,7 @@ def descend(history, slopes, eta, steps, every, past, weights, extrapolation, co
         out[0, q] = history[0, q]
     for k in range(steps):
         now = k % depth
-        for sweep in range(1000 if implicit else 1):
+        for _sweep in range(1000 if implicit else 1):
             change = 0.0
             size = 0.0
             for i in range(count):

@@ -1,9 +1,9 @@
 """From a plan to the source of a numba module.
 
 The *machine* of a module holds the primitives that a loss needs and the loops around them. The loss itself is code for
-that machine, a short list of lines; sizes, data and the method are numbers. So one compiled machine serves every loss of
-the same primitives, every order and every method, and nothing is compiled twice. A *standalone* module is a machine with
-the code and numbers of one kernel, and two functions to call.
+that machine, a short list of lines; sizes, data and the method are numbers. So one compiled machine serves every loss
+of the same primitives, every order and every method, and nothing is compiled twice. A *standalone* module is a machine
+with the code and numbers of one kernel, and two functions to call.
 """
 
 from __future__ import annotations
@@ -113,7 +113,8 @@ def standalone(
         count=entries(order),
         flow=plan.size * entries(order + 1) + 1,
     )
-    return f'"""{header}\n"""\n\n{text}\n\n# the loss and its gradient, and the numbers of loss and method\n\n{data}\n\n\n{functions}'
+    numbered = f"# the loss and its gradient, and the numbers of loss and method\n\n{data}"
+    return f'"""{header}\n"""\n\n{text}\n\n{numbered}\n\n\n{functions}'
 
 
 def _listing(plan: Plan) -> str:

@@ -81,7 +81,8 @@ def load(source: str) -> ModuleType:
             except CacheError as error:
                 raise CacheError(f"{error} (set EOMSYM_CACHE_DIR to a folder that can be written)") from error
         spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         try:

@@ -34,6 +34,11 @@ class _Symbolic(Objective):
         self._lowered = Lowering(self.variables)
         self._values = [self._lowered.value(expression) for expression in self.expressions]
 
+    @property
+    def symbols(self) -> tuple[sympy.Symbol, ...]:
+        """The variables."""
+        return self.variables
+
 
 class Loss(_Symbolic):
     """A loss given by an expression.
@@ -105,7 +110,7 @@ class Field(_Symbolic):
         if "program" not in self.__dict__:
             builder = self._lowered.builder
             g = builder.join([(i, -value) for i, value in enumerate(self._values)], self.size)
-            self.__dict__["program"] = group(self._decayed(builder.finish([g])))
+            self.__dict__["program"] = self._decayed(group(builder.finish([g])))
         found: Program = self.__dict__["program"]
         return found
 
@@ -184,7 +189,8 @@ class Lowering:
 
     def _sum(self, expression: Any) -> Value:
         constant: Number = 0
-        inputs, entries = [], []
+        inputs: list[Value] = []
+        entries: list[tuple[int, int, int, Number]] = []
         for term in expression.args:
             if not term.free_symbols:
                 constant = constant + _number(term)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ class Objective:
     @cached_property
     def program(self) -> Program:
         """The program whose last output is g (weight decay included); the one before it, if any, is the loss."""
-        return group(self._decayed(gradient(self._bare_program())))
+        return self._decayed(group(gradient(self._bare_program())))
 
     def _decayed(self, program: Program) -> Program:
         if self.weight_decay == 0:
@@ -94,13 +95,28 @@ class Objective:
 
     def with_weight_decay(self, weight_decay: Any) -> Self:
         """The same loss with the penalty ``weight_decay/2 * |theta|**2``."""
-        number = exact(weight_decay)
-        if not (getattr(number, "is_number", True) and 0 <= number < math.inf):
-            raise InputError(f"weight_decay must be a finite number >= 0, got {weight_decay!r}")
+        try:
+            number = exact(weight_decay)
+            valid = bool(getattr(number, "free_symbols", ())) or 0 <= number < math.inf
+        except (TypeError, ValueError, OverflowError):
+            valid = False
+        if not valid:
+            raise InputError(f"weight_decay must be a finite number >= 0 (or a sympy symbol), got {weight_decay!r}")
         other = copy.copy(self)
         other.__dict__.pop("program", None)
         other.weight_decay = number
         return other
+
+    @property
+    def symbols(self) -> tuple[Any, ...]:
+        """A symbol for each parameter: those of the expression, or the entries of the blocks."""
+        import sympy
+
+        names = []
+        for name, block in self.blocks.items():
+            places = itertools.product(*(range(1, count + 1) for count in block.shape))
+            names += ["_".join([name, *map(str, place)]) for place in places]
+        return tuple(map(sympy.Symbol, names))
 
     # parameters ---------------------------------------------------------------------------------------------------
 

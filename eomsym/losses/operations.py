@@ -104,7 +104,8 @@ def _reshaped(builder: Builder, value: Value, shape: tuple[int, int]) -> Value:
 
 
 def _weight(array: Array, weight: Any) -> Array:
-    return array * (weight if array.dtype == object else number(weight))
+    result: Array = array * (weight if array.dtype == object else number(weight))
+    return result
 
 
 def _add(program: Program, node: Node, a: Array, b: Array) -> Array:
@@ -210,7 +211,8 @@ COMPANIONS: dict[str, tuple[Callable[[Array, Array], Array], Callable[[Value, Va
 
 def _companion(program: Program, node: Node, x: Array, parent: Array) -> Array:
     value, _ = COMPANIONS[program.nodes[node.inputs[1]].operation]
-    return value(x, parent)
+    result: Array = value(x, parent)
+    return result
 
 
 def _companion_slope(node: Node, w: Value, x: Value, parent: Value) -> Value:
@@ -237,7 +239,8 @@ def _gate_tangent(builder: Builder, node: Node, y: Value, inputs: list[Value], t
 
 def _power(program: Program, node: Node, x: Array, reciprocal: Array) -> Array:
     exponent = node.parameters[0]
-    return x ** (exponent if x.dtype == object else number(exponent))
+    result: Array = x ** (exponent if x.dtype == object else number(exponent))
+    return result
 
 
 @dataclass(frozen=True)
@@ -253,7 +256,7 @@ def _reciprocal(builder: Builder, x: Value) -> Value:
 
 
 def _gaussian(builder: Builder, x: Value) -> Value:
-    return builder.elementwise("exp", -(x * x)) * (2 / np.sqrt(np.pi))
+    return builder.scaled(builder.elementwise("exp", -(x * x)), 2 / np.sqrt(np.pi))
 
 
 def _erf(x: Array) -> Array:

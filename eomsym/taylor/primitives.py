@@ -11,8 +11,8 @@ A primitive fills in degree d of the table `out` from degrees 0..d of its inputs
 
 All primitives have the same arguments: the degree ``d``; ``low``, which is 1 where the pure powers of eta
 (i = 0, d > 0) are known to vanish and are never touched; the memory ``m``, whose last number is the ring's zero; the
-numbers ``c`` and the integers ``table`` of the loss; the tables ``out``, ``a``, ``b``; three integers ``i``, ``j``, ``k``
-and a place ``at`` in ``c``.
+numbers ``c`` and the integers ``table`` of the loss; the tables ``out``, ``a``, ``b``; three integers ``i``, ``j``,
+``k`` and a place ``at`` in ``c``.
 
 numba compiles these lines for float64 (:mod:`eomsym.codegen`); on object arrays they run as plain Python over exact
 fractions, polynomials and Arb balls. They are therefore plain functions of numbers and flat arrays and carry no
@@ -184,6 +184,7 @@ def copy(d, low, m, c, table, out, a, b, width, start, place, at):
 
 
 def clear(d, low, m, c, table, out, a, b, n, j, k, at):
+    """Set degree d to zero."""
     zero = m[-1]
     for z in range(out + d * (d + 1) // 2 * n, out + (d + 1) * (d + 2) // 2 * n):
         m[z] = zero

@@ -10,8 +10,9 @@ the loop runs over the total degree only. ``-term_j`` is ``a_0j``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -76,10 +77,10 @@ class Plan:
 
 def execute(d: int, low: int, m: np.ndarray, machine: tuple[Any, ...]) -> None:
     """Degree d of all tables, as plain Python on any ring: the reading that the generated one repeats."""
-    code, table, c, count, scratch = machine
+    code, table, c, count, scratch, functions = machine
     for primitive, out, a, b, i, j, k, at in code.tolist():
-        function = PRIMITIVES[primitive]
-        name = function.__name__
+        name = PRIMITIVES[primitive].__name__
+        function = functions.get(name, PRIMITIVES[primitive])
         if name == "combine":
             j = count
         elif name == "matmul":
@@ -115,6 +116,7 @@ def counter_terms_at(
     series: MethodSeries,
     order: int,
     ring: Callable[[Any], Any] = Fraction,
+    functions: Mapping[str, Callable[..., None]] = MappingProxyType({}),
 ) -> np.ndarray:
     """Terms 0..order at one point over any ring, by the rules as plain Python.
 
@@ -128,6 +130,8 @@ def counter_terms_at(
     ring : callable
         Makes a ring element from an exact number (int, Fraction or sympy number); `float` gives the reference
         for the compiled kernels, `Fraction` exact rationals.
+    functions : mapping
+        Primitives that the ring does in its own way, by name.
 
     Returns
     -------
@@ -148,8 +152,10 @@ def counter_terms_at(
     y = np.full(n * entries(order + 1) + 1, zero, dtype=object)
     y[:n] = list(theta)
     out = np.full((order + 1, n), zero, dtype=object)
-    machine = (plan.code, plan.table, array(plan.constants), count, plan.lanes * count)
+    machine = (plan.code, plan.table, array(plan.constants), count, plan.lanes * count, functions)
     psi, chi = array(weights(series.psi, order + 1)), array(weights(series.chi, order + 1))
     low = int(is_plain(series))
-    motion(execute, machine, order, low, m, n, plan.field * count, psi, array(series.coupling), chi, y, out)
+    motion(  # type: ignore[no-untyped-call]
+        execute, machine, order, low, m, n, plan.field * count, psi, array(series.coupling), chi, y, out
+    )
     return out
