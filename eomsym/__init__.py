@@ -120,7 +120,7 @@ def __dir__() -> list[str]:
 class _Package(ModuleType):
     """Keeps ``eomsym.verify`` the function.
 
-    Python binds a package to its name in the parent as soon as one of its modules is imported: here it would put
+    As soon as one of its modules is imported, Python binds a package to its name in the parent. That would put
     the package ``eomsym/verify/`` over the function.
     """
 
