@@ -72,25 +72,13 @@ def plot_order(report: Report, ax: Axes | None = None) -> Axes:
         }
         ax.plot(etas[trusted], errors[trusted], **style)
         ax.plot(etas[~trusted], errors[~trusted], markerfacecolor="white", **style)
-        power = rf"\eta^{{{result.expected_slope}}}" if result.expected_slope > 1 else r"\eta"
-        ax.annotate(
-            rf"$K={result.order}$: ${power}$",
-            (fine[-1], fine[-1] ** result.expected_slope * result.leading),
-            xytext=(4, 0),
-            textcoords="offset points",
-            color=colour,
-            fontsize=9,
-            va="center",
-            annotation_clip=False,
-        )
     ax.set(xscale="log", yscale="log", xlim=(fine[0], fine[-1]))
     _shade(report, ax)
+    _name_orders(report, ax)
     _label_etas(ax, report)
     ax.set_xlabel(r"learning rate $\eta$")
     ax.set_ylabel(r"$\|\theta_\mathrm{EoM}(T) - \theta_{T/\eta}\|$")
-    ax.set_title(
-        f"{report.name}\n{report.method}, {report.size:,} parameters, $T={report.time:g}$", fontsize=9
-    )
+    ax.set_title(f"{report.name}\n{report.method}, {report.size:,} parameters, $T={report.time:g}$", fontsize=9)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
@@ -187,6 +175,28 @@ def _shade(report: Report, ax: Axes) -> None:
         fontsize=7.5,
         ha="center",
     )
+
+
+def _name_orders(report: Report, ax: Axes) -> None:
+    """Write each order at the right end of its line, moved down where it would cover the one above."""
+    right = ax.get_xlim()[1]
+    bottom, top = np.log10(ax.get_ylim())
+    ends = {i: np.log10(right**r.expected_slope * r.leading) for i, r in enumerate(report.orders) if r.leading}
+    height = np.inf
+    for i in sorted(ends, key=lambda i: -ends[i]):
+        result = report.orders[i]
+        height = min(ends[i], height - 0.055 * (top - bottom))
+        power = rf"\eta^{{{result.expected_slope}}}" if result.expected_slope > 1 else r"\eta"
+        ax.annotate(
+            rf"$K={result.order}$: ${power}$",
+            (right, 10**height),
+            xytext=(4, 0),
+            textcoords="offset points",
+            color=COLOURS[i % len(COLOURS)],
+            fontsize=9,
+            va="center",
+            annotation_clip=False,
+        )
 
 
 def _label_etas(ax: Axes, report: Report) -> None:

@@ -21,12 +21,13 @@ __all__ = ["check_writable", "to_json", "to_latex", "to_markdown", "write"]
 
 SCHEMA = "eomsym.verification"
 SCHEMA_VERSION = 1
+LONGEST_START = 16
 
 
 def to_json(reports: Iterable[Report]) -> str:
-    """Return a JSON record of some reports, with what is needed to repeat them.
+    """Return a JSON record of some reports.
 
-    NaN and infinity, which JSON does not know, become null.
+    NaN and infinity, which JSON does not know, become null; so does a start of more than sixteen numbers.
 
     Parameters
     ----------
@@ -103,9 +104,7 @@ def to_markdown(report: Report) -> str:
     heading, *rows = ["| " + " | ".join(row) + " |" for row in report.table()]
     ruler = "|" + "--:|" * (len(report.table()[0]) - 1) + "---|"
     notes = [f"* order {result.order}: {result.reason}" for result in report.orders if result.reason]
-    title = (
-        f"**{report.name}**, {report.method}, {report.size} parameters, time {report.time:g}: {report.status}"
-    )
+    title = f"**{report.name}**, {report.method}, {report.size} parameters, time {report.time:g}: {report.status}"
     return "\n".join([title, "", heading, ruler, *rows, *([""] if notes else []), *notes]) + "\n"
 
 
@@ -156,6 +155,8 @@ def _latex(cell: str) -> str:
 
 def _record(report: Report) -> dict[str, Any]:
     record = asdict(report)
+    if report.size > LONGEST_START:
+        record["start"] = None
     record["status"], record["etas"] = report.status, report.etas
     for entry, result in zip(record["orders"], report.orders, strict=True):
         entry["ratios"], entry["trusted"] = result.ratios, result.trusted

@@ -37,9 +37,7 @@ def integers(text: str, option: str) -> list[int]:
             return list(range(int(first), int(last) + 1))
         return [int(word) for word in text.replace(",", " ").split()]
     except ValueError as error:
-        raise InputError(
-            f"{option} {text!r}: expected integers, such as {option} 0-4 or {option} 10,20,40"
-        ) from error
+        raise InputError(f"{option} {text!r}: expected integers, such as {option} 0-4 or {option} 10,20,40") from error
 
 
 def build_method(name: str, beta: str | None, radius: str | None) -> Method:
@@ -50,9 +48,7 @@ def build_method(name: str, beta: str | None, radius: str | None) -> Method:
     for option, value in (("beta", beta), ("radius", radius)):
         if (value is None) == (takes == option):
             verb = "needs" if value is None else "does not take"
-            raise InputError(
-                f"--method {name} {verb} --{option}" + (", such as 1/2" if value is None else "")
-            )
+            raise InputError(f"--method {name} {verb} --{option}" + (", such as 1/2" if value is None else ""))
     parameter = _fraction(beta or radius or "0")
     builders: dict[str, Callable[[], Method]] = {
         "gd": eom.GradientDescent,
@@ -75,17 +71,11 @@ def _fraction(text: str) -> Fraction:
 
 
 @click.command()
-@click.option(
-    "--problem", "problems", multiple=True, metavar="NAME", help="A named problem; may be repeated."
-)
-@click.option(
-    "--loss", "expression", metavar="EXPR", help="A loss of your own, such as 'x**2*y**2 + (x-1)**2'."
-)
+@click.option("--problem", "problems", multiple=True, metavar="NAME", help="A named problem; may be repeated.")
+@click.option("--loss", "expression", metavar="EXPR", help="A loss of your own, such as 'x**2*y**2 + (x-1)**2'.")
 @click.option("--variables", metavar="NAMES", help="Its variables in order, such as 'x y'.")
 @click.option("--start", metavar="NUMBERS", help="Where your loss starts, such as '-0.5, 1'.")
-@click.option(
-    "--time", type=float, metavar="T", help="Fixed time T; the learning rates are T over the steps."
-)
+@click.option("--time", type=float, metavar="T", help="Fixed time T; the learning rates are T over the steps.")
 @click.option("--steps", metavar="INTEGERS", help="The ladder, such as 10,20,40,80.")
 @click.option("--orders", default="0-4", show_default=True, metavar="INTEGERS", help="Orders K.")
 @click.option("--method", "method_name", type=click.Choice(METHODS), default="gd", show_default=True)
@@ -99,12 +89,8 @@ def _fraction(text: str) -> Fraction:
     metavar="FOLDER",
     help="Where verify.json and verify.png go.",
 )
-@click.option(
-    "--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="The record, elsewhere."
-)
-@click.option(
-    "--plot", "plot_path", type=click.Path(path_type=Path), metavar="FILE", help="The figure, elsewhere."
-)
+@click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="The record, elsewhere.")
+@click.option("--plot", "plot_path", type=click.Path(path_type=Path), metavar="FILE", help="The figure, elsewhere.")
 @click.option("--no-plot", is_flag=True, help="Draw no figure.")
 def command(
     problems: tuple[str, ...],
@@ -140,9 +126,7 @@ def command(
 
     method = build_method(method_name, beta, radius)
     ladder = integers(steps, "--steps") if steps else None
-    with click.progressbar(
-        length=1, file=sys.stderr, label="verifying", item_show_func=lambda item: item
-    ) as bar:
+    with click.progressbar(length=1, file=sys.stderr, label="verifying", item_show_func=lambda item: item) as bar:
 
         def progress(done: int, total: int, label: str) -> None:
             bar.length = total
@@ -198,7 +182,7 @@ def _reports(
     if variables is None or start is None:
         raise InputError("--loss needs --variables and --start, such as --variables 'x y' --start '-0.5, 1'")
     loss = eom.Loss(expression, variables=variables)
-    ladder = steps or (10, 20, 40, 80)
+    ladder = (10, 20, 40, 80) if steps is None else steps
     point = numbers(start, "--start")
     duration = 1.0 if time is None else time
     return [eom.verify(loss, point, duration, ladder, orders, method, name=expression, progress=progress)]

@@ -9,6 +9,7 @@ that of the second.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -168,9 +169,7 @@ def integrate(
     True
     """
     if not SMALLEST_RTOL <= rtol < 1:
-        raise InputError(
-            f"rtol={rtol!r}: expected a number from {SMALLEST_RTOL:.1e} to 1; float64 cannot do better"
-        )
+        raise InputError(f"rtol={rtol!r}: expected a number from {SMALLEST_RTOL:.1e} to 1; float64 cannot do better")
     if not (np.all(np.isfinite(atol)) and np.all(np.asarray(atol) > 0)):
         raise InputError(f"atol={atol!r}: expected positive numbers")
     loose, loose_cost = _run(velocity, start, times, rtol, atol)
@@ -186,10 +185,10 @@ def _run(
 
     def safe(_: float, state: Array) -> Array:
         # A trial step may leave the domain where a shorter one does not; NaN makes DOP853 shorten it.
-        try:
-            return velocity(state)
-        except TableError:
-            return np.full_like(state, np.nan)
+        if np.all(np.isfinite(state)):
+            with suppress(TableError):
+                return velocity(state)
+        return np.full_like(state, np.nan)
 
     states = np.empty((len(times), len(start)))
     states[0] = start

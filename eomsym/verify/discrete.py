@@ -66,9 +66,7 @@ class Optimiser:
     def __init__(self, loss: Objective, method: Method) -> None:
         form = method.general_linear()
         if method.colours > 1:
-            raise MethodError(
-                f"{method.name} needs one field for each batch; verify knows full-batch methods"
-            )
+            raise MethodError(f"{method.name} needs one field for each batch; verify knows full-batch methods")
         self.loss, self.method, self.explicit = loss, method, form.explicit
         self.past = np.array(form.past, dtype=np.float64)
         self.weights, self.extrapolation, self.coupling = (
@@ -132,9 +130,9 @@ class Optimiser:
 
     def _judged(self, history: Array, eta: float, steps: int) -> Array:
         """Last iterate ``(n,)`` of the run that is judged."""
-        if self.lags > 1:
-            return self._repeat(history, eta, steps)
-        last: Array = descend(self.loss, history[0], eta, steps, method=self.method, every=steps).thetas[-1]
+        old = history[1:] if self.lags > 1 else None
+        path = descend(self.loss, history[0], eta, steps, self.method, every=steps, history=old)
+        last: Array = path.thetas[-1]
         return last
 
     def _repeat(
@@ -159,10 +157,11 @@ class Optimiser:
         thetas: deque[Array] = deque([history[0], *old])
         fields = deque(self._fields(list(thetas)[lag:], eta) for lag in range(1, self.lags))
         for step in range(1, steps + 1):
-            fields.appendleft(self._fields(list(thetas), eta))
-            new = sum(past * theta for past, theta in zip(self.past, thetas, strict=False))
-            for lag, stages in enumerate(fields):
-                new = new + eta * (self.weights[:, lag] @ stages)
+            with np.errstate(all="ignore"):
+                fields.appendleft(self._fields(list(thetas), eta))
+                new = sum(past * theta for past, theta in zip(self.past, thetas, strict=False))
+                for lag, stages in enumerate(fields):
+                    new = new + eta * (self.weights[:, lag] @ stages)
             if not np.all(np.isfinite(new)):
                 raise DivergenceError(f"{self.method.name} leaves the finite numbers at step {step}", step)
             thetas.appendleft(noise(new))
@@ -176,13 +175,20 @@ class Optimiser:
         fields: Array = np.zeros_like(bases)
         if self.explicit:
             for i, base in enumerate(bases):
-                fields[i] = -self.loss.gradient(base + eta * (self.coupling[i] @ fields))
+                fields[i] = self._field(base + eta * (self.coupling[i] @ fields))
             return fields
         change = np.inf
         for _ in range(MOST_ITERATIONS):  # contracts for eta times Hessian below one, where the series holds
             points = bases + eta * (self.coupling @ fields)
-            previous, fields = fields, np.array([-self.loss.gradient(point) for point in points])
+            previous, fields = fields, np.array([self._field(point) for point in points])
             last, change = change, float(np.max(np.abs(fields - previous)))
-            if change >= last and change <= 1e-12 * float(np.max(np.abs(fields))):
-                return fields  # down to rounding
+            if not np.isfinite(change) or last <= change <= 1e-12 * float(np.max(np.abs(fields))):
+                return fields  # down to rounding, or lost; the caller looks
         raise MethodError(f"the implicit step of {self.method.name} does not converge; take more steps")
+
+    def _field(self, point: Array) -> Array:
+        """Velocity ``F = -g``, shape (n,); NaN where the point is not finite."""
+        if not np.all(np.isfinite(point)):
+            return np.full_like(point, np.nan)
+        field: Array = -self.loss.gradient(point)
+        return field

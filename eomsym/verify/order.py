@@ -114,6 +114,7 @@ class Report:
     method : str
     size : int
         Number of parameters.
+    start : tuple of float, length size
     time : float
         The fixed time ``T``.
     steps : tuple of int, length m
@@ -127,6 +128,7 @@ class Report:
     loss: str
     method: str
     size: int
+    start: tuple[float, ...]
     time: float
     steps: tuple[int, ...]
     orders: tuple[OrderReport, ...]
@@ -273,9 +275,7 @@ def verify(
     theta = loss.validate(start)
     method = method or (kernel.method if kernel else GradientDescent())
     if kernel is not None and kernel.method != method:
-        raise MethodError(
-            f"the kernel is for {kernel.method.name}, but method={method.name}; pass one of the two"
-        )
+        raise MethodError(f"the kernel is for {kernel.method.name}, but method={method.name}; pass one of the two")
     optimiser = Optimiser(loss, method)
     kernel = kernel or compile(loss, max(asked) + optimiser.extra_order, method=method)
     if kernel.order < max(asked) + optimiser.extra_order:
@@ -306,14 +306,15 @@ def verify(
         for i, order in enumerate(asked)
     )
     return Report(
-        name or loss.describe(),
-        loss.describe(),
-        method.name,
-        n,
-        duration,
-        ladder,
-        results,
-        perf_counter() - began,
+        name=name or loss.describe(),
+        loss=loss.describe(),
+        method=method.name,
+        size=n,
+        start=_floats(theta),
+        time=duration,
+        steps=ladder,
+        orders=results,
+        seconds=perf_counter() - began,
     )
 
 
@@ -359,12 +360,11 @@ def _judge(order: int, etas: Array, gaps: Array, references: Array, vectors: Arr
     if j is not None:
         shrink = etas[j] / etas[j - 1]
         extrapolated = (misses[j] - shrink * misses[j - 1]) / (1 - shrink)
-        limit = float(np.linalg.norm(extrapolated)) / float(lengths[first])
+        with np.errstate(all="ignore"):
+            limit = float(np.linalg.norm(extrapolated) / lengths[first])
     status, reason = _status(j, bool(above), slope, slopes, misfits, etas)
     if j is not None and j < len(etas) - 1:
-        reason = (
-            reason + "; " if reason else ""
-        ) + f"judged at eta = {etas[j]:.3g}, finer ones drown in rounding"
+        reason = (reason + "; " if reason else "") + f"judged at eta = {etas[j]:.3g}, finer ones drown in rounding"
     return OrderReport(
         order=order,
         expected_slope=slope,
@@ -382,9 +382,7 @@ def _judge(order: int, etas: Array, gaps: Array, references: Array, vectors: Arr
     )
 
 
-def _status(
-    j: int | None, leads: bool, slope: int, slopes: Array, misfits: Array, etas: Array
-) -> tuple[Status, str]:
+def _status(j: int | None, leads: bool, slope: int, slopes: Array, misfits: Array, etas: Array) -> tuple[Status, str]:
     """Verdict at index ``j`` of the ladder, and why."""
     if j is None:
         return "inconclusive", "no two neighbouring errors are 100 times above the reference error"
@@ -417,7 +415,5 @@ def _check_steps(steps: Sequence[int]) -> tuple[int, ...]:
     except (TypeError, ValueError, OverflowError):
         valid = False
     if not valid:
-        raise InputError(
-            f"steps={steps!r}: expected two or more different positive integers, such as (10, 20, 40, 80)"
-        )
+        raise InputError(f"steps={steps!r}: expected two or more different positive integers, such as (10, 20, 40, 80)")
     return tuple(int(count) for count in ladder)

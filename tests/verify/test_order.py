@@ -1,0 +1,195 @@
+"""The verdict: right on what is known, silent where numbers cannot be trusted, clear about bad input."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from problems import DEEP, PARAMETERS, ROSENBROCK, ROSENBROCK_TABLE, Case
+
+import eomsym as eom
+from eomsym.errors import DivergenceError, InputError, MethodError, ShapeError
+from eomsym.verify import discrete
+from eomsym.verify.order import MISFIT_TOLERANCE, SLOPE_TOLERANCE, TRUST, Report, worst
+
+HALF = Fraction(1, 2)
+
+
+@pytest.fixture(scope="module")
+def rosenbrock() -> Report:
+    return ROSENBROCK.verify()
+
+
+def test_published_table_to_two_digits(rosenbrock: Report) -> None:
+    assert rosenbrock.etas[0] == 0.1
+    assert [f"{result.errors[0]:.1e}" for result in rosenbrock.orders] == [f"{e:.1e}" for e in ROSENBROCK_TABLE]
+
+
+@pytest.mark.parametrize("case", PARAMETERS)
+def test_every_order_passes(case: Case) -> None:
+    report = case.verify()
+    assert report.status == "passed", str(report)
+    for order, result in enumerate(report.orders):
+        assert result.order == order
+        assert result.expected_slope == order + 1
+        j = result.judged
+        assert j is not None
+        assert abs(result.slopes[j - 1] - (order + 1)) <= SLOPE_TOLERANCE
+        assert abs(result.ratios[j] - 1) <= result.misfits[j] <= MISFIT_TOLERANCE
+        assert result.errors[j] >= TRUST * result.references[j]
+        assert result.cosines[j] > 0.999
+        assert result.limit < result.misfits[0]
+
+
+METHODS = (
+    (eom.HeavyBall(HALF), (40, 80, 160, 320)),
+    (eom.Nesterov(HALF), (80, 160, 320)),
+    (eom.OptimisticGradient(), (40, 80, 160, 320)),
+    (eom.ProximalPoint(), (20, 40, 80)),
+    (eom.Extragradient(), (20, 40, 80, 160)),
+    (eom.SharpnessAware(HALF), (80, 160, 320)),
+    # Adams-Bashforth with three lags, and a trapezoidal rule written as an implicit multistep method
+    (eom.LinearMultistep([1, -1, 0, 0], [Fraction(23, 12), Fraction(-4, 3), Fraction(5, 12)]), (80, 160, 320)),
+)
+
+
+@pytest.mark.parametrize("method, steps", METHODS, ids=lambda value: getattr(value, "name", ""))
+def test_other_optimisers(method: Any, steps: tuple[int, ...]) -> None:
+    report = ROSENBROCK.verify(range(3), method=method, steps=steps)
+    assert report.status == "passed", str(report)
+    assert report.method == method.name
+
+
+def test_slope_of_a_method_whose_terms_vanish() -> None:
+    # The explicit midpoint rule is of order two: term_1 = 0, so orders 0 and 1 are the same equation.
+    midpoint = eom.RungeKutta([[0, 0], [HALF, 0]], [0, 1])
+    report = ROSENBROCK.verify(range(3), method=midpoint, steps=(80, 160, 320))
+    assert report.status == "passed", str(report)
+    assert [result.expected_slope for result in report.orders] == [2, 2, 3]
+    lonely = ROSENBROCK.verify([0], method=midpoint)
+    assert lonely.status == "inconclusive"
+    assert "leading error vanishes" in lonely.orders[0].reason
+
+
+def test_nothing_drowned_in_rounding_is_judged() -> None:
+    report = ROSENBROCK.verify([3, 4], steps=(160, 320, 640, 1280))
+    three, four = report.orders
+    assert three.judged == 1
+    assert three.status == "passed"
+    assert "finer ones drown in rounding" in three.reason
+    assert four.judged is None
+    assert four.status == report.status == "inconclusive"
+    for result in report.orders:
+        for error, reference, trusted in zip(result.errors, result.references, result.trusted, strict=True):
+            assert trusted == (error >= TRUST * reference)
+            assert reference > 1e-17
+
+
+def test_loss_without_error_is_inconclusive() -> None:
+    # A constant gradient: gradient descent lies on gradient flow, and only rounding is left.
+    report = eom.verify(eom.Loss("x + 2*y", variables="x y"), [1.0, 1.0], 1.0, orders=range(2))
+    assert report.status == "inconclusive"
+    assert {result.judged for result in report.orders} == {None}
+
+
+def test_coarse_ladder_is_inconclusive() -> None:
+    report = ROSENBROCK.verify([3], steps=(5, 10))
+    assert report.status == "inconclusive"
+    assert "take more steps" in report.orders[0].reason
+
+
+def test_equation_of_motion_that_blows_up_is_not_judged() -> None:
+    # theta' = theta**2 from 1: one step of gradient descent is 1.5, the truncated series runs away before.
+    report = eom.verify(eom.Loss("-x**3/3", variables="x"), [1.0], 0.5, (1, 120, 240), [4])
+    result = report.orders[0]
+    assert math.isnan(result.errors[0])
+    assert result.trusted == (False, True, True)
+    assert result.status == "passed", str(report)
+    assert "(nan)" in str(report)
+
+
+def test_report_is_frozen_repeatable_and_readable(rosenbrock: Report) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError, match="size"):
+        rosenbrock.size = 3  # type: ignore[misc]
+    again = ROSENBROCK.verify()
+    assert again.orders == rosenbrock.orders
+    text = str(rosenbrock)
+    assert "2.0e-02" in text
+    assert text.splitlines()[-1].startswith("passed in ")
+    assert len({len(row) for row in rosenbrock.table()}) == 1
+
+
+def test_progress_counts_to_the_total() -> None:
+    calls: list[tuple[int, int, str]] = []
+    ROSENBROCK.verify([0, 1], steps=(10, 20), progress=lambda *call: calls.append(call))
+    assert [done for done, _, _ in calls] == list(range(1, 8))
+    assert {total for _, total, _ in calls} == {7}
+
+
+def test_the_two_implementations_of_the_optimiser_watch_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(*args: Any, **options: Any) -> Any:
+        path = eom.descend(*args, **options)
+        return dataclasses.replace(path, thetas=path.thetas + 1e-6)
+
+    monkeypatch.setattr(discrete, "descend", wrong)
+    report = ROSENBROCK.verify([0, 4])
+    assert report.orders[0].status == "passed"  # 1e-6 is small against its error
+    assert report.orders[1].status == "inconclusive"
+
+
+def test_worst_status() -> None:
+    assert worst(["passed", "inconclusive", "failed"]) == "failed"
+    assert worst(["passed"]) == "passed"
+
+
+def test_optimiser_that_diverges_names_the_step() -> None:
+    with pytest.raises(DivergenceError, match="step") as caught:
+        eom.verify(eom.Loss("x**4", variables="x"), [30.0], 10.0, (10, 20), [0])
+    assert 1 <= caught.value.step <= 10
+
+
+@pytest.mark.parametrize("steps", [(), (10,), (10, 10), (0, 10), (-10, 10), (10, 20.5), ("a", "b"), 10, (10, math.nan)])
+def test_ladder_needs_two_integers(steps: Any) -> None:
+    with pytest.raises(InputError, match="expected two or more different positive integers"):
+        ROSENBROCK.verify(steps=steps)
+
+
+@pytest.mark.parametrize("orders", [[], [-1], [0.5]])
+def test_orders_are_integers_from_zero_on(orders: Any) -> None:
+    with pytest.raises(InputError, match="expected one or more integers from 0 on"):
+        ROSENBROCK.verify(orders)
+
+
+@pytest.mark.parametrize("time", [0.0, -1.0, math.nan, math.inf, "long"])
+def test_time_is_positive(time: Any) -> None:
+    with pytest.raises(InputError, match="expected a positive number, such as time="):
+        eom.verify(ROSENBROCK.build(), ROSENBROCK.start, time)
+
+
+def test_start_fits_the_loss() -> None:
+    with pytest.raises(ShapeError, match=r"\(3,\)"):
+        eom.verify(ROSENBROCK.build(), [1.0, 2.0, 3.0], 1.0)
+    with pytest.raises(InputError, match="finite"):
+        eom.verify(ROSENBROCK.build(), [1.0, math.nan], 1.0)
+
+
+def test_kernel_fits_the_question() -> None:
+    kernel = eom.compile(ROSENBROCK.build(), 2)
+    with pytest.raises(InputError, match=r"orders up to 2 need eom.compile\(loss, 3"):
+        ROSENBROCK.verify([2], kernel=kernel)
+    with pytest.raises(MethodError, match="the kernel is for gradient descent"):
+        ROSENBROCK.verify([1], kernel=kernel, method=eom.HeavyBall(HALF))
+
+
+def test_methods_without_a_step_are_refused() -> None:
+    with pytest.raises(MethodError, match="no discrete step"):
+        ROSENBROCK.verify([0], method=eom.GradientFlow())
+
+
+def test_networks_have_the_size_of_their_weights() -> None:
+    assert DEEP.build().size == len(DEEP.start) == 14
+    assert np.all(np.isfinite(DEEP.start))
