@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import ModuleType
 
 import eomsym
 
@@ -39,6 +40,8 @@ def document_inner_modules() -> None:
     floors = [floor for floor in FLOORS if (PACKAGE / floor).is_dir()]
     for floor in floors:
         text = f"# eomsym.{floor}\n\n```{{eval-rst}}\n.. automodule:: eomsym.{floor}\n"
+        if hasattr(eomsym, floor) and not isinstance(getattr(eomsym, floor), ModuleType):
+            text += "   :no-index:\n"  # eomsym.verify is the function
         for path in sorted((PACKAGE / floor).glob("[a-z]*.py")):
             module = f"eomsym.{floor}.{path.stem}"
             shown = re.findall(rf"auto\w+:: {module}\.(\w+)", public)
