@@ -160,7 +160,7 @@ class HeavyBall(Method):
     @property
     def name(self) -> str:
         """What the method is called."""
-        return f"heavy ball, beta = {self.beta}"
+        return _named("heavy ball", "beta", self.beta)
 
     def general_linear(self) -> GeneralLinear:
         """Return the step with two past iterates."""
@@ -195,7 +195,7 @@ class Nesterov(Method):
     @property
     def name(self) -> str:
         """What the method is called."""
-        return f"Nesterov, beta = {self.beta}"
+        return _named("Nesterov", "beta", self.beta)
 
     def general_linear(self) -> GeneralLinear:
         """Return the step with two past iterates."""
@@ -382,7 +382,7 @@ class SharpnessAware(Method):
     @property
     def name(self) -> str:
         """What the method is called."""
-        return f"sharpness-aware, r = {self.r}"
+        return _named("sharpness-aware", "r", self.r)
 
     def general_linear(self) -> GeneralLinear:
         """Return the step with two stages."""
@@ -431,6 +431,10 @@ class Epoch(Method):
         share = sympy.Rational(1, m)
         coupling = [[share * int(j < i) for j in range(m)] for i in range(m)]
         return GeneralLinear([1], [[share]] * m, [[1]] * m, coupling, self.order)
+
+
+def _named(method: str, parameter: str, value: Exact) -> str:
+    return method if str(value) == parameter else f"{method}, {parameter} = {value}"
 
 
 def _momentum(beta: Scalar) -> Exact:

@@ -74,15 +74,15 @@ def draw_tree(tree: Tree) -> str:
     return _svg(width, height, f"rooted tree {tree.brackets}", shapes)
 
 
-def draw_table(coefficients: Mapping[Tree, Exact], columns: int = 8) -> str:
+def draw_table(coefficients: Mapping[Tree, Exact], columns: int | None = None) -> str:
     """Draw trees in a grid, each with its coefficient below.
 
     Parameters
     ----------
     coefficients : mapping of Tree to sympy.Expr
         For example a :class:`~eomsym.exact.counter_terms.Term`.
-    columns : int
-        How many trees to put in a row.
+    columns : int, optional
+        How many trees to put in a row; as many as fit in 960 pixels by default.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def draw_table(coefficients: Mapping[Tree, Exact], columns: int = 8) -> str:
     >>> picture.count("<circle"), "1/3" in picture
     (6, True)
     """
-    if columns < 1 or not coefficients:
+    if (columns is not None and columns < 1) or not coefficients:
         raise InputError(f"got {len(coefficients)} trees for {columns} columns; at least one of each is needed")
     style = style_of("unicode")
     cells = []
@@ -105,6 +105,7 @@ def draw_table(coefficients: Mapping[Tree, Exact], columns: int = 8) -> str:
         text = ("−" if negative else "") + (text or "1")
         cells.append((tree, text, max(_shapes(tree, 0, 0)[0], 7.5 * len(text)) + _STEP))
     cell = max(width for _, _, width in cells)
+    columns = columns or max(1, int(960 / cell))
     shapes, top = [], 0.0
     for row in range(0, len(cells), columns):
         part = cells[row : row + columns]

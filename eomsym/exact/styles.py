@@ -16,7 +16,7 @@ from sympy.printing.pretty.pretty_symbology import pretty_symbol
 from eomsym.errors import InputError
 from eomsym.exact.numbers import Exact
 
-__all__ = ["LatexStyle", "MathMLStyle", "Style", "TextStyle", "UnicodeStyle", "spell", "style_of"]
+__all__ = ["LatexStyle", "MathMLStyle", "Style", "TextStyle", "UnicodeStyle", "mathml_of", "spell", "style_of"]
 
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _LOWERED = str.maketrans("0123456789ijklmnprstuvx", "₀₁₂₃₄₅₆₇₈₉ᵢⱼₖₗₘₙₚᵣₛₜᵤᵥₓ")
@@ -255,7 +255,7 @@ class MathMLStyle(TextStyle):
 
     def foreign(self, value: Exact) -> str:
         """Write anything that is not a rational function."""
-        return str(sympy.mathml(value, printer="presentation"))
+        return mathml_of(value)
 
     def equation(self, left: str, right: str) -> str:
         """Write an equation."""
@@ -264,6 +264,11 @@ class MathMLStyle(TextStyle):
     def whole(self, formula: str) -> str:
         """Wrap a finished formula."""
         return f'<math xmlns="http://www.w3.org/1998/Math/MathML" display="block"><mrow>{formula}</mrow></math>'
+
+
+def mathml_of(value: Any) -> str:
+    """Return an expression or matrix in presentation MathML, with entities that XML knows too."""
+    return str(sympy.mathml(value, printer="presentation")).replace("&InvisibleTimes;", "&#x2062;")
 
 
 Style = TextStyle
