@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from types import ModuleType
+
+from sphinx.application import Sphinx
 
 import eomsym
 
@@ -18,25 +21,18 @@ Not public: names may change from version to version. The theory lives in them, 
 """
 
 
-def write(page: Path, text: str) -> None:
-    """Leave an unchanged page alone, so that a second build has nothing to do."""
-    page.parent.mkdir(exist_ok=True)
-    if not page.exists() or page.read_text(encoding="utf-8") != text:
-        page.write_text(text, encoding="utf-8")
-
-
 def copy_derivations() -> None:
     """The derivations stand beside the package, where the tests run them; Sphinx reads only below docs/."""
-    pages = {notebook.name: notebook.read_text(encoding="utf-8") for notebook in DERIVATIONS.glob("*.md")}
-    for stale in {page.name for page in (DOCS / "derivations").glob("*.md")} - {*pages}:
-        (DOCS / "derivations" / stale).unlink()
-    for name, text in pages.items():
-        write(DOCS / "derivations" / name, text)
+    shutil.rmtree(DOCS / "derivations", ignore_errors=True)
+    shutil.copytree(DERIVATIONS, DOCS / "derivations")
 
 
 def document_inner_modules() -> None:
     """One page for each floor: every module that the pages for users do not show."""
     public = "".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*.md"))
+    pages = DOCS / "internals"
+    shutil.rmtree(pages, ignore_errors=True)
+    pages.mkdir()
     floors = [floor for floor in FLOORS if (PACKAGE / floor).is_dir()]
     for floor in floors:
         text = f"# eomsym.{floor}\n\n```{{eval-rst}}\n.. automodule:: eomsym.{floor}\n"
@@ -48,9 +44,10 @@ def document_inner_modules() -> None:
             if f"automodule:: {module}\n" not in public:
                 text += f"\n.. automodule:: {module}\n   :members:\n"
                 text += f"   :exclude-members: {', '.join(shown)}\n" if shown else ""
-        write(DOCS / "internals" / f"{floor}.md", f"{text}```\n")
+        (pages / f"{floor}.md").write_text(f"{text}```\n", encoding="utf-8")
     entries = "\n".join(floors)
-    write(DOCS / "internals" / "index.md", f"{INTERNALS}\n```{{toctree}}\n:maxdepth: 1\n\n{entries}\n```\n")
+    index = f"{INTERNALS}\n```{{toctree}}\n:maxdepth: 1\n\n{entries}\n```\n"
+    (pages / "index.md").write_text(index, encoding="utf-8")
 
 
 copy_derivations()
@@ -69,8 +66,7 @@ html_title = f"eomsym {release}"
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
-nb_execution_mode = "cache"
-nb_execution_cache_path = str(Path(__file__).parent / "_build" / "notebooks")
+nb_execution_mode = "force"  # a cache would show what an older package printed
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
@@ -83,3 +79,12 @@ napoleon_use_param = False  # types are phrases such as "array of shape (n,)", n
 napoleon_use_rtype = False
 
 nitpick_ignore_regex = [("py:.*", r"(?!eomsym).*")]  # the build is offline: other projects cannot be linked
+
+
+def escape_initials(app: object, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """A line that begins with an initial, "T. Miyagawa, …", would become item T of a list."""
+    lines[:] = [re.sub(r"^(\s*)(?=[A-Z]\. )", r"\1\\", line) for line in lines]
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("autodoc-process-docstring", escape_initials)
