@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import reduce
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from eomsym.errors import InputError, ShapeError
+from eomsym.losses.activations import ACTIVATIONS
+from eomsym.losses.initial import Scheme, weights
 from eomsym.losses.objective import Block, Objective
-from eomsym.losses.operations import PRIMITIVES
 from eomsym.losses.program import Builder, Program, Value
 
 __all__ = ["DeepLinear", "Network"]
@@ -78,7 +81,7 @@ class Network(Objective):
         self.slope = float(slope)
         blocks: dict[str, Block] = {}
         start = 0
-        for layer, (columns, rows) in enumerate(zip(self.widths, self.widths[1:], strict=False), start=1):
+        for layer, (columns, rows) in enumerate(pairwise(self.widths), start=1):
             shapes: list[tuple[str, tuple[int, ...]]] = [(f"W{layer}", (rows, columns))]
             if self.bias:
                 shapes.append((f"b{layer}", (rows,)))
@@ -96,31 +99,36 @@ class Network(Objective):
         """Number of weight matrices."""
         return len(self.widths) - 1
 
-    def initial(self, seed: int | np.random.Generator = 0, scheme: str = "xavier", scale: float = 1.0) -> np.ndarray:
-        """Random parameters, shape (n,).
+    def initial(
+        self, seed: int | np.random.Generator = 0, scheme: str | Scheme = "xavier", scale: float = 1.0
+    ) -> np.ndarray:
+        """Random parameters, shape (n,); biases are zero.
 
         Parameters
         ----------
         seed : int or numpy.random.Generator
-        scheme : {"xavier", "he"}
-            Normal weights of variance ``2/(inputs + outputs)`` or ``2/inputs`` of the layer; biases are zero.
+        scheme : {"xavier", "he", "near_zero", "balanced"} or callable
+            See :func:`eomsym.losses.initial.weights`. Arrays of your own: ``pack(W1=…, W2=…)``.
         scale : float
-            Factor of all weights; small values give the near-zero start.
+            Factor of all weights.
+
+        Raises
+        ------
+        InputError
+            Unknown scheme, or widths that cannot be balanced.
         """
-        if scheme not in {"xavier", "he"}:
-            raise InputError(f"unknown scheme {scheme!r}; choose 'xavier' or 'he'")
-        random = np.random.default_rng(seed)
         theta = np.zeros(self.size)
-        for block in self.blocks.values():
-            if len(block.shape) == 2:
-                rows, columns = block.shape
-                deviation = math.sqrt(2 / (rows + columns if scheme == "xavier" else columns))
-                theta[block.place] = scale * deviation * random.standard_normal(block.size)
+        for layer, matrix in enumerate(weights(self.widths, scheme, seed, scale), start=1):
+            theta[self.blocks[f"W{layer}"].place] = matrix.ravel()
         return theta
 
     def _weight(self, builder: Builder, layer: int) -> Value:
         block = self.blocks[f"W{layer}"]
         return builder.part(block.start, (block.shape[0], block.shape[1]))
+
+    def _normalized(self, builder: Builder, hidden: Value) -> Value:
+        """What happens to a hidden layer before its activation; nothing here."""
+        return hidden
 
     def _outputs(self, builder: Builder) -> Value:
         """Network outputs, shape (outputs, samples)."""
@@ -131,23 +139,14 @@ class Network(Objective):
                 block = self.blocks[f"b{layer}"]
                 hidden = hidden + builder.expand(builder.part(block.start, (block.size, 1)), 1, len(self.inputs))
             if layer < self.depth:
+                hidden = self._normalized(builder, hidden)
                 hidden = ACTIVATIONS[self.activation](builder, hidden, self.slope)
         result: Value = hidden
         return result
 
     def _bare_program(self) -> Program:
         builder = Builder(self.size)
-        outputs = self._outputs(builder)
-        if self.loss == "mse":
-            residual = outputs - self.targets.T
-            total = builder.sum(residual * residual) * 0.5
-        else:
-            logits = builder.elementwise("center", outputs)
-            partition = builder.sum(builder.elementwise("exp", logits), 0)
-            reciprocal = builder.elementwise("reciprocal", partition)
-            logarithm = builder.elementwise("integral", partition, reciprocal, parameters=("log",))
-            total = builder.sum(logarithm) - builder.sum(logits * self.targets.T)
-        return builder.finish([total * (1 / len(self.inputs))])
+        return builder.finish([loss_of_outputs(builder, self._outputs(builder), self.targets, self.loss)])
 
 
 class DeepLinear(Network):
@@ -200,6 +199,24 @@ class DeepLinear(Network):
             product = matrix @ product
         return product
 
+    def _product(self, builder: Builder) -> Value:
+        """``W_n ⋯ W_1``, multiplied from the narrower end."""
+        layers = [self._weight(builder, layer) for layer in range(1, self.depth + 1)]
+        if self.widths[-1] <= self.widths[0]:
+            return reduce(lambda product, weight: product @ weight, reversed(layers))
+        return reduce(lambda product, weight: weight @ product, layers)
+
+    def _outputs(self, builder: Builder) -> Value:
+        """The data go through one matrix or through all layers, whichever needs fewer multiplications."""
+        rows, columns = self.widths[-1], self.widths[0]
+        pairs = list(pairwise(self.widths))
+        layered = sum(a * b for a, b in pairs) * len(self.inputs)
+        ends = pairs[:-1] if rows <= columns else pairs[1:]
+        multiplied = min(rows, columns) * sum(a * b for a, b in ends) + rows * columns * len(self.inputs)
+        if self.depth == 1 or layered <= multiplied:
+            return super()._outputs(builder)
+        return self._product(builder) @ np.ascontiguousarray(self.inputs.T)
+
     def _bare_program(self) -> Program:
         samples, columns = self.inputs.shape
         rows = self.targets.shape[1]
@@ -209,36 +226,23 @@ class DeepLinear(Network):
         cross = self.targets.T @ self.inputs / samples
         constant = float((self.targets**2).sum() / (2 * samples))
         builder = Builder(self.size)
-        product = self._weight(builder, self.depth)
-        for layer in range(self.depth - 1, 0, -1):  # from the narrow end
-            product = product @ self._weight(builder, layer)
+        product = self._product(builder)
         quadratic = builder.sum((product @ second) * product) * 0.5
         return builder.finish([quadratic - builder.sum(product * cross) + constant])
 
 
-# activations --------------------------------------------------------------------------------------------------------
-
-
-def _primitive(builder: Builder, x: Value, name: str) -> Value:
-    return builder.elementwise("integral", x, PRIMITIVES[name].derivative(builder, x), parameters=(name,))
-
-
-def _gelu(builder: Builder, x: Value, slope: float) -> Value:
-    """``x Phi(x)`` with the distribution function of the normal distribution."""
-    return x * (_primitive(builder, x * math.sqrt(0.5), "erf") + 1) * 0.5
-
-
-#: Activation functions by name: (builder, argument, slope) -> value.
-ACTIVATIONS: dict[str, Any] = {
-    "linear": lambda builder, x, slope: x,
-    "tanh": lambda builder, x, slope: builder.elementwise("tanh", x),
-    "sigmoid": lambda builder, x, slope: builder.elementwise("sigmoid", x),
-    "sin": lambda builder, x, slope: builder.elementwise("sin", x),
-    "softplus": lambda builder, x, slope: _primitive(builder, x, "softplus"),
-    "gelu": _gelu,
-    "relu": lambda builder, x, slope: builder.elementwise("gate", x, x, parameters=(1, 0)),
-    "leaky_relu": lambda builder, x, slope: builder.elementwise("gate", x, x, parameters=(1, slope)),
-}
+def loss_of_outputs(builder: Builder, outputs: Value, targets: np.ndarray, loss: str) -> Value:
+    """Mean loss, shape (1, 1), of network outputs (outputs, samples) against targets (samples, outputs)."""
+    if loss == "mse":
+        residual = outputs - targets.T
+        total = builder.sum(residual * residual) * 0.5
+    else:
+        logits = builder.elementwise("center", outputs)
+        partition = builder.sum(builder.elementwise("exp", logits), 0)
+        reciprocal = builder.elementwise("reciprocal", partition)
+        logarithm = builder.elementwise("integral", partition, reciprocal, parameters=("log",))
+        total = builder.sum(logarithm) - builder.sum(logits * targets.T)
+    return total * (1 / len(targets))
 
 
 # data ---------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,145 @@
+"""Where training starts: random weights of a network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from eomsym.errors import InputError, ShapeError
+
+__all__ = ["SCHEMES", "balanced", "orthonormal", "weights"]
+
+#: (random, rows, columns) -> matrix
+Scheme = Callable[[np.random.Generator, int, int], np.ndarray]
+
+#: Deviations of normal weights by scheme, from outputs (rows) and inputs (columns) of the layer.
+DEVIATIONS: dict[str, Callable[[int, int], float]] = {
+    "xavier": lambda rows, columns: math.sqrt(2 / (rows + columns)),
+    "he": lambda rows, columns: math.sqrt(2 / columns),
+    "near_zero": lambda rows, columns: 1e-2,
+}
+SCHEMES = (*DEVIATIONS, "balanced")
+
+
+def weights(
+    widths: Sequence[int], scheme: str | Scheme, seed: int | np.random.Generator, scale: float = 1.0
+) -> list[np.ndarray]:
+    """Weight matrices ``W_1 … W_n``, shapes (widths[j], widths[j-1]).
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Inputs, hidden layers, outputs.
+    scheme : {"xavier", "he", "near_zero", "balanced"} or callable
+        Normal weights of variance ``2/(inputs + outputs)`` (Glorot and Bengio), ``2/inputs`` (He et al.) or ``1e-4``;
+        or `balanced` factors of a Xavier matrix; or a function ``(random, rows, columns) -> matrix``.
+    seed : int or numpy.random.Generator
+    scale : float
+        Factor of all weights.
+
+    Raises
+    ------
+    InputError
+        Unknown scheme, `scale` that is not finite, or widths that cannot be balanced.
+    ShapeError
+        A function gave a matrix of another shape.
+
+    Examples
+    --------
+    >>> first, second = weights((3, 2, 2), "balanced", seed=0)
+    >>> bool(np.allclose(second.T @ second, first @ first.T))
+    True
+
+    References
+    ----------
+    X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010.
+    K. He, X. Zhang, S. Ren and J. Sun, Delving deep into rectifiers, ICCV 2015, doi:10.1109/ICCV.2015.123.
+    """
+    if not math.isfinite(scale):
+        raise InputError(f"scale must be a finite number, got {scale!r}")
+    random = np.random.default_rng(seed)
+    if scheme == "balanced":
+        rows, columns = widths[-1], widths[0]
+        matrix = DEVIATIONS["xavier"](rows, columns) * random.standard_normal((rows, columns))
+        return [scale * factor for factor in balanced(matrix, widths, random)]
+    if not callable(scheme) and scheme not in DEVIATIONS:
+        raise InputError(f"unknown scheme {scheme!r}; choose one of {', '.join(SCHEMES)}, or give a function")
+    found = []
+    for columns, rows in pairwise(widths):
+        if callable(scheme):
+            matrix = np.asarray(scheme(random, rows, columns), dtype=np.float64)
+            if matrix.shape != (rows, columns):
+                raise ShapeError(f"the scheme gave a matrix of shape {matrix.shape}, expected {(rows, columns)}")
+        else:
+            matrix = DEVIATIONS[scheme](rows, columns) * random.standard_normal((rows, columns))
+        found.append(scale * matrix)
+    return found
+
+
+def balanced(matrix: Any, widths: Sequence[int], seed: int | np.random.Generator = 0) -> list[np.ndarray]:
+    """Factors ``W_1 … W_n`` of a matrix with ``W_{j+1}ᵀ W_{j+1} = W_j W_jᵀ``.
+
+    From the singular value decomposition ``U S Vᵀ`` every factor gets ``S**(1/n)`` between random orthonormal bases of
+    the hidden layers.
+
+    Parameters
+    ----------
+    matrix : array_like, shape (widths[-1], widths[0])
+        The end-to-end matrix ``W_n ⋯ W_1``.
+    widths : sequence of int
+    seed : int or numpy.random.Generator
+
+    Returns
+    -------
+    list of ndarray, shapes (widths[j], widths[j-1])
+
+    Raises
+    ------
+    ShapeError
+        The matrix does not fit the widths.
+    InputError
+        A hidden layer is narrower than the rank of the matrix.
+
+    Examples
+    --------
+    >>> first, second = balanced([[3.0, 4.0]], (2, 3, 1))
+    >>> (second @ first).round(12)
+    array([[3., 4.]])
+    >>> balanced(np.eye(2), (2, 1, 2))
+    Traceback (most recent call last):
+    ...
+    eomsym.errors.InputError: widths (2, 1, 2) cannot be balanced: a hidden layer of width 1 cannot carry a matrix of
+    rank 2; make hidden layers at least 2 wide
+
+    References
+    ----------
+    S. Arora, N. Cohen and E. Hazan, On the Optimization of Deep Networks: Implicit Acceleration by
+    Overparameterization, ICML 2018, arXiv:1802.06509, definition of balancedness in theorem 1.
+    """
+    target = np.array(matrix, dtype=np.float64)
+    if target.shape != (widths[-1], widths[0]):
+        raise ShapeError(f"the matrix has shape {target.shape}, expected {(widths[-1], widths[0])} for {widths}")
+    random = np.random.default_rng(seed)
+    left, values, right = np.linalg.svd(target, full_matrices=False)
+    rank = int(np.count_nonzero(values > values[0] * max(target.shape) * np.finfo(float).eps))
+    narrow = min(widths[1:-1], default=rank)
+    if narrow < rank:
+        raise InputError(
+            f"widths {tuple(widths)} cannot be balanced: a hidden layer of width {narrow} cannot carry a matrix of "
+            f"rank {rank}; make hidden layers at least {rank} wide"
+        )
+    depth = len(widths) - 1
+    bases = [right[:rank].T, *(orthonormal(random, width, rank) for width in widths[1:-1]), left[:, :rank]]
+    middle = values[:rank] ** (1 / depth)
+    return [(bases[j + 1] * middle) @ bases[j].T for j in range(depth)]
+
+
+def orthonormal(random: np.random.Generator, rows: int, columns: int) -> np.ndarray:
+    """Random orthonormal columns, shape (rows, columns)."""
+    factor, triangle = np.linalg.qr(random.standard_normal((rows, columns)))
+    signed: np.ndarray = factor * np.where(np.diag(triangle) < 0, -1, 1)
+    return signed
