@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eomsym.errors import InputError, MissingDependencyError
-from eomsym.verify.order import TRUST, Report
+from eomsym.verify.verdict import TRUST, Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -205,4 +205,6 @@ def _label_etas(ax: Axes, report: Report) -> None:
 
     ax.xaxis.set_major_locator(FixedLocator(report.etas))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xticklabels([f"{eta:.3g}" for eta in report.etas], fontsize=8)
+    stride = -(-len(report.etas) // 6)  # more than six labels would run into each other
+    labels = [f"{eta:.3g}" if i % stride == 0 else "" for i, eta in enumerate(report.etas)]
+    ax.set_xticklabels(labels, fontsize=8)

@@ -15,7 +15,8 @@ from eomsym.errors import InputError
 
 if TYPE_CHECKING:
     from eomsym.exact.methods import Method
-    from eomsym.verify.order import Progress, Report
+    from eomsym.verify.order import Progress
+    from eomsym.verify.verdict import Report
 
 METHODS = ("gd", "heavy-ball", "nesterov", "optimistic", "proximal", "extragradient", "sam")
 EXIT = {"passed": 0, "failed": 1, "inconclusive": 3}
@@ -153,7 +154,7 @@ def command(
     for path in filter(None, (record, figure)):
         click.echo(f"wrote {path}", err=True)
 
-    from eomsym.verify.order import worst
+    from eomsym.verify.verdict import worst
 
     sys.exit(EXIT[worst(report.status for report in reports)])
 

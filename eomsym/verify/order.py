@@ -12,9 +12,8 @@ integrator, of the rounding of the discrete run, and of its starting values, all
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,176 +24,17 @@ from eomsym.dynamics.flow import SMALLEST_RTOL, check_positive, flow
 from eomsym.errors import DivergenceError, InputError, MethodError
 from eomsym.exact.methods import GradientDescent
 from eomsym.verify.discrete import Optimiser
+from eomsym.verify.verdict import TRUST, Report, judge
 
 if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
     from eomsym.exact.methods import Method
     from eomsym.losses.objective import Objective
 
-__all__ = ["MISFIT_TOLERANCE", "SLOPE_TOLERANCE", "TRUST", "OrderReport", "Report", "Status", "verify"]
+__all__ = ["Progress", "verify"]
 
 Array = NDArray[np.float64]
-Status = Literal["passed", "failed", "inconclusive"]
 Progress = Callable[[int, int, str], None]
-
-SLOPE_TOLERANCE = 0.05
-MISFIT_TOLERANCE = 0.03
-TRUST = 100.0  # an error is judged only if it is this many times larger than the reference error
-
-
-@dataclass(frozen=True)
-class OrderReport:
-    """What was measured for one order, over a ladder of m learning rates.
-
-    Attributes
-    ----------
-    order : int
-        Order ``K`` of the equation of motion.
-    expected_slope : int
-        ``K + 1``; more where the next counter terms vanish.
-    leading : float
-        ``norm(v)``, so that the predicted error is ``eta**expected_slope * leading``.
-    errors : tuple of float, length m
-        Measured Euclidean distance from the optimiser; NaN where the equation of motion blew up.
-    predictions : tuple of float, length m
-        Predicted leading error.
-    references : tuple of float, length m
-        Measured error of the measurement.
-    misfits : tuple of float, length m
-        Distance between the measured and the predicted error vector, over the length of the latter. It bounds
-        how far the ratio of their lengths is from 1.
-    cosines : tuple of float, length m
-        Cosine of the angle between the two vectors.
-    slopes : tuple of float, length m - 1
-        Slope of ``log(error)`` between neighbours.
-    limit : float
-        The misfit, extrapolated as a vector from the judged pair to ``eta = 0``. Shown, never judged.
-    judged : int or None
-        Index of the finest learning rate whose error, and the error before it, can be trusted.
-    status : str
-    reason : str
-        Why, in a few words.
-    """
-
-    order: int
-    expected_slope: int
-    leading: float
-    errors: tuple[float, ...]
-    predictions: tuple[float, ...]
-    references: tuple[float, ...]
-    misfits: tuple[float, ...]
-    cosines: tuple[float, ...]
-    slopes: tuple[float, ...]
-    limit: float
-    judged: int | None
-    status: Status
-    reason: str
-
-    @property
-    def ratios(self) -> tuple[float, ...]:
-        """Measured over predicted error, length m."""
-        return tuple(float(np.divide(e, p)) for e, p in zip(self.errors, self.predictions, strict=True))
-
-    @property
-    def trusted(self) -> tuple[bool, ...]:
-        """Which errors stand far enough above the reference error, length m."""
-        return tuple(e >= TRUST * r for e, r in zip(self.errors, self.references, strict=True))
-
-
-@dataclass(frozen=True)
-class Report:
-    """The verdict on one loss and one method.
-
-    Attributes
-    ----------
-    name : str
-        What the problem is called.
-    loss : str
-        Its description.
-    method : str
-    size : int
-        Number of parameters.
-    start : tuple of float, length size
-    time : float
-        The fixed time ``T``.
-    steps : tuple of int, length m
-        Steps of the optimiser, coarse to fine.
-    orders : tuple of OrderReport
-    seconds : float
-        What the verification took, compilation included.
-    """
-
-    name: str
-    loss: str
-    method: str
-    size: int
-    start: tuple[float, ...]
-    time: float
-    steps: tuple[int, ...]
-    orders: tuple[OrderReport, ...]
-    seconds: float
-
-    @property
-    def etas(self) -> tuple[float, ...]:
-        """Learning rates ``time / steps``, length m."""
-        return tuple(self.time / steps for steps in self.steps)
-
-    @property
-    def status(self) -> Status:
-        """``failed`` if any order failed, else ``inconclusive`` if any is, else ``passed``."""
-        return worst(result.status for result in self.orders)
-
-    def table(self) -> list[tuple[str, ...]]:
-        """Return the cells of the summary, heading first; an untrusted error is in brackets.
-
-        Slope, ratio, misfit and reference error are those at the judged learning rate.
-        """
-        heading = ("order", *(f"η={eta:.3g}" for eta in self.etas))
-        rows = [(*heading, "slope", "theory", "ratio", "misfit", "reference", "status")]
-        for result in self.orders:
-            measured = zip(result.errors, result.trusted, strict=True)
-            errors = [f"{error:.1e}" if trusted else f"({error:.1e})" for error, trusted in measured]
-            judged = ["–", str(result.expected_slope), "–", "–", "–"]
-            if (j := result.judged) is not None:
-                judged[0] = f"{result.slopes[j - 1]:.3f}"
-                judged[2:] = (
-                    f"{result.ratios[j]:.4f}",
-                    f"{result.misfits[j]:.4f}",
-                    f"{result.references[j]:.1e}",
-                )
-            rows.append((str(result.order), *errors, *judged, result.status))
-        return rows
-
-    def __str__(self) -> str:
-        rows = self.table()
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join([*map(str.rjust, row[:-1], widths), row[-1]])  # the status is the last cell
-            for row in rows
-        ]
-        notes = [f"order {result.order}: {result.reason}" for result in self.orders if result.reason]
-        title = f"{self.name} · {self.method} · {self.size} parameters · time {self.time:g}"
-        return "\n".join([title, "", *lines, *notes, "", f"{self.status} in {self.seconds:.1f} s"])
-
-
-def worst(statuses: Iterable[Status]) -> Status:
-    """Return the most severe of some statuses.
-
-    Parameters
-    ----------
-    statuses : iterable of str
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> worst(["passed", "inconclusive", "passed"])
-    'inconclusive'
-    """
-    found = set(statuses)
-    return "failed" if "failed" in found else "inconclusive" if "inconclusive" in found else "passed"
 
 
 def verify(
@@ -302,7 +142,7 @@ def verify(
             done += 1
             progress(done, total, f"order {order}, {count} steps")
     results = tuple(
-        _judge(order, etas, gaps[i], references[i], leading.vectors[order - min(asked) :])
+        judge(order, etas, gaps[i], references[i], leading.vectors[order - min(asked) :])
         for i, order in enumerate(asked)
     )
     return Report(
@@ -310,7 +150,7 @@ def verify(
         loss=loss.describe(),
         method=method.name,
         size=n,
-        start=_floats(theta),
+        start=tuple(theta.tolist()),
         time=duration,
         steps=ladder,
         orders=results,
@@ -334,77 +174,6 @@ def _motion(kernel: Kernel, theta: Array, eta: float, time: float, goal: float) 
     except DivergenceError:
         return np.full_like(theta, np.nan), np.inf
     return path.thetas[-1], path.error
-
-
-def _judge(order: int, etas: Array, gaps: Array, references: Array, vectors: Array) -> OrderReport:
-    """Verdict on one order.
-
-    ``gaps (m, n)`` are the measured error vectors, ``vectors`` those of this order and all higher ones.
-    """
-    # A counter term may vanish (midpoint rule: term_1 = 0). The first prediction above the reference leads.
-    lengths = np.linalg.norm(vectors, axis=1)
-    above = [i for i, v in enumerate(lengths) if np.any(etas ** (order + i + 1) * v > references)]
-    first = above[0] if above else 0
-    slope, leading = order + first + 1, vectors[first]
-    errors = np.linalg.norm(gaps, axis=1)
-    with np.errstate(all="ignore"):
-        predictions = etas**slope * lengths[first]
-        misses = gaps / etas[:, None] ** slope - leading
-        misfits = np.linalg.norm(misses, axis=1) / lengths[first]
-        cosines = gaps @ leading / (errors * lengths[first])
-        slopes = np.log(errors[:-1] / errors[1:]) / np.log(etas[:-1] / etas[1:])
-    trusted = errors >= TRUST * references
-    pairs = [j for j in range(1, len(etas)) if trusted[j - 1] and trusted[j]]
-    j = pairs[-1] if pairs else None
-    limit = np.nan
-    if j is not None:
-        shrink = etas[j] / etas[j - 1]
-        extrapolated = (misses[j] - shrink * misses[j - 1]) / (1 - shrink)
-        with np.errstate(all="ignore"):
-            limit = float(np.linalg.norm(extrapolated) / lengths[first])
-    status, reason = _status(j, bool(above), slope, slopes, misfits, etas)
-    if j is not None and j < len(etas) - 1:
-        reason = (reason + "; " if reason else "") + f"judged at eta = {etas[j]:.3g}, finer ones drown in rounding"
-    return OrderReport(
-        order=order,
-        expected_slope=slope,
-        leading=float(lengths[first]),
-        errors=_floats(errors),
-        predictions=_floats(predictions),
-        references=_floats(references),
-        misfits=_floats(misfits),
-        cosines=_floats(cosines),
-        slopes=_floats(slopes),
-        limit=limit,
-        judged=j,
-        status=status,
-        reason=reason,
-    )
-
-
-def _status(j: int | None, leads: bool, slope: int, slopes: Array, misfits: Array, etas: Array) -> tuple[Status, str]:
-    """Verdict at index ``j`` of the ladder, and why."""
-    if j is None:
-        return "inconclusive", "no two neighbouring errors are 100 times above the reference error"
-    if not leads:
-        return "inconclusive", "the leading error vanishes; ask for higher orders too"
-    complaints = []
-    if abs(slopes[j - 1] - slope) > SLOPE_TOLERANCE:
-        complaints.append(f"slope {slopes[j - 1]:.3f}")
-    if misfits[j] > MISFIT_TOLERANCE:
-        complaints.append(f"misfit {100 * misfits[j]:.2g} %")
-    if not complaints:
-        return "passed", ""
-    complaint = " and ".join(complaints) + " out of tolerance"
-    # A wrong coefficient makes the misfit grow as eta -> 0. The next term of the expansion makes it shrink
-    # like eta.
-    if misfits[j] <= misfits[j - 1] * np.sqrt(etas[j] / etas[j - 1]):
-        return "inconclusive", complaint + ", but the misfit shrinks with eta; take more steps"
-    return "failed", complaint
-
-
-def _floats(values: Array) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
 
 
 def _check_steps(steps: Sequence[int]) -> tuple[int, ...]:
