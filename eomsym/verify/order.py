@@ -24,14 +24,14 @@ from eomsym.dynamics.flow import SMALLEST_RTOL, check_positive, flow
 from eomsym.errors import DivergenceError, InputError, MethodError
 from eomsym.exact.methods import GradientDescent
 from eomsym.verify.discrete import Optimiser
-from eomsym.verify.verdict import TRUST, Report, judge
+from eomsym.verify.verdict import TRUST, OrderReport, Report, judge
 
 if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
     from eomsym.exact.methods import Method
     from eomsym.losses.objective import Objective
 
-__all__ = ["Progress", "verify"]
+__all__ = ["OrderReport", "Progress", "Report", "verify"]
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int, str], None]
