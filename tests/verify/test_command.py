@@ -28,7 +28,6 @@ def run(*arguments: str) -> Result:
 
 
 def test_default_run_writes_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suite.verify_problems, "__defaults__", None)  # the command must name the problems itself
     monkeypatch.setattr(suite, "DEFAULT_PROBLEMS", ("rosenbrock",))
     result = run()
     assert result.exit_code == 0, result.output
