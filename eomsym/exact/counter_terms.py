@@ -194,7 +194,9 @@ class CounterTerms(Sequence[Term]):
         return f"<CounterTerms of {self.method.name} through order {self.order}>"
 
     def _repr_latex_(self) -> str:
-        return (self if self.order < 6 else counter_terms(5, self.method)).latex()  # more would not fit on a page
+        shown = self if self.order < 6 else counter_terms(5, self.method)  # more would not fit on a page
+        # `aligned` may stand inside of other mathematics, unlike `align*`
+        return rf"$\displaystyle \begin{{aligned}} {shown.format('latex')} \end{{aligned}}$"
 
     @cached_property
     def rate(self) -> Exact:

@@ -139,8 +139,11 @@ def test_term_is_a_mapping() -> None:
     assert hash(Term(4, term)) == hash(term)
     assert counter_terms(4)[-1] == term
     assert counter_terms(4)[1:3] == [counter_terms(4)[1], counter_terms(4)[2]]
-    assert counter_terms(3)._repr_latex_() == counter_terms(3).latex()
-    assert counter_terms(8)._repr_latex_() == counter_terms(5).latex()
+    assert counter_terms(1)._repr_latex_() == (
+        "$\\displaystyle \\begin{aligned} \\mathrm{term}_{0} &= g \\\\\n"
+        "\\mathrm{term}_{1} &= \\tfrac{1}{2} H g \\end{aligned}$"
+    )
+    assert counter_terms(8)._repr_latex_() == counter_terms(5)._repr_latex_()
 
 
 def test_index_notation_names_each_inner_index_twice() -> None:

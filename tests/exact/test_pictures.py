@@ -19,6 +19,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 @pytest.mark.parametrize("tree", list(forest(6).trees(6)), ids=lambda tree: tree.brackets)
 def test_tree(tree: Tree) -> None:
     root = ElementTree.fromstring(draw_tree(tree))
+    assert tree._repr_svg_() == draw_tree(tree)
     discs = [(float(c.get("cx", "")), float(c.get("cy", ""))) for c in root.iter(f"{SVG}circle")]
     assert len(set(discs)) == tree.nodes
     assert all((a - c) ** 2 + (b - d) ** 2 >= 8**2 for i, (a, b) in enumerate(discs) for c, d in discs[:i])
