@@ -9,7 +9,7 @@ import sympy
 __all__ = ["sigmoid", "softplus"]
 
 
-class sigmoid(sympy.Function):
+class sigmoid(sympy.Function):  # type: ignore[misc]
     """The logistic function ``1/(1 + exp(-x))``."""
 
     nargs = 1
@@ -28,7 +28,7 @@ class sigmoid(sympy.Function):
         return text if exp is None else rf"{text}^{{{exp}}}"
 
 
-class softplus(sympy.Function):
+class softplus(sympy.Function):  # type: ignore[misc]
     """``log(1 + exp(x))``, whose derivative is the sigmoid."""
 
     nargs = 1

@@ -109,7 +109,8 @@ def _weight(array: Array, weight: Any) -> Array:
 
 
 def _add(program: Program, node: Node, a: Array, b: Array) -> Array:
-    return _weight(a, node.parameters[0]) + _weight(b, node.parameters[1])
+    result: Array = _weight(a, node.parameters[0]) + _weight(b, node.parameters[1])
+    return result
 
 
 def _join(program: Program, node: Node, *pieces: Array) -> Array:
@@ -222,7 +223,8 @@ def _companion_slope(node: Node, w: Value, x: Value, parent: Value) -> Value:
 
 def _gate(program: Program, node: Node, g: Array, x: Array) -> Array:
     above, below = (_as_number(weight, g) for weight in node.parameters)
-    return np.where(x > 0, above * g, below * g)
+    result: Array = np.where(x > 0, above * g, below * g)
+    return result
 
 
 def _as_number(weight: Any, like: Array) -> Any:
@@ -266,7 +268,8 @@ def _erf(x: Array) -> Array:
 
 
 def _softplus(x: Array) -> Array:
-    return np.logaddexp(x, 0)
+    result: Array = np.logaddexp(x, 0)
+    return result
 
 
 #: Functions integrated from their derivative by the one rule ``integral``.

@@ -98,6 +98,8 @@ class _Reader:
         if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
             return _OPERATORS[type(node.op)](self.read(node.left), self.read(node.right))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
+            if node.func.id not in FUNCTIONS:
+                raise ExpressionError(unsupported(node.func.id))
             return self._call(node.func.id, [self.read(argument) for argument in node.args])
         raise ExpressionError(
             f"cannot use {ast.unparse(node)!r} in an expression: write numbers, the variables, + - * / **, "
@@ -114,8 +116,6 @@ class _Reader:
         )
 
     def _call(self, name: str, arguments: list[Any]) -> Any:
-        if name not in FUNCTIONS:
-            raise ExpressionError(unsupported(name))
         try:
             return FUNCTIONS[name](*arguments)
         except TypeError as error:

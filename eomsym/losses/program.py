@@ -326,10 +326,10 @@ class Builder:
         return self.scaled(product, left_weight * right_weight)
 
     def matmul(self, left: Any, right: Any) -> Value:
-        if isinstance(left, Value) and left.fixed is not None:
-            left = left.fixed
-        elif isinstance(right, Value) and right.fixed is not None:
-            right = right.fixed
+        left = left.fixed if isinstance(left, Value) and left.fixed is not None else left
+        right = right.fixed if isinstance(right, Value) and right.fixed is not None else right
+        if not isinstance(left, Value) and not isinstance(right, Value):
+            return self.fix(np.asarray(left) @ np.asarray(right))
         if isinstance(left, Value) and isinstance(right, Value):
             self._check_inner(left.shape, right.shape)
             return self.apply("matmul", [left, right], (left.shape[0], right.shape[1]))
