@@ -1,0 +1,222 @@
+"""Closed-form bounds on the derivatives of deep linear and homogeneous networks over a ball.
+
+Write ``P(W) = W_n ⋯ W_1``. For a unit direction ``U`` the product ``P(W + sU) = sum_k s**k P_k`` has
+
+    |P_k|_F  <=  p_k := C(n, k) n**(-k/2) max over |J| = n-k of  prod_(j in J) |W_j|
+
+by Maclaurin's inequality, and ``|P_1| <= sqrt(sum_j prod_(i != j) |W_i|**2)``. With a convex ``phi`` whose second and
+third derivatives are bounded, the chain rule turns the ``p_k`` into bounds on all derivatives of ``L = phi(P)``. On a
+ball each ``|W_j|`` grows by its radius at most. The p_k hold for complex directions as well.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eomsym.bounds.hessian import DENSE, Curvature, Neighbourhood, Spectrum, as_kernel, eigenvalue_range
+from eomsym.errors import HypothesisError
+from eomsym.losses.network import Network
+from eomsym.losses.objective import Objective
+
+__all__ = ["NetworkCurvature", "product_derivatives"]
+
+Array = NDArray[np.float64]
+#: Largest third central moment of a coordinate of a unit vector under any distribution: range sqrt(2), R**3/(6 sqrt 3).
+SOFTMAX_THIRD = math.sqrt(2) ** 3 / (6 * math.sqrt(3))
+
+
+def product_derivatives(norms: Array, top: int) -> list[float]:
+    """Bounds ``p_0 … p_top`` on the coefficients of ``(W_n + sU_n) ⋯ (W_1 + sU_1)`` over unit directions U.
+
+    Parameters
+    ----------
+    norms : ndarray, shape (n,)
+        Spectral norms of the matrices.
+    top : int
+
+    Returns
+    -------
+    list of float
+
+    Examples
+    --------
+    >>> [round(p, 6) for p in product_derivatives(np.array([1.0, 2.0]), 3)]
+    [2.0, 2.236068, 0.5, 0.0]
+    """
+    n = len(norms)
+    ordered = np.sort(norms)[::-1]
+    bounds = [math.comb(n, k) * n ** (-k / 2) * float(np.prod(ordered[: n - k])) if k <= n else 0.0
+              for k in range(top + 1)]  # fmt: skip
+    if top >= 1:
+        rests = [math.prod(float(x) for x in rest) for rest in combinations(norms, n - 1)]
+        bounds[1] = math.sqrt(sum(rest**2 for rest in rests))
+    return bounds
+
+
+class NetworkCurvature(Curvature):
+    """Closed forms for a network without biases whose activation is linear, ReLU or leaky ReLU.
+
+    Parameters
+    ----------
+    loss : Network
+    sharp : bool
+        See `eomsym.bounds.hessian.curvature_of`.
+
+    Raises
+    ------
+    HypothesisError
+        If the loss is no such network.
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> loss = eom.DeepLinear((1, 1, 1), inputs=[[1.0]], targets=[[1.0]])  # (w1 w2 - 1)**2/2
+    >>> spectrum = NetworkCurvature(loss).at(np.array([0.5, 0.5])).spectrum(0.0)
+    >>> round(spectrum.lower, 9), round(spectrum.upper, 9)  # of [[1/4, -1/2], [-1/2, 1/4]]
+    (-0.25, 0.75)
+    """
+
+    def __init__(self, loss: Objective, *, sharp: bool = True) -> None:
+        if not isinstance(loss, Network) or loss.activation not in {"linear", "relu", "leaky_relu"} or loss.bias:
+            raise HypothesisError(
+                "no bound: needed a network without biases whose activation is linear, relu or leaky_relu, got "
+                f"{loss!r}; give GivenCurvature(lower, upper, slope), or EstimatedCurvature(kernel) for an estimate"
+            )
+        self.loss = loss
+        self.kernel = as_kernel(loss)
+        self.sharp = sharp and loss.size <= DENSE
+        self.linear = loss.activation == "linear"
+        slope = {"linear": 1.0, "relu": 1.0, "leaky_relu": max(1.0, abs(loss.slope))}[loss.activation]
+        self.gain = slope ** (loss.depth - 1)
+        self.lengths = np.linalg.norm(loss.inputs, axis=1)
+        squares = loss.inputs.T @ loss.inputs / len(loss.inputs)
+        self.second = float(np.linalg.eigvalsh(squares)[-1]) if self.linear else float(np.trace(squares))
+        self.third = float(np.max(self.lengths)) * self.second
+        self.decay = float(loss.weight_decay)
+        # Largest second and third derivative of the loss of one sample.
+        self.bend, self.twist = (1.0, 0.0) if loss.loss == "mse" else (0.5, SOFTMAX_THIRD)
+        family = "deep linear" if self.linear else "homogeneous"
+        self.source = f"closed forms of a {family} network" + (
+            ", with the spectrum at the centre and a bound on the third derivative" if self.sharp else ""
+        )
+
+    def at(self, theta: Array) -> Neighbourhood:
+        """See `Curvature.at`."""
+        return _NetworkNeighbourhood(self, theta)
+
+
+class _NetworkNeighbourhood(Neighbourhood):
+    def __init__(self, owner: NetworkCurvature, theta: Array) -> None:
+        self.owner, self.theta = owner, theta
+        loss = owner.loss
+        self.matrices = list(loss.unpack(theta).values())
+        self.norms = np.array([np.linalg.norm(matrix, 2) for matrix in self.matrices])
+        self.length = float(np.linalg.norm(theta))
+        hidden = loss.inputs
+        self.margins: list[tuple[float, int]] = []
+        for layer, matrix in enumerate(self.matrices, 1):
+            hidden = hidden @ matrix.T
+            if layer < loss.depth and not owner.linear:
+                # How far each unit is from its kink, for an input of length one; an input that is zero stays there.
+                seen = owner.lengths > 0
+                distances = np.abs(hidden[seen]) / owner.lengths[seen, None]
+                self.margins.append((float(np.min(distances, initial=np.inf)), layer))
+                hidden = np.where(hidden > 0, hidden, (loss.slope if loss.activation == "leaky_relu" else 0.0) * hidden)
+        if loss.loss == "mse":
+            residuals = hidden - loss.targets
+        else:
+            shifted = np.exp(hidden - hidden.max(axis=1, keepdims=True))
+            residuals = shifted / shifted.sum(axis=1, keepdims=True) - loss.targets
+        if owner.linear:
+            self.residual = float(np.linalg.norm(residuals.T @ loss.inputs)) / len(hidden)
+        else:
+            self.residual = float(np.mean(np.linalg.norm(residuals, axis=1) * owner.lengths))
+        self.slope = float(np.linalg.norm(owner.kernel.gradient(theta)))
+
+    @cached_property
+    def _centre(self) -> tuple[float, float]:
+        return eigenvalue_range(self.owner.kernel, self.theta)
+
+    def _change(self, radius: float, norms: Array | None = None) -> float:
+        """Largest change of the product over the ball."""
+        chosen = self.norms if norms is None else norms
+        bounds = product_derivatives(chosen, len(chosen))
+        return sum(p * radius**k for k, p in enumerate(bounds) if k > 0)
+
+    def _stay_in_region(self, radius: float) -> None:
+        for margin, layer in self.margins:
+            gain = self.owner.gain ** ((layer - 1) / max(self.owner.loss.depth - 1, 1))
+            reach = gain * self._change(radius, self.norms[:layer])
+            if not reach < margin:
+                raise HypothesisError(
+                    f"no bound: needed the ball of radius {radius:.3g} to stay inside one activation region, got a "
+                    f"unit of layer {layer} at distance {margin:.3g} from its kink, where the ball reaches "
+                    f"{reach:.3g}; use a smaller eta or epsilon"
+                )
+
+    def _residual(self, radius: float) -> float:
+        own = self.owner
+        return self.residual + own.bend * own.gain * own.second * self._change(radius)
+
+    def third(self, radius: float) -> float:
+        self._stay_in_region(radius)
+        own = self.owner
+        a, residual = own.gain, self._residual(radius)
+        _, p1, p2, p3 = product_derivatives(self.norms + radius, 3)
+        return (
+            6 * a**2 * own.bend * own.second * p1 * p2 + a**3 * own.twist * own.third * p1**3 + 6 * a * p3 * residual
+        )
+
+    def spectrum(self, radius: float) -> Spectrum:
+        self._stay_in_region(radius)
+        own = self.owner
+        a, residual = own.gain, self._residual(radius)
+        _, p1, p2 = product_derivatives(self.norms + radius, 2)
+        crossed = 2 * a * p2 * residual
+        lower = own.decay - crossed
+        upper = own.decay + a**2 * own.bend * own.second * p1**2 + crossed
+        if own.sharp:
+            change = self.third(radius) * radius
+            lower = max(lower, self._centre[0] - change)
+            upper = min(upper, self._centre[1] + change)
+        smoothness = max(abs(lower), abs(upper))
+        slope = min(a * p1 * residual + own.decay * (self.length + radius), self.slope + smoothness * radius)
+        return Spectrum(lower, upper, slope)
+
+    def derivatives(self) -> Array | None:
+        own = self.owner
+        if not own.linear or own.loss.loss != "mse":
+            return None
+        depth = own.loss.depth
+        product = np.array([0.0, *product_derivatives(self.norms, depth)[1:]])
+        height = np.zeros(2 * depth + 1)
+        height[: depth + 1] = self.residual * product
+        height += own.second / 2 * np.convolve(product, product)
+        bounds = np.array([height[j] * math.factorial(j) for j in range(1, 2 * depth + 1)])
+        bounds[0] = self.slope
+        bounds[1] = max(map(abs, self._centre)) if own.sharp else bounds[1] + own.decay
+        return bounds
+
+    def complex_slope(self, radius: float) -> float:
+        own = self.owner
+        if not own.linear:
+            return super().complex_slope(radius)
+        change = self._change(radius)
+        bend = 1.0
+        if own.loss.loss == "cross_entropy":
+            # Softmax of logits that move by at most s in the complex plane: |p| <= p(real part)/cos s.
+            angle = float(np.max(own.lengths)) * change
+            if angle >= 1.5:
+                raise HypothesisError(
+                    f"no bound: needed the logits to move by less than 1.5 on the complex ball of radius {radius:.3g}, "
+                    f"got {angle:.3g}; use a smaller eta"
+                )
+            bend = 1 / math.cos(angle) + 1 / math.cos(angle) ** 2
+        residual = self.residual + bend * own.second * change
+        p1 = product_derivatives(self.norms + radius, 1)[1]
+        return p1 * residual + own.decay * (self.length + radius)

@@ -1,0 +1,454 @@
+"""The best truncation: how large counter terms and defects can be, and the order that is best for a learning rate.
+
+Let ``|g| <= M`` on the complex ball of radius R around a point. Cauchy's estimate for the derivative along ``f_k``,
+on balls that shrink by ``delta`` from one term to the next, turns the recursion of the modified equation,
+
+    f_j = -sum_(i=2..j) 1/i! sum_(k_1+…+k_i = j) D_(k_1) … D_(k_(i-1)) f_(k_i),
+
+into ``|f_j| <= delta c_j (M/delta)**j`` with numbers ``c_j`` whose generating function solves ``1 + 2b - exp(b) = z``.
+See derivations/best_truncation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from math import factorial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from eomsym.bounds.bound import Bound, Hypothesis, require
+from eomsym.codegen.kernel import checked_order
+from eomsym.dynamics.flow import as_times, check_positive, integrate
+from eomsym.errors import DivergenceError, HypothesisError, InputError, TableError
+from eomsym.exact.counter_terms import counter_terms
+
+if TYPE_CHECKING:
+    from eomsym.codegen.kernel import Kernel
+
+__all__ = ["Truncation", "best_truncation", "cauchy_numbers", "defect_bound", "exponential_bound", "shifted",
+           "step_defect", "term_bounds",            "tree_bounds"]  # fmt: skip
+
+Array = NDArray[np.float64]
+#: ``c = 2/(2 ln 2 - 1)``.
+CONSTANT = 2 / (2 * np.log(2) - 1)
+#: At least ``e (2 + (ln 2) c/2 sup_N sum_(i<N) (i/N)**i)``; the supremum is 1.0016, at N = 6.
+GAMMA = 10.35
+SOURCE = "eomsym, derivations/best_truncation, after Hairer, Lubich, Wanner (2006), theorems IX.7.5 and IX.7.6"
+
+
+@lru_cache(maxsize=8)
+def cauchy_numbers(top: int) -> tuple[Fraction, ...]:
+    """The numbers ``c_1 … c_top``: coefficients of the solution ``b(z)`` of ``1 + 2b - exp(b) = z``.
+
+    Parameters
+    ----------
+    top : int
+
+    Returns
+    -------
+    tuple of Fraction
+
+    Examples
+    --------
+    >>> [str(c) for c in cauchy_numbers(5)]
+    ['1', '1/2', '2/3', '13/12', '59/30']
+    """
+    # b' (2 - exp b) = 1 with exp(b) = 1 + 2b - z, so b' = 1/(1 - 2b + z): compare coefficients of b' (1 - 2b + z) = 1.
+    b = [Fraction(0), Fraction(1)]
+    for n in range(1, top):
+        total = sum((2 * (n - i + 1) * b[n - i + 1] * b[i] for i in range(1, n + 1)), Fraction(0))
+        b.append((total - n * b[n]) / (n + 1))
+    return tuple(b[1 : top + 1])
+
+
+def term_bounds(bound: float, radius: float, order: int, inner: float | None = None) -> Array:
+    """Bounds on the counter terms ``0 … order`` of gradient descent on a ball.
+
+    Parameters
+    ----------
+    bound : float
+        ``M``, at least ``|g|`` on the complex ball of radius `radius`.
+    radius : float
+        ``R``.
+    order : int
+    inner : float, optional
+        Radius ``r < R`` of the ball on which the terms are bounded; ``R/2`` by default.
+
+    Returns
+    -------
+    ndarray, shape (order+1,)
+        ``|term_k| <= c_(k+1) M (k M/(R - r))**k``.
+
+    Raises
+    ------
+    InputError
+        If a number cannot be used.
+
+    Examples
+    --------
+    >>> term_bounds(1.0, 2.0, 2).round(6)
+    array([1.      , 0.5     , 2.666667])
+
+    References
+    ----------
+    E. Hairer, C. Lubich, G. Wanner, Geometric Numerical Integration (2006), theorem IX.7.5,
+    doi:10.1007/3-540-30666-8; here with exact coefficients in place of ``ln 2 (c j/R)**(j-1)``.
+    """
+    size, outer = check_positive("bound", bound), check_positive("radius", radius)
+    inside = outer / 2 if inner is None else inner
+    if not 0 <= inside < outer:
+        raise InputError(f"inner={inner!r}: expected a number from 0 to radius = {outer:g}")
+    numbers = np.array([float(c) for c in cauchy_numbers(checked_order(order) + 1)])
+    k = np.arange(order + 1.0)
+    bounds: Array = numbers * size * (k * size / (outer - inside)) ** k
+    return bounds
+
+
+def tree_bounds(derivatives: ArrayLike, order: int) -> Array:
+    """Bounds on the counter terms ``0 … order`` of gradient descent from bounds on the derivatives of g.
+
+    The sum over all trees, with the exact coefficient of each and a factor for each of its nodes.
+
+    Parameters
+    ----------
+    derivatives : array_like, shape (top+1, ...)
+        Row j is at least the norm of the j-th derivative of g; derivatives that are left out are zero.
+    order : int
+
+    Returns
+    -------
+    ndarray, shape (order+1, ...)
+
+    Examples
+    --------
+    For ``g = x**2`` at 1 the derivatives are 1, 2 and 2, and all trees have the same sign:
+
+    >>> tree_bounds([1.0, 2.0, 2.0], 2).round(6)
+    array([1. , 1. , 1.5])
+    """
+    known = np.asarray(derivatives, dtype=np.float64)
+    bounds = np.zeros((checked_order(order) + 1, *known.shape[1:]))
+    for k in range(order + 1):
+        for profile, weight in _profiles(order)[k].items():
+            if len(profile) <= len(known):
+                bounds[k] += weight * np.prod([known[j] ** count for j, count in enumerate(profile) if count], axis=0)
+    return bounds
+
+
+def shifted(derivatives: ArrayLike, radius: ArrayLike) -> Array:
+    """Bounds on all derivatives on a ball, from those at its centre, by Taylor's formula.
+
+    Parameters
+    ----------
+    derivatives : array_like, shape (top+1,)
+        At the centre; all higher derivatives vanish.
+    radius : float or array_like, shape (m,)
+
+    Returns
+    -------
+    ndarray, shape (top+1,) or (top+1, m)
+
+    Examples
+    --------
+    >>> shifted([1.0, 2.0, 2.0], 1.0)
+    array([4., 4., 2.])
+    """
+    known, r = np.asarray(derivatives, dtype=np.float64), np.asarray(radius, dtype=np.float64)
+    moved = np.zeros((len(known), *r.shape))
+    for i in range(len(known)):
+        moved[: len(known) - i] += known[i:].reshape(-1, *[1] * r.ndim) * r**i / factorial(i)
+    return moved
+
+
+@lru_cache(maxsize=16)
+def _profiles(order: int) -> list[dict[tuple[int, ...], float]]:
+    """For each term: how many nodes have 0, 1, 2, … children, and the sum of the absolute coefficients."""
+    found: list[dict[tuple[int, ...], float]] = []
+    for term in counter_terms(order):
+        weights: dict[tuple[int, ...], float] = {}
+        for tree, coefficient in term.items():
+            parents = [parent for parent in tree.parents if parent >= 0]
+            children = np.bincount(parents, minlength=term.order + 1) if parents else np.zeros(term.order + 1, int)
+            profile = tuple(np.trim_zeros(np.bincount(children), "b").tolist())
+            weights[profile] = weights.get(profile, 0.0) + abs(float(coefficient))
+        found.append(weights)
+    return found
+
+
+def defect_bound(terms: ArrayLike, radius: ArrayLike, eta: float) -> float:
+    """Largest distance after one step between the equation of motion and gradient descent from the same point.
+
+    As a function of a complex learning rate z the distance has a zero of order K + 2. If ``eps S <= r`` with
+    ``S = sum_(k<=K) eps**k |term_k|``, neither leaves the ball of radius r for ``|z| <= eps``, so by the maximum
+    principle it is at most ``(eta/eps)**(K+2) eps (|g| + S)`` for ``eta <= eps``. The best ``eps`` is taken.
+
+    Parameters
+    ----------
+    terms : array_like, shape (K+1,) or (K+1, m)
+        Bounds on the counter terms ``0 … K`` on the complex ball of radius r around the point.
+    radius : float or array_like, shape (m,)
+        ``r``; of several, the best is taken.
+    eta : float
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    HypothesisError
+        If `eta` is too large for the balls.
+
+    Examples
+    --------
+    For ``g = x`` at 1 the terms are ``x/(k+1)``, on the ball of radius 2 at most ``3/(k+1)``. The distance at order 1
+    is about ``eta**3/3``:
+
+    >>> 1e-9 / 3 < defect_bound([3.0, 1.5], 2.0, eta=1e-3) < 5e-8
+    True
+
+    References
+    ----------
+    E. Hairer, C. Lubich, G. Wanner (2006), theorem IX.7.6, doi:10.1007/3-540-30666-8, the proof.
+    """
+    rate, balls = check_positive("eta", eta), np.atleast_1d(np.asarray(radius, dtype=np.float64))
+    known = np.asarray(terms, dtype=np.float64).reshape(-1, len(balls))
+    steepest = np.maximum(known[0], np.finfo(np.float64).tiny)
+    widest = np.maximum(balls / (steepest * rate), 1.0)
+    circles = rate * widest[:, None] ** np.linspace(0.0, 1.0, 40)[None, :]
+    total = np.zeros_like(circles)
+    for row in known[::-1]:
+        total = total * circles + row[:, None]
+    allowed = circles * total <= balls[:, None]
+    require(
+        bool(allowed.any()),
+        f"a disc |z| <= eps, eps >= eta, in which the motion of order {len(known) - 1} stays in the ball",
+        f"eta |g|/r = {float(np.min(rate * steepest / balls)):.3g} and more with the counter terms",
+        "use a smaller eta",
+    )
+    with np.errstate(over="ignore"):
+        found = (rate / circles) ** (len(known) + 1) * circles * (steepest[:, None] + total)
+    return float(np.min(np.where(allowed, found, np.inf)))
+
+
+def step_defect(
+    derivatives: ArrayLike,
+    distance: float,
+    eta: float,
+    order: int,
+    measured: ArrayLike = (),
+    beyond: int = 5,
+) -> float:
+    """Largest distance after one step between the equation of motion of order K and gradient descent, from all points
+    of a ball.
+
+    The motion of a higher order J is compared with gradient descent by `defect_bound`, and with the motion of order K
+    by the fundamental theorem: on the small ball that both cannot leave, their fields differ by
+    ``sum_(K<k<=J) eta**k |term_k|``. The best J is taken.
+
+    Parameters
+    ----------
+    derivatives : array_like, shape (top+1,)
+        Bounds on g and all its derivatives at the centre, along complex directions.
+    distance : float
+        Radius of the ball.
+    eta : float
+    order : int
+        ``K``.
+    measured : array_like, shape (m,)
+        Norms of the first counter terms at the centre, which sharpen the bound.
+    beyond : int
+        J goes up to ``K + beyond``.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    HypothesisError
+        If `eta` is too large.
+
+    Examples
+    --------
+    For ``g = x`` at 1 the true distance at order 1 is ``eta**3/3 + …``:
+
+    >>> 1e-9 / 3 < step_defect([1.0, 1.0], 0.0, eta=1e-3, order=1) < 1e-9 / 2.9
+    True
+    """
+    known = np.asarray(derivatives, dtype=np.float64)
+    top = order + beyond
+    start = float(shifted(known, distance)[0])
+    radii = max(eta * start, 1e-15) * np.geomspace(2.0, 4000.0, 24)
+    wide = tree_bounds(shifted(known, distance + radii), top)
+    powers = eta ** np.arange(top + 1.0)
+    reach = 1.5 * eta * float(powers @ tree_bounds(shifted(known, distance), top))
+    ball = distance + reach
+    near, far = tree_bounds(shifted(known, ball * np.array([1.0, 2.0])), top).T
+    # The bounds are polynomials in the radius with coefficients >= 0: a chord is steeper than the derivative.
+    steeper = (far - near) / ball if ball > 0 else np.zeros_like(near)
+    exact = np.asarray(measured, dtype=np.float64)[: top + 1]
+    near[: len(exact)] = np.minimum(near[: len(exact)], exact + ball * steeper[: len(exact)])
+    best = np.inf
+    refusal: HypothesisError | None = None
+    for last in range(order, top + 1):
+        try:
+            defect = defect_bound(wide[: last + 1], radii, eta)
+        except HypothesisError as error:
+            refusal = error
+            continue
+        if last > order:
+            if not eta * float(powers[: last + 1] @ near[: last + 1]) <= reach:
+                continue
+            growth = float(powers[: last + 1] @ steeper[: last + 1])
+            omitted = float(powers[order + 1 : last + 1] @ near[order + 1 : last + 1])
+            defect += eta * float(np.exp(eta * growth)) * omitted
+        best = min(best, defect)
+    if refusal is not None and not np.isfinite(best):
+        raise refusal
+    return best
+
+
+def exponential_bound(bound: float, radius: float, eta: float) -> Bound:
+    """The order that suits a learning rate, and the exponentially small error of one step there.
+
+    With ``h_0 = R/(e c M)``, ``c = 2/(2 ln 2 - 1)``, and ``N = floor(h_0/eta)`` terms, one step of the equation of
+    motion is within ``10.35 eta M exp(-h_0/eta)`` of gradient descent.
+
+    Parameters
+    ----------
+    bound : float
+        ``M``, at least ``|g|`` on the complex ball of radius `radius` around the point.
+    radius : float
+        ``R``.
+    eta : float
+        At most ``h_0``.
+
+    Returns
+    -------
+    Bound
+        `values` has the one entry ``10.35 eta M exp(-h_0/eta)``; the order ``N - 1`` stands in its hypotheses.
+
+    Raises
+    ------
+    HypothesisError
+        If ``eta > h_0``.
+
+    Examples
+    --------
+    >>> print(exponential_bound(1.0, 1.0, eta=0.01))
+    bound 8.493e-05: distance after one step of the equation of motion of order 6 from gradient descent
+      given eta <= h_0 = R/(e c M) (eta = 0.01, h_0 = 0.07105)
+      given |g| <= M on the complex ball of radius R (M = 1, R = 1)
+      from eomsym, derivations/best_truncation, after Hairer, Lubich, Wanner (2006), theorems IX.7.5 and IX.7.6
+    """
+    size, outer, rate = check_positive("bound", bound), check_positive("radius", radius), check_positive("eta", eta)
+    limit = outer / (np.e * CONSTANT * size)
+    hypotheses = (
+        require(rate <= limit, "eta <= h_0 = R/(e c M)", f"eta = {rate:.4g}, h_0 = {limit:.4g}", "use a smaller eta"),
+        Hypothesis("|g| <= M on the complex ball of radius R", f"M = {size:.4g}, R = {outer:.4g}"),
+    )
+    order = int(limit / rate) - 1
+    value = GAMMA * rate * size * np.exp(-limit / rate)
+    claim = f"distance after one step of the equation of motion of order {order} from gradient descent"
+    return Bound(claim, np.array([value]), np.array([rate]), hypotheses, SOURCE)
+
+
+@dataclass(frozen=True, eq=False)
+class Truncation:
+    """The errors of one step at all orders.
+
+    Attributes
+    ----------
+    eta : float
+    orders : ndarray of int, shape (m,)
+    predicted : ndarray, shape (m,)
+        ``eta**(K+2) |term_(K+1)|``, the leading error of one step.
+    measured : ndarray, shape (m,)
+        Distance after one step of the equation of motion from gradient descent; NaN where it diverges.
+    floor : float
+        Below this the measurement is rounding.
+    """
+
+    eta: float
+    orders: NDArray[np.int64]
+    predicted: Array
+    measured: Array
+    floor: float
+
+    @property
+    def best(self) -> int:
+        """The order with the smallest measured error; the smallest order that reaches the floor, if one does."""
+        reached = np.flatnonzero(self.measured <= self.floor)
+        return int(self.orders[reached[0] if len(reached) else np.nanargmin(self.measured)])
+
+    @property
+    def best_predicted(self) -> int:
+        """The order whose next term is smallest."""
+        return int(self.orders[np.argmin(self.predicted)])
+
+    @property
+    def at_floor(self) -> bool:
+        """Whether rounding, and not the series, decides the best order."""
+        return bool(np.nanmin(self.measured) <= self.floor)
+
+    @property
+    def error(self) -> float:
+        """The measured error of one step at the best order."""
+        return float(self.measured[self.orders == self.best][0])
+
+
+def best_truncation(kernel: Kernel, theta: ArrayLike, eta: float) -> Truncation:
+    """The order at which one step of the equation of motion is closest to the optimiser.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        Of gradient descent; orders below ``kernel.order`` are compared.
+    theta : array_like, shape (n,)
+    eta : float
+
+    Returns
+    -------
+    Truncation
+
+    Raises
+    ------
+    InputError
+        If the kernel has no counter term, or is not that of gradient descent.
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> found = best_truncation(eom.compile(eom.Loss("-x**3/3", variables="x"), 16), [1.0], eta=0.4)
+    >>> found.best, found.at_floor
+    (13, False)
+    """
+    rate = check_positive("eta", eta)
+    if kernel.order < 1 or type(kernel.method).__name__ != "GradientDescent":
+        raise InputError("best_truncation needs a kernel such as eom.compile(loss, 12), of gradient descent")
+    point = kernel.loss.validate(theta)
+    goal = point - rate * kernel.gradient(point)
+    orders = np.arange(kernel.order)
+    powers = rate ** (np.arange(kernel.order + 1) + 1.0)
+    sizes = powers * np.linalg.norm(kernel.terms(point), axis=1)
+    measured = np.full(kernel.order, np.nan)
+    scale = max(float(np.max(np.abs(point))), float(np.max(np.abs(goal))))
+    steepest = float(np.linalg.norm(kernel.gradient(point)))
+    floor = 50 * float(np.finfo(np.float64).eps) * max(scale, rate * steepest)
+    for order in orders:
+        truncated = kernel.at_order(int(order))
+        try:
+            ends, error, _ = integrate(
+                lambda y, field=truncated.field: field(y, rate),  # type: ignore[misc]
+                point, as_times(rate), 3e-13, 1e-15 * max(scale, 1e-300),
+            )  # fmt: skip
+        except (DivergenceError, TableError):
+            continue
+        floor = max(floor, 3 * error)
+        measured[order] = np.linalg.norm(ends[-1] - goal)
+    return Truncation(rate, orders, sizes[1:], measured, floor)
