@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import comb, factorial, gcd, lcm
+from math import ceil, comb, factorial, gcd, inf, lcm
 from typing import Any
 
 import numpy as np
@@ -171,14 +171,15 @@ def _iterate(trees: Forest, method: Method, form: GeneralLinear) -> Universal:
     """
     n_max, stages = trees.max_nodes, form.stages
     scale = lcm(*(int(x.q) for x in form.entries()))
-    b = [int(row[0] * scale) for row in form.weights]
-    a = [[int(x * scale) for x in row] for row in form.coupling]
     common = lcm(*range(1, n_max + 1))
     # alpha = sum_j w_j P(j), the derivative at 0 of interpolation; summed by parts for increments of P
     ends = [common // j * (-1) ** (j - 1) * comb(n_max, j) for j in range(1, n_max + 1)]
     weights = [sum(ends[j:]) for j in range(n_max)]
-    fits = _majorant(n_max, form) * common * scale**n_max < 2**62
+    bound = _majorant(n_max, form)
+    fits = bound < 2**62 and ceil(bound) * common * scale**n_max < 2**62
     dtype: Any = np.int64 if fits else object
+    b = [_wrap(int(row[0] * scale), dtype) for row in form.weights]
+    a = [[_wrap(int(x * scale), dtype) for x in row] for row in form.coupling]
     stored = int(trees.starts[n_max])
     require_memory(
         stages * n_max * stored * (8 if fits else 60) + len(trees) * 24,
@@ -197,7 +198,8 @@ def _iterate(trees: Forest, method: Method, form: GeneralLinear) -> Universal:
         return [row * (colour[at] == c) for row, c in zip(rows, form.colours, strict=True)]
 
     for colour_index in range(trees.colours):
-        numerators[colour_index] = common * sum(x for x, c in zip(b, form.colours, strict=True) if c == colour_index)
+        own = sum(int(x) for x, c in zip(b, form.colours, strict=True) if c == colour_index)
+        numerators[colour_index] = _wrap(common * own * scale ** (n_max - 1), dtype)
     for n in range(2, n_max + 1):
         here = trees.of_size(n)
         lift = scale ** (n_max - n)
@@ -214,11 +216,10 @@ def _iterate(trees: Forest, method: Method, form: GeneralLinear) -> Universal:
                 total += _wrap(weights[j] * lift, dtype) * _sum_of(b, seen(product, chunk))
                 running += _sum_of(b, branch)
             numerators[chunk] = total
-    numerators[: trees.colours] *= _wrap(scale ** (n_max - 1), dtype)
     return _reduced(method, trees, numerators, common * scale**n_max)
 
 
-def _sum_of(factors: list[int], rows: list[Array]) -> Array:
+def _sum_of(factors: list[Any], rows: list[Array]) -> Array:
     """Return ``sum_i factors[i] rows[i]`` without the work of zeros and ones."""
     terms = [row if x == 1 else row * x for x, row in zip(factors, rows, strict=True) if x]
     total = terms[0] if terms else np.zeros_like(rows[0])
@@ -239,6 +240,8 @@ def _majorant(n_max: int, form: GeneralLinear) -> float:
     worst tree of each size. All terms are positive, so floats lose at most a few units in the last place; the
     factor 2 is ample.
     """
+    if max(abs(x) for x in form.entries()) > 10**6:
+        return inf  # the powers below would leave float64
     bernoulli = np.array([abs(float(sympy.bernoulli(k))) / factorial(k) for k in range(n_max + 1)])
     a = np.abs(np.array(form.coupling, dtype=float).reshape(form.stages, form.stages))
     b = np.abs(np.array(form.weights, dtype=float)).sum(axis=1)

@@ -176,12 +176,12 @@ def _common_factor(values: list[Exact]) -> Exact:
 
 def sum_of(parts: Iterable[tuple[Exact, str]], style: Style) -> str:
     """Write a sum of things that are already written, with their coefficients."""
-    out = ""
+    out: list[str] = []
     for value, written in parts:
         negative, coefficient = spell(value, style)
         if out:
-            out += style.minus if negative else style.plus
+            out.append(style.minus if negative else style.plus)
         elif negative:
-            out += style.minus.strip()
-        out += style.join(coefficient, written) if coefficient else written
-    return out or style.number(0)
+            out.append(style.minus.strip())
+        out.append(style.join(coefficient, written) if coefficient else written)
+    return "".join(out) or style.number(0)

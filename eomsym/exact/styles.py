@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -20,6 +21,16 @@ __all__ = ["LatexStyle", "MathMLStyle", "Style", "TextStyle", "UnicodeStyle", "m
 
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _LOWERED = str.maketrans("0123456789ijklmnprstuvx", "₀₁₂₃₄₅₆₇₈₉ᵢⱼₖₗₘₙₚᵣₛₜᵤᵥₓ")
+
+
+@cache
+def _pretty(name: str) -> str:
+    return str(pretty_symbol(name))
+
+
+@cache
+def _latex(name: str) -> str:
+    return str(sympy.latex(sympy.Symbol(name)))
 
 
 class TextStyle:
@@ -105,7 +116,7 @@ class UnicodeStyle(TextStyle):
 
     def symbol(self, name: str, index: str = "") -> str:
         """Write a name, with an index or without."""
-        return str(pretty_symbol(name)) + index.translate(_LOWERED)
+        return _pretty(name) + index.translate(_LOWERED)
 
     def power(self, base: str, exponent: int) -> str:
         """Write a power with a whole exponent."""
@@ -147,7 +158,7 @@ class LatexStyle(TextStyle):
 
     def symbol(self, name: str, index: str = "") -> str:
         """Write a name, with an index or without."""
-        written: str = sympy.latex(sympy.Symbol(name))
+        written = _latex(name)
         return f"{written}_{{{index}}}" if index else written
 
     def power(self, base: str, exponent: int) -> str:
@@ -203,7 +214,7 @@ class MathMLStyle(TextStyle):
 
     def symbol(self, name: str, index: str = "") -> str:
         """Write a name, with an index or without."""
-        letter = f"<mi>{escape(pretty_symbol(name))}</mi>"
+        letter = f"<mi>{escape(_pretty(name))}</mi>"
         return f"<msub>{letter}<mn>{escape(index)}</mn></msub>" if index else letter
 
     def power(self, base: str, exponent: int) -> str:

@@ -147,10 +147,11 @@ def test_python_integers_take_over_where_int64_could_overflow(monkeypatch: pytes
     slow = coefficients._iterate(forest(8), RK4, RK4.general_linear())
     assert slow.numerators.tolist() == fast.numerators.tolist()
     assert slow.denominator == fast.denominator
-    odd = RungeKutta([[0, 0], [R(1, 10**9 + 7), 0]], [R(1, 3), R(2, 3)])
     monkeypatch.undo()
-    numerators, ring, _ = expand(forest(6), odd)
-    assert [ring.to_sympy(x) for x in numerators] == values(6, odd)
+    for entry in (R(1, 10**9 + 7), 10**30, R(1, 10**60), 10**400):
+        odd = RungeKutta([[0, 0], [entry, 0]], [R(1, 3), R(2, 3)])
+        numerators, ring, _ = expand(forest(6), odd)
+        assert [ring.to_sympy(x) for x in numerators] == values(6, odd)
 
 
 @pytest.mark.parametrize("method", [GradientDescent(), RK4, ProximalPoint()], ids=lambda method: method.name)
