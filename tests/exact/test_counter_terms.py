@@ -205,3 +205,22 @@ def test_a_mapping_that_would_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trees, "_free_memory", lambda: 2**28)
     with pytest.raises(SizeError, match=r"term 15 as a mapping from 235,381 trees .* needs about 0.4 GiB"):
         terms[15]
+
+
+def test_heavy_ball_on_a_quadratic() -> None:
+    """The principal root of zeta - 1 - beta (1 - 1/zeta) = -x: chains have the numbers C(n-1, k)^2 (Narayana, type B).
+
+    theory.md has n = 2, 3; the rest by Lagrange inversion of x in log zeta. Cattaneo & Shigida 2025 find such
+    polynomials.
+    """
+    for n in range(1, 9):
+        chain = counter_terms(n - 1, HeavyBall(BETA))[n - 1][Tree.from_level_sequence(range(n))]
+        narayana = sum(sympy.binomial(n - 1, k) ** 2 * BETA**k for k in range(n))
+        assert sympy.cancel(chain - narayana / (n * (1 - BETA) ** (2 * n - 1))) == 0
+
+
+def test_heavy_ball_against_gradient_descent_of_the_same_speed() -> None:
+    """Ghosh et al. 2023, abstract: the implicit regulariser is stronger by the factor (1 + beta) / (1 - beta)."""
+    terms = counter_terms(1, HeavyBall(BETA))
+    relative = terms[1][Tree.parse("[.]")] / terms.rate**2
+    assert sympy.cancel(relative / counter_terms(1)[1][Tree.parse("[.]")] - (1 + BETA) / (1 - BETA)) == 0
