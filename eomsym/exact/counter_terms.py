@@ -12,11 +12,10 @@ from typing import Any, overload
 
 import sympy
 
-from eomsym.errors import InputError
 from eomsym.exact.coefficients import Universal, universal
-from eomsym.exact.methods import GradientDescent, Method
+from eomsym.exact.methods import Method
 from eomsym.exact.notation import linear_combination
-from eomsym.exact.numbers import Exact
+from eomsym.exact.numbers import Exact, as_count
 from eomsym.exact.styles import style_of
 from eomsym.exact.trees import MAX_NODES, Tree, require_memory
 
@@ -248,6 +247,4 @@ def counter_terms(order: int, method: Method | None = None) -> CounterTerms:
     3.1. E. Hairer, C. Lubich, G. Wanner, *Geometric Numerical Integration*, 2nd ed., Springer 2006, section
     IX.9.1, doi:10.1007/3-540-30666-8.
     """
-    if isinstance(order, bool) or not isinstance(order, int) or not 0 <= order < MAX_NODES:
-        raise InputError(f"order is {order!r}; expected an integer from 0 to {MAX_NODES - 1}")
-    return CounterTerms(universal(order + 1, GradientDescent() if method is None else method))
+    return CounterTerms(universal(as_count(order, "order", 0, MAX_NODES - 1) + 1, method))

@@ -6,10 +6,9 @@ from itertools import permutations
 
 import sympy
 
-from eomsym.errors import InputError
 from eomsym.exact.counter_terms import Term, counter_terms
 from eomsym.exact.methods import Epoch
-from eomsym.exact.numbers import Exact
+from eomsym.exact.numbers import Exact, as_count
 from eomsym.exact.trees import Tree
 
 __all__ = ["shuffled_epoch"]
@@ -46,8 +45,7 @@ def shuffled_epoch(batches: int, order: int) -> list[Term]:
     Gradient Descent*, ICLR 2021, arXiv:2101.12176, equations (1) and (2): on average the modified loss is the
     loss plus ``epsilon / (4 m) sum_k |g_k|**2``, with ``epsilon = eta / m`` the learning rate of one batch.
     """
-    if not 1 <= batches <= 6:
-        raise InputError(f"{batches} batches were asked for; expected 1 to 6, all orders of which are visited")
+    batches = as_count(batches, "batches", 1, 6)  # 720 orders
     relabelings = list(permutations(range(batches)))
     averaged = []
     for term in counter_terms(order, Epoch(batches)):

@@ -11,13 +11,13 @@ import sympy
 
 from eomsym.errors import InexactError, InputError
 
-__all__ = ["Exact", "Scalar", "as_exact", "as_matrix", "as_vector", "common_domain"]
+__all__ = ["Exact", "Scalar", "as_count", "as_exact", "as_matrix", "as_vector", "common_domain"]
 
 Exact: TypeAlias = sympy.Expr
 """A sympy number or expression without floats."""
 
 Scalar: TypeAlias = Any
-"""What a user may give: ``int``, ``Fraction`` or an exact sympy expression."""
+"""What a user may give: ``int``, ``Fraction``, text such as ``"9/10"``, or an exact sympy expression."""
 
 
 def as_exact(value: Scalar, name: str = "value") -> Exact:
@@ -25,8 +25,8 @@ def as_exact(value: Scalar, name: str = "value") -> Exact:
 
     Parameters
     ----------
-    value : int, Fraction or sympy.Expr
-        The number, or an expression in symbols.
+    value : int, Fraction, str or sympy.Expr
+        The number, its text, or an expression in symbols.
     name : str
         What to call it in an error.
 
@@ -46,6 +46,8 @@ def as_exact(value: Scalar, name: str = "value") -> Exact:
     >>> from fractions import Fraction
     >>> as_exact(Fraction(9, 10))
     9/10
+    >>> as_exact("0.9")
+    9/10
     """
     if isinstance(value, sympy.Expr):
         if value.has(sympy.Float):
@@ -56,19 +58,44 @@ def as_exact(value: Scalar, name: str = "value") -> Exact:
         if value.has(sympy.nan, sympy.oo, -sympy.oo, sympy.zoo):
             raise InputError(f"{name} is {value}; a finite number is needed")
         return value
+    if isinstance(value, str):
+        try:
+            return as_exact(Fraction(value), name)
+        except (ValueError, ZeroDivisionError) as error:
+            raise InputError(f"{name} is {value!r}; write a number such as '9/10' or '0.9'") from error
     if isinstance(value, Integral):
         return sympy.Integer(int(value))
     if isinstance(value, Rational):
         return sympy.Rational(int(value.numerator), int(value.denominator))
     if isinstance(value, float) or hasattr(value, "dtype"):
         try:
-            shorter = f"Fraction('{value}')" if float(value).is_integer() is False else f"{int(value)}"
+            shorter = f"'{value}'" if float(value).is_integer() is False else f"{int(value)}"
         except (TypeError, ValueError, OverflowError):
             shorter = "an int or a Fraction"
         raise InexactError(f"{name} is {value!r}, a float; exact numbers are needed, for example {shorter}")
     raise InputError(
         f"{name} is {value!r} of type {type(value).__name__}; an int, a Fraction or an exact sympy expression is needed"
     )
+
+
+def as_count(value: Any, name: str, low: int, high: int) -> int:
+    """Return an integer within bounds.
+
+    Raises
+    ------
+    InputError
+        If it is not an integer, or out of bounds.
+
+    Examples
+    --------
+    >>> as_count(2.5, "order", 0, 19)
+    Traceback (most recent call last):
+    ...
+    eomsym.errors.InputError: order is 2.5; expected an integer from 0 to 19
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
+        raise InputError(f"{name} is {value!r}; expected an integer from {low} to {high}")
+    return int(value)
 
 
 def as_vector(values: Iterable[Scalar], name: str) -> tuple[Exact, ...]:

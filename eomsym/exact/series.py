@@ -25,7 +25,7 @@ import sympy
 from eomsym.errors import InputError, MethodError
 from eomsym.exact.coefficients import universal
 from eomsym.exact.methods import Method
-from eomsym.exact.numbers import Exact, as_exact, common_domain
+from eomsym.exact.numbers import Exact, as_count, as_exact, common_domain
 from eomsym.exact.styles import spell, style_of
 from eomsym.exact.trees import Forest, Tree, forest
 
@@ -363,8 +363,7 @@ def order_conditions(order: int, format: str = "unicode") -> dict[Tree, str]:
     >>> list(order_conditions(3).values())
     ['Σ bᵢ = 1', 'Σ bᵢcᵢ = 1/2', 'Σ bᵢaᵢⱼcⱼ = 1/6', 'Σ bᵢcᵢ² = 1/3']
     """
-    if not 1 <= order <= 12:
-        raise InputError(f"order is {order}; expected 1 to 12 (12 has 7,741 conditions)")
+    order = as_count(order, "order", 1, 12)  # 7,813 conditions
     return {tree: _condition(tree, format) for n in range(1, order + 1) for tree in forest(order).trees(n)}
 
 

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eomsym.errors import InputError, SizeError
+from eomsym.exact.numbers import as_count
 
 __all__ = ["Forest", "Tree", "count_trees", "forest", "require_memory"]
 
@@ -389,10 +390,8 @@ def forest(max_nodes: int, colours: int = 1) -> Forest:
     >>> forest(10).starts.tolist()
     [0, 0, 1, 2, 4, 8, 17, 37, 85, 200, 486, 1205]
     """
-    if not 1 <= max_nodes <= MAX_NODES:
-        raise InputError(f"max_nodes is {max_nodes}; expected 1 to {MAX_NODES} (beyond, symmetries leave int64)")
-    if colours < 1:
-        raise InputError(f"{colours} colours were asked for; at least 1 is needed")
+    max_nodes = as_count(max_nodes, "max_nodes", 1, MAX_NODES)
+    colours = as_count(colours, "colours", 1, 127)  # they are kept in int8
     counts = [count_trees(n, colours) for n in range(1, max_nodes + 1)]
     total = sum(counts)
     require_memory(12 * total, f"a table of {total:,} trees")

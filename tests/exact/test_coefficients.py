@@ -209,7 +209,7 @@ def test_colours_of_one_batch_are_none() -> None:
 
 
 def test_bad_input() -> None:
-    with pytest.raises(InputError, match="max_nodes is 21; expected 1 to 20"):
+    with pytest.raises(InputError, match="max_nodes is 21; expected an integer from 1 to 20"):
         universal(21)
     with pytest.raises(InputError, match="max_nodes is 0"):
         universal(0)

@@ -193,7 +193,7 @@ def test_bad_input() -> None:
         counter_terms(2)[2].format(group="x")
     with pytest.raises(IndexError, match="there is no term 3; these are the terms 0 to 2"):
         counter_terms(2)[3]
-    with pytest.raises(InputError, match="7 batches were asked for; expected 1 to 6"):
+    with pytest.raises(InputError, match="batches is 7; expected an integer from 1 to 6"):
         shuffled_epoch(7, 1)
     x = sympy.symbols("x:2")
     with pytest.raises(eom.errors.ShapeError, match="the gradient has 1 components and there are 2 variables"):

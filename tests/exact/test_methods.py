@@ -142,10 +142,14 @@ def test_numpy_integers_are_welcome() -> None:
     assert hash(HeavyBall(np.int64(0))) == hash(HeavyBall(0))
 
 
+def test_text_is_read_exactly() -> None:
+    assert HeavyBall("0.9") == HeavyBall("9/10") == HeavyBall(Fraction(9, 10))
+
+
 @pytest.mark.parametrize(
     "make, match",
     [
-        (lambda: HeavyBall("beta"), r"beta is 'beta' of type str; an int, a Fraction"),
+        (lambda: HeavyBall("beta"), "beta is 'beta'; write a number such as '9/10' or '0.9'"),
         (lambda: HeavyBall(Decimal("0.9")), "of type Decimal"),
         (lambda: HeavyBall(sympy.oo), "beta is oo; a finite number is needed"),
         (lambda: HeavyBall(1), "beta = 1 keeps all momentum for ever"),
