@@ -1,8 +1,8 @@
 """Universal coefficients: the number ``alpha(t)`` of each rooted tree in the modified field of a method.
 
 With ``F = -g`` the modified field is ``sum_t eta**(|t|-1) alpha(t)/symmetry(t) F(t)``. Along the modified
-flow, ``y(eta s) = theta + sum_t eta**|t| / symmetry(t) P_t(s) F(t)`` with polynomials ``P_t``, and ``alpha(t)
-= P_t'(0)``. A method turns into a recursion for ``P_t`` over the branches of ``t``, so no tree is ever cut
+flow ``y(eta s) = theta + sum_t eta**|t|/symmetry(t) P_t(s) F(t)`` with polynomials ``P_t``, so ``alpha(t) =
+P_t'(0)``. A method turns into a recursion for ``P_t`` over the branches of ``t``, and no tree is ever cut
 into pieces:
 
 * Runge-Kutta methods step from integer to integer: ``P_t(j+1) = P_t(j) + sum_i b_i Q_ti(j)``, with ``Q_ti``

@@ -54,7 +54,7 @@ def expand(trees: Forest, method: Method) -> tuple[Array, Any, Any]:
     series = method.series(n_max + 1)
     stages = range(series.stages)
     require_memory(len(trees) * (series.stages + 1) * n_max * 250, f"all {len(trees):,} trees of {method.name}")
-    ring, d, read = _ring(method, n_max)
+    ring, d, read = _ring(method)
     chi = [[read(x, k + 1) * factorial(k) for k, x in enumerate(row)] for row in series.chi]
     psi = [[read(x, k) * factorial(k) for k, x in enumerate(row)] for row in series.psi]
     coupling = [[read(x, 2) for x in row] for row in series.coupling]
@@ -110,7 +110,7 @@ def _full(size: int, value: Any) -> Array:
     return out
 
 
-def _ring(method: Method, n: int) -> tuple[Any, Any, Reader]:
+def _ring(method: Method) -> tuple[Any, Any, Reader]:
     """Return the ring, the denominator ``d`` of the method, and what reads ``x * d**power`` into the ring."""
     if isinstance(method, GradientFlow):
         return sympy.QQ, sympy.QQ.one, lambda x, power: sympy.QQ.from_sympy(x)
