@@ -81,10 +81,17 @@ napoleon_use_rtype = False
 nitpick_ignore_regex = [("py:.*", r"(?!eomsym).*")]  # the build is offline: other projects cannot be linked
 
 
-def escape_initials(app: object, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """A line that begins with an initial, "T. Miyagawa, …", would become item T of a list."""
-    lines[:] = [re.sub(r"^(\s*)(?=[A-Z]\. )", r"\1\\", line) for line in lines]
+def tidy(app: object, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Keep reST from reading more into a docstring than it says.
+
+    A line that begins with an initial, "T. Miyagawa, …", would become item T of a list. The type of an attribute, a
+    phrase like "mapping from symmetry to Check", would have each of its words linked.
+    """
+    lines[:] = [
+        re.sub(r"^(:vartype [^:]+: )([^`*]+)$", r"\1*\2*", re.sub(r"^(\s*)(?=[A-Z]\. )", r"\1\\", line))
+        for line in lines
+    ]
 
 
 def setup(app: Sphinx) -> None:
-    app.connect("autodoc-process-docstring", escape_initials)
+    app.connect("autodoc-process-docstring", tidy, priority=900)  # after napoleon
