@@ -34,6 +34,7 @@ def document_inner_modules() -> None:
     shutil.rmtree(pages, ignore_errors=True)
     pages.mkdir()
     floors = [floor for floor in FLOORS if (PACKAGE / floor).is_dir()]
+    floors = [floor for floor in floors if f"automodule:: eomsym.{floor}\n" not in public]
     for floor in floors:
         text = f"# eomsym.{floor}\n\n```{{eval-rst}}\n.. automodule:: eomsym.{floor}\n"
         if hasattr(eomsym, floor) and not isinstance(getattr(eomsym, floor), ModuleType):
