@@ -133,8 +133,3 @@ def common_domain(values: Sequence[Exact]) -> Any:
     symbols = set().union(*(value.free_symbols for value in values)) if values else set()
     domain, _ = sympy.construct_domain([*values, sympy.Rational(1, 2)], field=True, extension=None if symbols else True)
     return domain
-
-
-def as_fraction(value: Any) -> Fraction:
-    """Turn a rational of any library into a ``Fraction``."""
-    return Fraction(int(value.numerator), int(value.denominator))
