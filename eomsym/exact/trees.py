@@ -13,6 +13,7 @@ doi:10.1007/978-3-030-70956-3, ch. 2. OEIS A000081, https://oeis.org/A000081.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, total_ordering
@@ -75,7 +76,7 @@ class Tree:
 
     @staticmethod
     def parse(brackets: str) -> Tree:
-        """Read a tree in brackets: ``.`` is a leaf, ``[..]`` the cherry, ``1`` a leaf of colour 1.
+        """Read a tree in brackets: ``.`` is a leaf, ``[..]`` the cherry; a colour follows its node, as in ``[.1.]2``.
 
         Raises
         ------
@@ -88,22 +89,20 @@ class Tree:
         True
         """
         stack: list[list[Tree]] = [[]]
-        colours = [0]
-        for i, letter in enumerate(brackets):
-            if letter == "[":
+        at = 0
+        for token in re.finditer(r"\s*(?:(\[)|([].])(\d*))\s*", brackets):
+            if token.start() != at or (token[2] == "]" and len(stack) == 1):
+                break
+            at = token.end()
+            if token[1]:
                 stack.append([])
-                colours.append(0)
-            elif letter == "]" and len(stack) > 1:
-                closed = Tree(*stack.pop(), colour=colours.pop())
-                stack[-1].append(closed)
-            elif letter.isdigit() and i and brackets[i - 1] == "[":
-                colours[-1] = int(letter)
-            elif letter.isdigit() or letter == ".":
-                stack[-1].append(Tree(colour=int(letter) if letter != "." else 0))
-            elif not letter.isspace():
-                raise InputError(
-                    f"{brackets!r} is not a tree: unexpected {letter!r} at {i}; write for example '[.[.]]'"
-                )
+            else:
+                branches = stack.pop() if token[2] == "]" else []
+                stack[-1].append(Tree(*branches, colour=int(token[3] or 0)))
+        if at < len(brackets):
+            raise InputError(
+                f"{brackets!r} is not a tree: unexpected {brackets[at]!r} at {at}; write for example '[.[.]]'"
+            )
         if len(stack) != 1 or len(stack[0]) != 1:
             raise InputError(f"{brackets!r} is not one tree; write for example '[.[.]]'")
         return stack[0][0]
@@ -131,9 +130,8 @@ class Tree:
     @property
     def brackets(self) -> str:
         """The tree in brackets, as :meth:`parse` reads it."""
-        if not self.branches:
-            return str(self.colour) if self.colour else "."
-        return f"[{self.colour or ''}{''.join(branch.brackets for branch in self.branches)}]"
+        inner = "".join(branch.brackets for branch in self.branches)
+        return (f"[{inner}]" if inner else ".") + (str(self.colour) if self.colour else "")
 
     @property
     def coloured(self) -> bool:

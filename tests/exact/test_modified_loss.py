@@ -53,7 +53,7 @@ def test_scalars() -> None:
     ]  # fmt: skip
     assert FreeTree(Tree.parse("[..]")).format("latex") == r"g^{\mathsf{T}} H g"
     assert FreeTree(Tree.parse("[.]")).format("text") == "|g|^2"
-    assert FreeTree(Tree.parse("[1.]")).format() == "g₀ᵀg₁"
+    assert FreeTree(Tree.parse("[.]1")).format() == "g₀ᵀg₁"
 
 
 def test_known_modified_losses() -> None:

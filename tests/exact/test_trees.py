@@ -67,8 +67,11 @@ def test_ways_to_write_a_tree(tree: Tree) -> None:
 
 def test_coloured_tree() -> None:
     tree = Tree(Tree(colour=1), Tree(), colour=2)
-    assert tree.brackets == "[2.1]"
-    assert Tree.parse("[2 .1]") == tree
+    assert tree.brackets == "[..1]2"
+    assert Tree.parse("[ . .1 ]2") == tree
+    for twisted in forest(4, 3).trees(4):
+        assert Tree.parse(twisted.brackets) == twisted
+    assert Tree.parse("[.1[.]12]") == Tree(Tree(colour=1), Tree(Tree(), colour=12))
     assert tree != Tree(Tree(), Tree())
     assert Tree(Tree(colour=1), Tree(colour=1)).symmetry == 2
 
@@ -81,8 +84,11 @@ def test_trees_are_immutable() -> None:
 def test_bad_input() -> None:
     with pytest.raises(InputError, match=r"'\[.' is not one tree"):
         Tree.parse("[.")
-    with pytest.raises(InputError, match="unexpected 'x' at 1"):
-        Tree.parse("[x]")
+    for text, at in (("[x]", "'x' at 1"), ("..]", "']' at 2"), ("[1.]", "'1' at 1"), ("[.] -", "'-' at 4")):
+        with pytest.raises(InputError, match=f"unexpected {at}"):
+            Tree.parse(text)
+    with pytest.raises(InputError, match="'' is not one tree"):
+        Tree.parse("")
     with pytest.raises(InputError, match=r"\(0, 2\) is not a level sequence"):
         Tree.from_level_sequence((0, 2))
     with pytest.raises(InputError, match="trees with 1 to 4"):
