@@ -21,7 +21,7 @@ from eomsym.exact.trees import MAX_NODES, Tree, require_memory
 
 __all__ = ["CounterTerms", "Term", "counter_terms"]
 
-_TREE_BYTES = 2000  # measured: one tree and its coefficient as Python objects
+_TREE_BYTES = 1000  # measured: 550 for a tree and its coefficient as Python objects, 350 for its text
 
 
 class Term(Mapping[Tree, Exact]):
@@ -137,9 +137,10 @@ class CounterTerms(Sequence[Term]):
         many = where.stop - where.start
         require_memory(_TREE_BYTES * many, f"term {k} as a mapping from {many:,} trees (its arrays are in .table)")
         sign = (-1) ** k  # k + 1 fields F = -g, and the minus in theta' = -sum
+        symmetry = trees.symmetry[where].tolist()
         values = {
-            trees.tree(i): self.table.value(i) * sympy.Rational(sign, int(trees.symmetry[i]))
-            for i in range(where.start, where.stop)
+            tree: self.table.value(i) * sympy.Rational(sign, s)
+            for i, s, tree in zip(range(where.start, where.stop), symmetry, trees.trees(k + 1), strict=True)
         }
         return Term(k, values)
 
@@ -171,6 +172,8 @@ class CounterTerms(Sequence[Term]):
         T. Miyagawa, *Toward Equation of Motion for Deep Neural Networks*, NeurIPS 2022, arXiv:2210.15898.
         """
         style = style_of(format)
+        trees = len(self.table.forest)
+        require_memory(_TREE_BYTES * trees, f"a formula with {trees:,} trees (their arrays are in .table)")
         lines = []
         for k, term in enumerate(self):
             if k >= xi:

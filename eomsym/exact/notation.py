@@ -132,10 +132,10 @@ def linear_combination(
     coloured = any(tree.coloured for tree in coefficients)
     items = [(tree, value) for tree, value in coefficients.items() if value != 0]
 
+    writer = _Writer(style, hessian, coloured)
+
     def write(tree: Tree) -> str:
-        if indices:
-            return differential_with_indices(tree, format, coloured=coloured)
-        return differential(tree, format, hessian=hessian, coloured=coloured)
+        return differential_with_indices(tree, format, coloured=coloured) if indices else writer.write(tree)
 
     def total(pairs: Iterable[tuple[Tree, Exact]]) -> str:
         return sum_of(((value, write(tree)) for tree, value in pairs), style)

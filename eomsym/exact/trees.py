@@ -68,6 +68,16 @@ class Tree:
         for name, value in (("branches", branches), ("colour", colour), ("nodes", key[0]), ("_key", key)):
             object.__setattr__(self, name, value)
 
+    @classmethod
+    def _joined(cls, left: Tree, right: Tree) -> Tree:
+        """Return `left` with `right` as its last branch, which must not be below the others."""
+        tree = cls.__new__(cls)
+        key = (left.nodes + right.nodes, left._key, right._key)
+        fields = (("branches", (*left.branches, right)), ("colour", left.colour), ("nodes", key[0]), ("_key", key))
+        for name, value in fields:
+            object.__setattr__(tree, name, value)
+        return tree
+
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"trees are immutable; cannot set {name}")
 
@@ -260,18 +270,26 @@ class Forest:
                 yield slice(int(begin), int(end)), self.of_size(size), self.of_size(nodes - size)
 
     def trees(self, nodes: int) -> Iterator[Tree]:
-        """Iterate over the trees with that many nodes."""
+        """Iterate over the trees with that many nodes; they share their parts."""
         where = self.of_size(nodes)
+        known: dict[int, Tree] = {}
         for index in range(where.start, where.stop):
-            yield self.tree(index)
+            yield self._grow(index, known)
 
     def tree(self, index: int) -> Tree:
         """Return one tree as an object."""
-        branches = []
-        while (right := int(self.right[index])) >= 0:
-            branches.append(self.tree(right))
-            index = int(self.left[index])
-        return Tree(*branches, colour=index)
+        return self._grow(index, {})
+
+    def _grow(self, index: int, known: dict[int, Tree]) -> Tree:
+        right = int(self.right[index])
+        if right < 0:
+            return Tree(colour=index)
+        parts = []
+        for part in (int(self.left[index]), right):
+            if part not in known:
+                known[part] = self._grow(part, known)
+            parts.append(known[part])
+        return Tree._joined(*parts)
 
     def index(self, tree: Tree) -> int:
         """Return the index of a tree."""

@@ -202,9 +202,11 @@ def test_bad_input() -> None:
 
 def test_a_mapping_that_would_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     terms = counter_terms(15)
-    monkeypatch.setattr(trees, "_free_memory", lambda: 2**28)
-    with pytest.raises(SizeError, match=r"term 15 as a mapping from 235,381 trees .* needs about 0.4 GiB"):
+    monkeypatch.setattr(trees, "_free_memory", lambda: 2**27)
+    with pytest.raises(SizeError, match=r"term 15 as a mapping from 235,381 trees .* needs about 0.2 GiB"):
         terms[15]
+    with pytest.raises(SizeError, match="a formula with 376,464 trees .* needs about 0.4 GiB"):
+        str(terms)
 
 
 def test_heavy_ball_on_a_quadratic() -> None:
