@@ -82,8 +82,9 @@ class Check:
 class Symmetry(ABC):
     """A symmetry of a loss, and a quantity of it that feels the data only through the step size."""
 
-    #: What the quantity is called in figures.
+    #: What the quantity is called in figures, and its degree in theta.
     quantity: str
+    degree: int = 1
 
     @abstractmethod
     def value(self, loss: Objective, theta: Array) -> Array:
@@ -165,6 +166,8 @@ class Symmetry(ABC):
 
 class Quadratic(Symmetry):
     """A symmetry whose quantity is a quadratic form ``q(theta, theta)`` with ``q(theta, grad L) = 0``."""
+
+    degree = 2
 
     @abstractmethod
     def form(self, loss: Objective, left: Array, right: Array) -> Array:
