@@ -30,11 +30,11 @@ import sympy
 from numpy.typing import NDArray
 
 from eomsym.errors import InputError
+from eomsym.exact.forests import Forest, forest, require_memory
 from eomsym.exact.general_linear import GeneralLinear
 from eomsym.exact.methods import GradientDescent, GradientFlow, Method
 from eomsym.exact.numbers import Exact
 from eomsym.exact.power_series import expand
-from eomsym.exact.trees import Forest, forest, require_memory
 
 __all__ = ["Universal", "universal"]
 

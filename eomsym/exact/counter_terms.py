@@ -13,11 +13,12 @@ from typing import Any, overload
 import sympy
 
 from eomsym.exact.coefficients import Universal, universal
+from eomsym.exact.forests import MAX_NODES, require_memory
 from eomsym.exact.methods import Method
 from eomsym.exact.notation import linear_combination
 from eomsym.exact.numbers import Exact, as_count
 from eomsym.exact.styles import style_of
-from eomsym.exact.trees import MAX_NODES, Tree, require_memory
+from eomsym.exact.trees import Tree
 
 __all__ = ["CounterTerms", "Term", "counter_terms"]
 

@@ -17,9 +17,9 @@ import sympy
 from numpy.typing import NDArray
 
 from eomsym.errors import InternalError
+from eomsym.exact.forests import Forest, require_memory
 from eomsym.exact.methods import GradientFlow, Method
 from eomsym.exact.numbers import Exact, common_domain
-from eomsym.exact.trees import Forest, require_memory
 
 __all__ = ["expand"]
 
@@ -46,7 +46,7 @@ def expand(trees: Forest, method: Method) -> tuple[Array, Any, Any]:
     Examples
     --------
     >>> from eomsym.exact.methods import OptimisticGradient
-    >>> from eomsym.exact.trees import forest
+    >>> from eomsym.exact.forests import forest
     >>> [str(x) for x in expand(forest(3), OptimisticGradient())[0]]
     ['1', '1/2', '-2/3', '-11/6']
     """

@@ -13,8 +13,9 @@ import sympy
 
 from eomsym.exact.coefficients import _universal, universal
 from eomsym.exact.counter_terms import counter_terms
+from eomsym.exact.forests import forest
 from eomsym.exact.methods import GradientDescent, HeavyBall, Method, Nesterov, RungeKutta
-from eomsym.exact.trees import Tree, forest
+from eomsym.exact.trees import Tree
 
 pytestmark = pytest.mark.bench
 

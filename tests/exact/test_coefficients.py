@@ -11,8 +11,9 @@ import pytest
 import sympy
 
 from eomsym.errors import InputError, SizeError
-from eomsym.exact import coefficients, trees
+from eomsym.exact import coefficients, forests
 from eomsym.exact.coefficients import universal
+from eomsym.exact.forests import forest
 from eomsym.exact.general_linear import GeneralLinear
 from eomsym.exact.methods import (
     Epoch,
@@ -29,7 +30,7 @@ from eomsym.exact.methods import (
     SharpnessAware,
 )
 from eomsym.exact.power_series import expand
-from eomsym.exact.trees import Tree, forest
+from eomsym.exact.trees import Tree
 
 R = sympy.Rational
 BETA = sympy.Symbol("beta")
@@ -219,7 +220,7 @@ def test_bad_input() -> None:
 
 def test_memory_is_asked_for_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     trees_ = forest(16)
-    monkeypatch.setattr(trees, "_free_memory", lambda: 2**20)
+    monkeypatch.setattr(forests, "_free_memory", lambda: 2**20)
     with pytest.raises(
         SizeError, match=r"376,464 trees of Runge-Kutta, 4 stages needs about 0.5 GiB, and 0.0 GiB are free"
     ):

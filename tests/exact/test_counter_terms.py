@@ -11,7 +11,7 @@ import sympy
 
 import eomsym as eom
 from eomsym.errors import InputError, SizeError
-from eomsym.exact import trees
+from eomsym.exact import forests
 from eomsym.exact.concrete import apply_term, elementary_differential
 from eomsym.exact.counter_terms import Term, counter_terms
 from eomsym.exact.epochs import shuffled_epoch
@@ -202,10 +202,10 @@ def test_bad_input() -> None:
 
 def test_a_mapping_that_would_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     terms = counter_terms(15)
-    monkeypatch.setattr(trees, "_free_memory", lambda: 2**27)
+    monkeypatch.setattr(forests, "_free_memory", lambda: 2**27)
     with pytest.raises(SizeError, match=r"term 15 as a mapping from 235,381 trees .* needs about 0.2 GiB"):
         terms[15]
-    with pytest.raises(SizeError, match="a formula with 376,464 trees .* needs about 0.4 GiB"):
+    with pytest.raises(SizeError, match=r"a formula with 376,464 trees .* needs about 0.4 GiB"):
         str(terms)
 
 

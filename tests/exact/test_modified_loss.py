@@ -9,6 +9,7 @@ import sympy
 
 from eomsym.exact.concrete import apply_term
 from eomsym.exact.counter_terms import counter_terms
+from eomsym.exact.forests import forest
 from eomsym.exact.methods import (
     Epoch,
     Extragradient,
@@ -19,7 +20,7 @@ from eomsym.exact.methods import (
     ProximalPoint,
 )
 from eomsym.exact.modified_loss import FreeTree, Potential, modified_loss, split
-from eomsym.exact.trees import Tree, forest
+from eomsym.exact.trees import Tree
 
 R = sympy.Rational
 BETA = sympy.Symbol("beta")

@@ -9,9 +9,10 @@ import sympy
 
 from eomsym.errors import InputError
 from eomsym.exact.counter_terms import Term, counter_terms
+from eomsym.exact.forests import forest
 from eomsym.exact.methods import Epoch, HeavyBall
 from eomsym.exact.pictures import draw_table, draw_tree
-from eomsym.exact.trees import Tree, forest
+from eomsym.exact.trees import Tree
 
 SVG = "{http://www.w3.org/2000/svg}"
 

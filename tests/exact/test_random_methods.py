@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eomsym.exact.coefficients import universal
+from eomsym.exact.forests import forest
 from eomsym.exact.methods import GeneralLinear, Method, RungeKutta
 from eomsym.exact.power_series import expand
 from eomsym.exact.series import compose, elementary_weights, modified_equation, substitute
-from eomsym.exact.trees import Tree, forest
+from eomsym.exact.trees import Tree
 
 pytestmark = pytest.mark.properties
 NODES = 5

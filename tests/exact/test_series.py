@@ -9,6 +9,7 @@ import pytest
 import sympy
 
 from eomsym.errors import InputError, MethodError
+from eomsym.exact.forests import count_trees
 from eomsym.exact.methods import (
     Extragradient,
     GradientDescent,
@@ -20,18 +21,17 @@ from eomsym.exact.methods import (
     ProximalPoint,
     RungeKutta,
 )
+from eomsym.exact.order_conditions import accuracy, order_conditions
 from eomsym.exact.series import (
     Series,
-    accuracy,
     compose,
     elementary_weights,
     exact_flow,
     modified_equation,
     modifying_integrator,
-    order_conditions,
     substitute,
 )
-from eomsym.exact.trees import Tree, count_trees
+from eomsym.exact.trees import Tree
 
 N = 7
 R = sympy.Rational

@@ -9,7 +9,8 @@ from math import factorial
 import pytest
 
 from eomsym.errors import InputError
-from eomsym.exact.trees import Tree, count_trees, forest
+from eomsym.exact.forests import count_trees, forest
+from eomsym.exact.trees import Tree
 
 ALL = [tree for n in range(1, 8) for tree in forest(7).trees(n)]
 

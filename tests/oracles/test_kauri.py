@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from eomsym.exact.forests import forest
 from eomsym.exact.methods import RungeKutta
 from eomsym.exact.series import (
     Series,
@@ -17,7 +18,7 @@ from eomsym.exact.series import (
     modifying_integrator,
     substitute,
 )
-from eomsym.exact.trees import Tree, forest
+from eomsym.exact.trees import Tree
 
 kauri = pytest.importorskip("kauri")
 
