@@ -1,4 +1,4 @@
-"""Rooted trees: one by one (:class:`Tree`) and all together (:class:`Forest`).
+"""Rooted trees, one by one; all together they are a :class:`~eomsym.exact.forests.Forest`.
 
 The canonical order, used everywhere: by number of nodes; then by *left* part, then by *right* part. The right
 part is the last branch of the root, the left part is the tree without it, and branches stand in ascending
