@@ -1,30 +1,9 @@
-"""Loops around the machine: many points, one direction, the discrete optimiser.
+"""Loop around the machine: the discrete optimiser.
 
 Plain loops that numba compiles (array assignments would add seconds to the compile time); every generated module
 contains them. ``execute(d, low, m, machine)`` fills in degree d of all tables; the parameters are the first table in
 memory and the field g begins at `field`.
 """
-
-
-def counter_terms(thetas, order, low, machine, field, psi, coupling, chi, m, y, out):
-    """Terms 0..order at each row of `thetas` into `out`, shape (points, order + 1, n)."""
-    n = thetas.shape[1]
-    for point in range(thetas.shape[0]):
-        for q in range(n):
-            y[q] = thetas[point, q]
-        motion(execute, machine, order, low, m, n, field, psi, coupling, chi, y, out[point])
-
-
-def directional(theta, direction, machine, field, m, out):
-    """The gradient into ``out[0]`` and its derivative along a direction into ``out[1]``; tables of three entries."""
-    n = theta.size
-    for q in range(n):
-        m[q] = theta[q]
-        m[2 * n + q] = direction[q]  # the entry of s; that of eta is not used
-    for d in range(2):
-        execute(d, 1, m, machine)
-        for q in range(n):
-            out[d, q] = m[field + 2 * d * n + q]
 
 
 def descend(history, slopes, eta, steps, every, past, weights, extrapolation, coupling, machine, field, m, out):

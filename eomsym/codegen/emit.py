@@ -27,7 +27,7 @@ from eomsym.taylor.table import Plan, entries
 __all__ = ["digest", "flags", "machine", "standalone"]
 
 #: Functions that Python calls, and that numba keeps compiled on disk.
-ENTRIES = ("counter_terms", "directional", "descend")
+ENTRIES = ("motion", "descend")
 
 
 def flags(*, entry: bool) -> str:
@@ -107,7 +107,7 @@ def standalone(
         order=order,
         low=low,
         field=plan.field,
-        memory=plan.memory(entries(order)),
+        memory=plan.memory(order),
         lanes=plan.lanes,
         n=plan.size,
         count=entries(order),
@@ -138,14 +138,18 @@ def terms(theta):
     flow = np.zeros({flow})
     out = np.empty((1, {order} + 1, {n}))
     machine = (CODE, TABLE, CONSTANTS, {count}, {lanes} * {count})
-    counter_terms(theta, {order}, {low}, machine, {field} * {count}, PSI, COUPLING, CHI, memory, flow, out)
+    push = np.zeros({n})
+    motion(machine, theta, {order}, {low}, memory, {field} * {count}, PSI, COUPLING, CHI, push, flow, out)
     return out[0]
 
 
 def field(theta, eta):
     """Velocity theta' of the equation of motion of order {order} at theta, shape ({n},)."""
     rows = terms(theta)
-    return -(eta ** np.arange({order} + 1) @ rows)
+    velocity = -rows[{order}]
+    for row in rows[:{order}][::-1]:
+        velocity = eta * velocity - row
+    return velocity
 '''.lstrip()
 
 

@@ -148,9 +148,10 @@ class Kernel:
     def field(self, theta: Any, eta: float) -> np.ndarray:
         """Velocity ``theta' = -sum_k eta**k terms[k]`` of the equation of motion; shape (n,) or (m, n)."""
         terms = self.terms(theta)
-        powers = float(eta) ** np.arange(self.order + 1)
-        result: np.ndarray = -np.einsum("k,...kn->...n", powers, terms)
-        return result
+        velocity: np.ndarray = -terms[..., self.order, :]
+        for k in range(self.order - 1, -1, -1):  # Horner, as in the generated module
+            velocity = eta * velocity - terms[..., k, :]
+        return velocity
 
     def gradient(self, theta: Any) -> np.ndarray:
         """Gradient g (weight decay included); shape (n,) or (m, n)."""
@@ -218,7 +219,7 @@ class _Compiled:
     def __init__(self, loss: Objective) -> None:
         self.program = loss.program
         self.plan = Plan(self.program)
-        self.constants = to_float(self.plan.constants)
+        self.constants = np.concatenate([to_float(piece) for piece in self.plan.pieces])
         self.source = machine(self.plan.primitives)
         self.module: ModuleType = load(self.source)
         self._local = threading.local()
@@ -232,7 +233,7 @@ class _Compiled:
         known = self._local.__dict__
         if known.get("key") != (stages, order):
             count = entries(order)
-            memory = np.empty((stages, self.plan.memory(count)))
+            memory = np.empty((stages, self.plan.memory(order)))
             memory[:, -1] = 0.0
             flow = np.zeros(self.plan.size * entries(order + 1) + 1)
             known["space"] = (self.machine(count), self.plan.field * count, memory, flow)
@@ -243,13 +244,24 @@ class _Compiled:
     def fill(self, points: np.ndarray, order: int, low: int, series: dict[str, np.ndarray], out: np.ndarray) -> None:
         psi, coupling, chi = series["psi"], series["coupling"], series["chi"]
         machine, field, memory, flow = self.workspace(len(chi), order)
-        self.module.counter_terms(points, order, low, machine, field, psi, coupling, chi, memory, flow, out)
+        push = np.zeros(self.plan.size)
+        self.module.motion(machine, points, order, low, memory, field, psi, coupling, chi, push, flow, out)
 
     def directional(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:
-        machine, field, memory, _ = self.workspace(1, 1)
-        out = np.empty((2, theta.size))
-        self.module.directional(theta, direction, machine, field, memory[0], out)
-        return out[1]
+        """Derivative of g along a direction: the second coefficient of ``g(theta + s * direction)``."""
+        machine, field, memory, flow = self.workspace(1, 1)
+        out = np.empty((1, 2, theta.size))
+        self.module.motion(
+            machine, theta.reshape(1, -1), 1, 1, memory, field, _ONE, _NONE, _SECOND, direction, flow, out
+        )
+        result: np.ndarray = out[0, 1]
+        return result
+
+
+#: Series of a single plain stage, and one that stands still and looks at the coefficient of s in g.
+_ONE = np.array([[[1.0, 0.0], [1.0, 0.0]]])
+_NONE = np.zeros((1, 1))
+_SECOND = np.array([[[0.0, 1.0], [0.0, 0.0]]])
 
 
 def to_float(numbers: np.ndarray) -> np.ndarray:

@@ -257,36 +257,40 @@ def gate(d, low, m, c, table, out, a, b, n, j, k, at):
 
 
 def matmul(d, low, m, c, table, out, a, b, rows, inner, columns, scratch):
-    """Product of two tables of matrices: small ones by loops, large ones by BLAS through memory at `scratch`."""
+    """Product of two tables of matrices.
+
+    The entries of one degree of `a`, one below the other, times one entry of `b` give neighbouring entries of `out`:
+    one product for all of them, small ones by loops, large ones by BLAS through memory at `scratch`.
+    """
     zero = m[-1]
     size = rows * columns
-    spare = m[scratch : scratch + size]
-    for e in range(low if d else 0, d + 1):
-        o = out + (d * (d + 1) // 2 + e) * size
-        z = m[o : o + size]
-        for q in range(size):
-            z[q] = zero
-        for k in range(d + 1):
-            h = d - k
-            bottom = max(low if k else 0, e - h)
-            top = min(k, e - (low if h else 0))
-            for p in range(bottom, top + 1):
-                x = a + (k * (k + 1) // 2 + p) * rows * inner
-                y = b + (h * (h + 1) // 2 + e - p) * inner * columns
-                if size * inner < 1000:
-                    for r in range(rows):
-                        u = z[r * columns : (r + 1) * columns]
-                        for t in range(inner):
-                            w = m[y + t * columns : y + (t + 1) * columns]
-                            factor = m[x + r * inner + t]
-                            for q in range(columns):
-                                u[q] += factor * w[q]
-                else:
-                    left = m[x : x + rows * inner].reshape(rows, inner)
-                    right = m[y : y + inner * columns].reshape(inner, columns)
-                    np.dot(left, right, spare.reshape(rows, columns))
-                    for q in range(size):
-                        z[q] += spare[q]
+    begin = out + d * (d + 1) // 2 * size
+    z = m[begin : begin + (d + 1) * size]
+    for q in range((d + 1) * size):
+        z[q] = zero
+    for k in range(d + 1):
+        first = low if k else 0
+        height = (k + 1 - first) * rows
+        x = a + (k * (k + 1) // 2 + first) * rows * inner
+        h = d - k
+        for p in range(low if h else 0, h + 1):
+            y = b + (h * (h + 1) // 2 + p) * inner * columns
+            u = z[(first + p) * size : (first + p) * size + height * columns]
+            if height * inner * columns < 1000:
+                for r in range(height):
+                    v = u[r * columns : (r + 1) * columns]
+                    for t in range(inner):
+                        w = m[y + t * columns : y + (t + 1) * columns]
+                        factor = m[x + r * inner + t]
+                        for q in range(columns):
+                            v[q] += factor * w[q]
+            else:
+                spare = m[scratch : scratch + height * columns]
+                left = m[x : x + height * inner].reshape(height, inner)
+                right = m[y : y + inner * columns].reshape(inner, columns)
+                np.dot(left, right, spare.reshape(height, columns))
+                for q in range(height * columns):
+                    u[q] += spare[q]
 
 
 def matmul_right(d, low, m, c, table, out, a, b, rows, inner, columns, at):
@@ -319,6 +323,7 @@ PRIMITIVES = (
     affine,
     times_first,
     special,
+    gate,
     array,
     copy,
     clear,
@@ -329,8 +334,10 @@ PRIMITIVES = (
     total,
     expand,
     center,
-    gate,
 )
+#: Machines, from small to large: a loss runs on the first one that has all the primitives that it needs. Few of them,
+#: because each is compiled once (some seconds) and then serves all losses on it.
+MACHINES = (3, 7, len(PRIMITIVES))
 #: Numbers of the functions that `value` and `special` know.
 FUNCTIONS = {
     "exp": ("value", 0),

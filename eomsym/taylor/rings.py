@@ -1,7 +1,7 @@
 """Rings of polynomials with a generator for each number that is not rational.
 
-The machine of :mod:`eomsym.taylor.primitives` needs ``+``, ``*`` and division by integers. Everything else, the value of a
-function at the start of a table, becomes a generator, so that all coefficients are polynomials with rational
+The machine of :mod:`eomsym.taylor.primitives` needs ``+``, ``*`` and division by integers. Everything else, the value
+of a function at the start of a table, becomes a generator, so that all coefficients are polynomials with rational
 coefficients: sparse polynomial arithmetic is far faster than symbolic expressions. python-flint does it where it is
 installed, sympy's sparse polynomials otherwise.
 """

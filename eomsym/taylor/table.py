@@ -20,7 +20,7 @@ import numpy as np
 from eomsym.exact.methods import MethodSeries
 from eomsym.losses.program import Number, Program
 from eomsym.taylor.motion import motion
-from eomsym.taylor.primitives import PRIMITIVES
+from eomsym.taylor.primitives import MACHINES, PRIMITIVES
 from eomsym.taylor.rules import Writer
 
 __all__ = ["Plan", "counter_terms_at", "entries", "is_plain", "weights"]
@@ -40,8 +40,8 @@ class Plan:
         ``primitive, out, a, b, i, j, k, at``; a table is named by its beginning in tables of one entry.
     comments : tuple of str, one for each line
     table : ndarray of int64
-    constants : ndarray
-        Exact numbers (object), or float64 where all of them are data.
+    pieces : tuple of ndarray
+        Constants, one behind the other: exact numbers (object) and data (float64).
     lanes : int
         Numbers in one entry of all tables; the scratch memory begins after them.
     field : int
@@ -60,19 +60,22 @@ class Plan:
         self.code = np.array(writer.code, dtype=np.int64).reshape(-1, 8)
         self.comments = tuple(writer.comments)
         self.table = np.array(writer.table or [0], dtype=np.int64)
-        pieces = writer.constants or [np.zeros(1)]
-        if any(piece.dtype == object for piece in pieces):
-            pieces = [piece.astype(object) for piece in pieces]
-        self.constants = np.concatenate(pieces)
+        self.pieces = tuple(writer.constants) or (np.zeros(1),)
 
     @property
-    def primitives(self) -> tuple[int, ...]:
-        """Numbers of the primitives that the code uses."""
-        return tuple(sorted(set(self.code[:, 0].tolist())))
+    def primitives(self) -> range:
+        """Numbers of the primitives of the smallest machine that has all that the code uses."""
+        needed = int(self.code[:, 0].max(initial=0)) + 1
+        return range(next(size for size in MACHINES if size >= needed))
 
-    def memory(self, count: int) -> int:
-        """Numbers of memory for tables of `count` entries; the last one is the zero of the ring."""
-        return self.lanes * count + self.scratch + 1
+    def memory(self, order: int) -> int:
+        """Numbers of memory for terms 0..order: tables, scratch, and the zero of the ring at the end."""
+        return self.lanes * entries(order) + self.scratch * (order + 1) + 1
+
+    @property
+    def constants(self) -> np.ndarray:
+        """All constants as objects."""
+        return np.concatenate([piece.astype(object) for piece in self.pieces])
 
 
 def execute(d: int, low: int, m: np.ndarray, machine: tuple[Any, ...]) -> None:
@@ -148,14 +151,17 @@ def counter_terms_at(
         return out
 
     zero = ring(0)
-    m = np.full((stages, plan.memory(count)), zero, dtype=object)
+    m = np.full((stages, plan.memory(order)), zero, dtype=object)
     y = np.full(n * entries(order + 1) + 1, zero, dtype=object)
-    y[:n] = list(theta)
-    out = np.full((order + 1, n), zero, dtype=object)
+    points = np.empty((1, n), dtype=object)
+    points[0] = list(theta)
+    push = np.full(n, zero, dtype=object)
+    out = np.full((1, order + 1, n), zero, dtype=object)
     machine = (plan.code, plan.table, array(plan.constants), count, plan.lanes * count, functions)
     psi, chi = array(weights(series.psi, order + 1)), array(weights(series.chi, order + 1))
     low = int(is_plain(series))
     motion(  # type: ignore[no-untyped-call]
-        execute, machine, order, low, m, n, plan.field * count, psi, array(series.coupling), chi, y, out
+        execute, machine, points, order, low, m, plan.field * count, psi, array(series.coupling), chi, push, y, out
     )
-    return out
+    result: np.ndarray = out[0]
+    return result

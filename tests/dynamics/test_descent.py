@@ -1,0 +1,100 @@
+"""Discrete optimisers against their textbook update rules."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import sympy
+
+import eomsym as eom
+from eomsym.errors import DivergenceError, InputError, MethodError, ShapeError
+
+LOSS = eom.Loss("(1-x)**2/2 + (y-x**2)**2/2", variables="x y")
+START = np.array([-0.5, 1.0])
+ETA = 0.05
+
+
+def run(step, steps=30):
+    """Iterates of ``step(theta, previous)``, started at rest."""
+    previous, theta = START, START
+    path = [theta]
+    for _ in range(steps):
+        previous, theta = theta, step(theta, previous)
+        path.append(theta)
+    return np.array(path)
+
+
+g = LOSS.gradient
+RULES = {
+    "gradient descent": (eom.GradientDescent(), lambda t, p: t - ETA * g(t)),
+    "heavy ball": (eom.HeavyBall(Fraction(1, 2)), lambda t, p: t + 0.5 * (t - p) - ETA * g(t)),
+    "nesterov": (eom.Nesterov(Fraction(1, 2)), lambda t, p: t + 0.5 * (t - p) - ETA * g(t + 0.5 * (t - p))),
+    "optimistic": (eom.OptimisticGradient(), lambda t, p: t - 2 * ETA * g(t) + ETA * g(p)),
+    "extragradient": (eom.Extragradient(), lambda t, p: t - ETA * g(t - ETA * g(t))),
+    "sharpness-aware": (eom.SharpnessAware(2), lambda t, p: t - ETA * g(t + 2 * ETA * g(t))),
+    "heun": (
+        eom.RungeKutta([[0, 0], [1, 0]], ["1/2", "1/2"]),
+        lambda t, p: t - ETA / 2 * (g(t) + g(t - ETA * g(t))),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_explicit_methods_follow_their_rule(name):
+    method, rule = RULES[name]
+    path = eom.descend(LOSS, START, ETA, 30, method=method)
+    np.testing.assert_allclose(path.thetas, run(rule), rtol=1e-12, atol=1e-14)
+
+
+def test_proximal_point_solves_its_equation():
+    path = eom.descend(LOSS, START, ETA, 30, method=eom.ProximalPoint())
+    for before, after in zip(path.thetas, path.thetas[1:], strict=False):
+        np.testing.assert_allclose(after, before - ETA * g(after), rtol=0, atol=1e-14)
+
+
+def test_history_sets_the_iterates_before_the_start():
+    before = START + np.array([0.1, -0.2])
+    path = eom.descend(LOSS, START, ETA, 1, method=eom.HeavyBall(Fraction(1, 2)), history=[before])
+    np.testing.assert_allclose(path.thetas[1], START + 0.5 * (START - before) - ETA * g(START), rtol=1e-13)
+    path = eom.descend(LOSS, START, ETA, 1, method=eom.OptimisticGradient(), history=[before])
+    np.testing.assert_allclose(path.thetas[1], START - 2 * ETA * g(START) + ETA * g(before), rtol=1e-13)
+
+
+def test_every_thins_the_path():
+    full = eom.descend(LOSS, START, ETA, 10)
+    thin = eom.descend(LOSS, START, ETA, 10, every=3)
+    np.testing.assert_array_equal(thin.thetas, full.thetas[::3])
+    assert thin.steps.tolist() == [0, 3, 6, 9]
+    np.testing.assert_allclose(thin.times, [0, 0.15, 0.3, 0.45])
+    assert eom.descend(LOSS, START, ETA, 0).thetas.shape == (1, 2)
+
+
+def test_divergence_names_the_step():
+    loss = eom.Loss("x**4/4", variables="x")
+    theta, step = np.float64(10.0), 0
+    while abs(theta) < 1e300:
+        with np.errstate(over="ignore"):
+            theta -= 0.1 * theta * theta * theta
+        step += 1
+    with pytest.raises(DivergenceError, match=rf"diverged at step {step} of 100 with eta = 0.1") as caught:
+        eom.descend(loss, [10.0], 0.1, 100)
+    assert caught.value.step == step
+
+
+def test_bad_input():
+    for eta in (0, -0.1, float("nan"), float("inf"), "fast"):
+        with pytest.raises(InputError, match="eta must be a"):
+            eom.descend(LOSS, START, eta, 1)
+    for steps in (-1, 1.5, True):
+        with pytest.raises(InputError, match="steps must be an integer >= 0"):
+            eom.descend(LOSS, START, ETA, steps)
+    with pytest.raises(InputError, match="every must be an integer >= 1"):
+        eom.descend(LOSS, START, ETA, 1, every=0)
+    with pytest.raises(ShapeError, match=r"expected \(2,\)"):
+        eom.descend(LOSS, [1.0], ETA, 1)
+    with pytest.raises(ShapeError, match="history has shape"):
+        eom.descend(LOSS, START, ETA, 1, history=[[1.0, 2.0, 3.0]])
+    with pytest.raises(MethodError, match="holds a symbol"):
+        eom.descend(LOSS, START, ETA, 1, method=eom.HeavyBall(sympy.Symbol("beta")))
