@@ -33,6 +33,7 @@ __all__ = ["constant_step_size", "distance_bound", "fundamental_bound", "measure
 Array = NDArray[np.float64]
 THEOREM = "Elkabetz and Cohen (2021), arXiv:2107.06608, section 3"
 ENLARGEMENTS = 60
+TINY = float(np.finfo(np.float64).tiny)
 
 
 # the continuous theorem -----------------------------------------------------------------------------------------------
@@ -358,7 +359,8 @@ def _defect(around: Neighbourhood, distance: float, eta: float, order: int, size
     refusal: HypothesisError | None = None
     for radius in radii:
         try:
-            terms.append(term_bounds(around.complex_slope(distance + 2 * radius), 2 * radius, order))
+            slope = max(around.complex_slope(distance + 2 * radius), TINY)
+            terms.append(term_bounds(slope, 2 * radius, order))
             used.append(radius)
         except HypothesisError as error:
             refusal = error
@@ -421,7 +423,7 @@ def measured_bound(
     rate, order = check_positive("eta", eta), checked_order(order)
     kernel = as_kernel(loss, order)
     known = checked_curvature(loss, curvature)
-    times = rate * np.arange(checked_count(steps, "steps", 1) + 1)
+    times: Array = np.arange(checked_count(steps, "steps", 1) + 1.0) * rate
     path = flow(kernel, start, rate, times, rtol=rtol, atol=atol)
     defects = path.thetas[1:] - path.thetas[:-1] + rate * kernel.gradient(path.thetas[:-1])
     values: Array = path.error + _propagate(kernel, known, path.thetas, defects, rate)

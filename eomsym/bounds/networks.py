@@ -149,6 +149,8 @@ class _NetworkNeighbourhood(Neighbourhood):
         return sum(p * radius**k for k, p in enumerate(bounds) if k > 0)
 
     def _stay_in_region(self, radius: float) -> None:
+        if not 6 * self.owner.loss.depth * math.log(1 + radius + float(self.norms.max())) < 300:
+            raise HypothesisError(f"no bound: needed a tube of moderate radius, got {radius:.3g}; use a smaller eta")
         for margin, layer in self.margins:
             gain = self.owner.gain ** ((layer - 1) / max(self.owner.loss.depth - 1, 1))
             reach = gain * self._change(radius, self.norms[:layer])
@@ -168,9 +170,7 @@ class _NetworkNeighbourhood(Neighbourhood):
         own = self.owner
         a, residual = own.gain, self._residual(radius)
         _, p1, p2, p3 = product_derivatives(self.norms + radius, 3)
-        return (
-            6 * a**2 * own.bend * own.second * p1 * p2 + a**3 * own.twist * own.third * p1**3 + 6 * a * p3 * residual
-        )
+        return 6 * a**2 * own.bend * own.second * p1 * p2 + a**3 * own.twist * own.third * p1**3 + 6 * a * p3 * residual
 
     def spectrum(self, radius: float) -> Spectrum:
         self._stay_in_region(radius)
