@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from eomsym.cli.options import METHODS, build_method, method_options, read_scalar
 from eomsym.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,71 +17,7 @@ if TYPE_CHECKING:
     from eomsym.exact.documents import Concrete
     from eomsym.exact.methods import Method
 
-PARAMETERS = {
-    "gd": (),
-    "heavy-ball": ("beta",),
-    "nesterov": ("beta",),
-    "optimistic": (),
-    "proximal": (),
-    "extragradient": (),
-    "sam": ("radius",),
-    "multistep": ("rho", "sigma"),
-    "runge-kutta": ("tableau", "weights"),
-    "epoch": ("batches",),
-}
-EXAMPLES = {
-    "beta": "beta or 9/10",
-    "radius": "r or 1/2",
-    "rho": "'1, -1, 0'",
-    "sigma": "'3/2, -1/2'",
-    "tableau": "'0, 0; 1/2, 0'",
-    "weights": "'0, 1'",
-    "batches": "2",
-}
 FORMATS = ("text", "latex", "json", "python", "html")
-
-
-def read_scalar(text: str) -> Any:
-    """Read an exact number or an expression in free symbols: ``9/10``, ``beta``, ``1 - 1/k``."""
-    import sympy
-
-    from eomsym.losses.parse import FUNCTIONS, parse
-
-    word = re.sub(r"\blambda\b", "lambda_", text)  # a word that Python reserves
-    names = {name for name in re.findall(r"[A-Za-z_]\w*", word) if name not in FUNCTIONS}
-    return parse(word, [sympy.Symbol(name) for name in sorted(names)]).subs("lambda_", sympy.Symbol("lambda"))
-
-
-def read_row(text: str) -> list[Any]:
-    """Read exact numbers that are separated by commas."""
-    return [read_scalar(word) for word in text.split(",")]
-
-
-def build_method(name: str, given: dict[str, str | None]) -> Method:
-    """Build the optimiser from its name and its parameters, which may be symbols."""
-    import eomsym as eom
-    from eomsym.exact.methods import Epoch
-
-    wanted = PARAMETERS[name]
-    for option, value in given.items():
-        if value is None and option in wanted:
-            raise InputError(f"--method {name} needs --{option}, such as --{option} {EXAMPLES[option]}")
-        if value is not None and option not in wanted:
-            raise InputError(f"--method {name} does not take --{option}")
-    text = [given[option] or "" for option in wanted]
-    builders: dict[str, Callable[[], Method]] = {
-        "gd": eom.GradientDescent,
-        "heavy-ball": lambda: eom.HeavyBall(read_scalar(text[0])),
-        "nesterov": lambda: eom.Nesterov(read_scalar(text[0])),
-        "optimistic": eom.OptimisticGradient,
-        "proximal": eom.ProximalPoint,
-        "extragradient": eom.Extragradient,
-        "sam": lambda: eom.SharpnessAware(read_scalar(text[0])),
-        "multistep": lambda: eom.LinearMultistep(read_row(text[0]), read_row(text[1])),
-        "runge-kutta": lambda: eom.RungeKutta([read_row(row) for row in text[0].split(";")], read_row(text[1])),
-        "epoch": lambda: Epoch(int(text[0]) if text[0].isdigit() else 0),
-    }
-    return builders[name]()
 
 
 def concrete_terms(expression: str, names: str, order: int, method: Method, decay: Any) -> Concrete:
@@ -111,14 +46,7 @@ def concrete_terms(expression: str, names: str, order: int, method: Method, deca
 
 @click.command()
 @click.option("--order", default=3, show_default=True, type=int, help="Highest power of the learning rate.")
-@click.option("--method", "name", type=click.Choice(list(PARAMETERS)), default="gd", show_default=True)
-@click.option("--beta", metavar="SCALAR", help="Momentum of heavy-ball and nesterov: a symbol or a number.")
-@click.option("--radius", metavar="SCALAR", help="Radius of sam over the learning rate.")
-@click.option("--rho", metavar="ROW", help="Polynomial of multistep, highest power first: '1, -1, 0'.")
-@click.option("--sigma", metavar="ROW", help="The other polynomial of multistep: '3/2, -1/2'.")
-@click.option("--tableau", metavar="ROWS", help="Matrix A of runge-kutta: '0, 0; 1/2, 0'.")
-@click.option("--weights", metavar="ROW", help="Weights b of runge-kutta: '0, 1'.")
-@click.option("--batches", metavar="NUMBER", help="Batches of an epoch in fixed order.")
+@method_options(*METHODS)
 @click.option("--loss", "expression", metavar="EXPR", help="A loss, such as 'x**2*y**2 + (x-1)**2'.")
 @click.option("--variables", metavar="NAMES", help="Its variables in order, such as 'x y'.")
 @click.option("--weight-decay", metavar="SCALAR", help="Weight decay: a symbol such as lambda, or a number.")
@@ -129,7 +57,7 @@ def concrete_terms(expression: str, names: str, order: int, method: Method, deca
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Not stdout.")
 def command(
     order: int,
-    name: str,
+    method_name: str,
     expression: str | None,
     variables: str | None,
     weight_decay: str | None,
@@ -143,7 +71,7 @@ def command(
     """Derive the counter terms of an optimiser, exactly.
 
     Without --loss the formulas hold for every loss: g is its gradient, H its Hessian. With --loss and
-    --variables the terms of that loss follow them.
+    --variables the terms of that loss follow them. Parameters of the optimiser may be symbols: --beta beta.
     """
     import eomsym as eom
 
@@ -151,7 +79,7 @@ def command(
         raise InputError("--loss and --variables go together, such as --loss 'x**2*y' --variables 'x y'")
     if form not in ("text", "latex") and (xi or indices or group != "none"):
         raise InputError("--xi, --indices and --group are for --format text and latex")
-    method = build_method(name, parameters)
+    method = build_method(method_name, parameters)
     decay = None if weight_decay is None else read_scalar(weight_decay)
     terms = eom.counter_terms(order, method)
     concrete = None

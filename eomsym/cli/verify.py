@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from eomsym.cli.options import build_method, method_options, read_number
 from eomsym.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,36 +40,6 @@ def integers(text: str, option: str) -> list[int]:
         raise InputError(f"{option} {text!r}: expected integers, such as {option} 0-4 or {option} 10,20,40") from error
 
 
-def build_method(name: str, beta: str | None, radius: str | None) -> Method:
-    """Build the optimiser from its name and its exact parameters."""
-    import eomsym as eom
-
-    takes = {"heavy-ball": "beta", "nesterov": "beta", "sam": "radius"}.get(name)
-    for option, value in (("beta", beta), ("radius", radius)):
-        if (value is None) == (takes == option):
-            verb = "needs" if value is None else "does not take"
-            raise InputError(f"--method {name} {verb} --{option}" + (", such as 1/2" if value is None else ""))
-    parameter = _fraction(beta or radius or "0")
-    builders: dict[str, Callable[[], Method]] = {
-        "gd": eom.GradientDescent,
-        "heavy-ball": lambda: eom.HeavyBall(parameter),
-        "nesterov": lambda: eom.Nesterov(parameter),
-        "optimistic": eom.OptimisticGradient,
-        "proximal": eom.ProximalPoint,
-        "extragradient": eom.Extragradient,
-        "sam": lambda: eom.SharpnessAware(parameter),
-    }
-    return builders[name]()
-
-
-def _fraction(text: str) -> Fraction:
-    """Read ``9/10`` or ``0.9`` exactly."""
-    try:
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError) as error:
-        raise InputError(f"{text!r} is not a number such as 9/10 or 0.9") from error
-
-
 @click.command()
 @click.option("--problem", "problems", multiple=True, metavar="NAME", help="A named problem; may be repeated.")
 @click.option("--loss", "expression", metavar="EXPR", help="A loss of your own, such as 'x**2*y**2 + (x-1)**2'.")
@@ -79,9 +48,7 @@ def _fraction(text: str) -> Fraction:
 @click.option("--time", type=float, metavar="T", help="Fixed time T; the learning rates are T over the steps.")
 @click.option("--steps", metavar="INTEGERS", help="The ladder, such as 10,20,40,80.")
 @click.option("--orders", default="0-4", show_default=True, metavar="INTEGERS", help="Orders K.")
-@click.option("--method", "method_name", type=click.Choice(METHODS), default="gd", show_default=True)
-@click.option("--beta", metavar="NUMBER", help="Momentum of heavy-ball and nesterov, read exactly: 9/10.")
-@click.option("--radius", metavar="NUMBER", help="Radius of sam over the learning rate, read exactly.")
+@method_options(*METHODS)
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -102,12 +69,11 @@ def command(
     steps: str | None,
     orders: str,
     method_name: str,
-    beta: str | None,
-    radius: str | None,
     output: Path,
     json_path: Path | None,
     plot_path: Path | None,
     no_plot: bool,
+    **parameters: str | None,
 ) -> None:
     """Check that the equation of motion of order K is O(eta^(K+1)) away from the running optimiser.
 
@@ -125,7 +91,7 @@ def command(
     record = check_writable(json_path or output / "verify.json")
     figure = None if no_plot else check_writable(plot_path or output / "verify.png")
 
-    method = build_method(method_name, beta, radius)
+    method = build_method(method_name, parameters, read_number)
     ladder = integers(steps, "--steps") if steps else None
     with click.progressbar(length=1, file=sys.stderr, label="verifying", item_show_func=lambda item: item) as bar:
 

@@ -171,7 +171,7 @@ def test_stdout_is_utf8_everywhere() -> None:
     [
         (["--order", "-1"], "order is -1; expected an integer from 0 to 19"),
         (["--order", "20"], "expected an integer from 0 to 19"),
-        (["--method", "heavy-ball"], "--method heavy-ball needs --beta, such as --beta beta or 9/10"),
+        (["--method", "heavy-ball"], "--method heavy-ball needs --beta, such as --beta 9/10"),
         (["--beta", "1/2"], "--method gd does not take --beta"),
         (["--method", "heavy-ball", "--beta", "1"], "beta = 1 keeps all momentum"),
         (["--method", "heavy-ball", "--beta", "1/"], "cannot read the expression"),
