@@ -24,7 +24,7 @@ from eomsym.taylor import motion
 from eomsym.taylor.primitives import PRIMITIVES
 from eomsym.taylor.table import Plan, entries
 
-__all__ = ["digest", "flags", "machine", "standalone"]
+__all__ = ["FIELD", "digest", "flags", "machine", "standalone"]
 
 #: Functions that Python calls, and that numba keeps compiled on disk.
 ENTRIES = ("motion", "descend")
@@ -103,7 +103,7 @@ def standalone(
     if "_unpacked(" in data:
         text = text.replace("import math\n", "import base64\nimport math\nimport zlib\n", 1)
         data = f"{_UNPACK}\n\n{data}"
-    functions = _FUNCTIONS.format(
+    functions = f"{_TERMS}\n\n{FIELD}".format(
         order=order,
         low=low,
         field=plan.field,
@@ -129,7 +129,7 @@ def _unpacked(text, kind, shape):
     return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=kind).reshape(shape)
 '''.strip()
 
-_FUNCTIONS = '''
+_TERMS = '''
 def terms(theta):
     """Counter terms at theta, shape ({order} + 1, {n}): row k multiplies eta**k in theta' = -sum_k eta**k terms[k]."""
     theta = np.asarray(theta, dtype=np.float64).reshape(1, {n})
@@ -141,8 +141,9 @@ def terms(theta):
     push = np.zeros({n})
     motion(machine, theta, {order}, {low}, memory, {field} * {count}, PSI, COUPLING, CHI, push, flow, out)
     return out[0]
-
-
+'''.lstrip()
+#: Works for both forms.
+FIELD = '''
 def field(theta, eta):
     """Velocity theta' of the equation of motion of order {order} at theta, shape ({n},)."""
     rows = terms(theta)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from eomsym.codegen.kernel import Kernel, compile, nearest
+from eomsym.codegen.kernel import Kernel, compile
+from eomsym.codegen.numbers import nearest
 from eomsym.errors import DivergenceError, InputError, MethodError, ShapeError
 from eomsym.exact.methods import GradientDescent, Method
 from eomsym.losses.objective import Objective
@@ -151,7 +152,7 @@ def run(
 def _numeric(part: Any, method: Method | None) -> np.ndarray:
     try:
         return np.array([[nearest(x) for x in row] for row in part], dtype=np.float64).reshape(len(part), -1)
-    except TypeError as error:
+    except (InputError, TypeError) as error:
         name = method.name if method else "the method"
         raise MethodError(f"{name} holds a symbol; give it a number to run, such as HeavyBall('9/10')") from error
 

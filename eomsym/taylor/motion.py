@@ -5,11 +5,11 @@ Plain lines that numba compiles, like those of :mod:`eomsym.taylor.primitives`.
 
 
 def motion(execute, machine, thetas, order, low, m, field, psi, coupling, chi, push, y, out):
-    """Terms 0..order at each row of `thetas` into `out`. ``execute(d, low, m, machine)`` fills in degree d of all tables.
+    """Terms 0..order at each row of `thetas` into `out`.
 
-    The parameters of each stage are the first table in its memory ``m[stage]`` and its field g begins at `field`.
-    ``y`` holds the flow up to degree order + 1 and ends in a zero. ``push`` is added to its velocity: zero, but for
-    derivatives along a direction.
+    ``execute(d, low, m, machine)`` fills in degree d of all tables. The parameters of each stage are the first table
+    in its memory ``m[stage]`` and its field g begins at `field`. ``y`` holds the flow up to degree order + 1 and ends
+    in a zero. ``push`` is added to its velocity: zero, but for derivatives along a direction.
     """
     points, n = thetas.shape
     zero = y[-1]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import eomsym as eom
-from eomsym.errors import ExpressionError, InputError, MethodError, ShapeError, TableError
+from eomsym.errors import ExpressionError, InputError, MethodError, ShapeError, SizeError, TableError
 from eomsym.exact.methods import GradientFlow
 from eomsym.taylor.table import Plan, counter_terms_at
 
@@ -185,3 +185,51 @@ def test_bad_input():
 
     with pytest.raises(MethodError, match=r"holds the symbol beta; give it a number"):
         eom.compile(loss, 1, method=eom.HeavyBall(sympy.Symbol("beta"))).terms([1.0, 2.0])
+
+
+@pytest.mark.parametrize("name", ["expression", "field", "special functions"])
+def test_the_explicit_form_is_the_table_up_to_rounding(name):
+    loss = LOSSES[name]
+    for method in (eom.GradientDescent(), eom.Nesterov("1/2")):
+        points = RNG.uniform(0.2, 0.9, (20, 2))
+        explicit = eom.compile(loss, 3, method=method, form="explicit").terms(points)
+        np.testing.assert_allclose(explicit, eom.compile(loss, 3, method=method).terms(points), rtol=1e-11)
+
+
+def test_the_explicit_form_is_chosen_where_it_is_small_and_refused_where_it_is_long():
+    assert eom.compile(LOSSES["field"], 3, form="auto").form == "explicit"
+    assert eom.compile(LOSSES["large"], 3, form="auto").form == "table"
+    with pytest.raises(SizeError, match=r"too long; use form='table'"):
+        eom.compile(LOSSES["large"], 3, form="explicit").terms(np.zeros(LOSSES["large"].size))
+    with pytest.raises(SizeError, match=r"more than 20,000 operations; use form='table'"):
+        eom.compile(LOSSES["tanh"], 12, form="explicit").terms(np.zeros(LOSSES["tanh"].size))
+    with pytest.raises(InputError, match="unknown form 'fast'; choose one of table, explicit, auto"):
+        eom.compile(LOSSES["field"], 3, form="fast")
+
+
+def test_no_operation_of_the_explicit_form_is_superfluous():
+    """Terms 0..2 of the scalar loss x**2/2 are x, x/2 and x/3: one multiplication each."""
+    kernel = eom.compile(eom.Loss("x**2/2", variables="x"), 2, form="explicit")
+    assert kernel._explicit[0].operations == 2
+    assert "0.3333333333333333 * t" in kernel.source
+
+
+@pytest.mark.parametrize("method", [eom.GradientDescent(), eom.Extragradient()], ids=lambda m: m.name)
+def test_the_jacobian_of_the_field_is_that_of_its_formula(method):
+    import sympy
+
+    loss = eom.Loss("(1-x)**2/2 + (y-x**2)**2/2 + sin(x*y)", variables="x y")
+    formula = eom.modified_field(loss, 2, method).velocity(sympy.Rational(1, 10))
+    at = dict(zip(loss.variables, (0.3, -0.7), strict=True))
+    jacobian = np.array(formula.jacobian(list(loss.variables)).subs(at).evalf(), dtype=float)
+    direction = np.array([0.6, 1.1])
+    found = eom.compile(loss, 2, method=method).jacobian_vector([0.3, -0.7], direction, 0.1)
+    np.testing.assert_allclose(found, jacobian @ direction, rtol=1e-12)
+
+
+def test_threads_give_the_same_numbers():
+    kernel = eom.compile(LOSSES["tanh"], 2)
+    points = RNG.standard_normal((11, kernel.loss.size))
+    np.testing.assert_array_equal(kernel.terms(points, threads=3), kernel.terms(points))
+    with pytest.raises(InputError, match="threads must be an integer >= 1, got 0"):
+        kernel.terms(points, threads=0)

@@ -1,0 +1,120 @@
+"""The explicit form: one straight line of arithmetic for all terms at a point."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eomsym.codegen.emit import FIELD, flags
+from eomsym.codegen.numbers import nearest
+from eomsym.errors import SizeError
+from eomsym.exact.methods import Method
+from eomsym.taylor.primitives import PRIMITIVES
+from eomsym.taylor.table import Plan, counter_terms_at, entries
+from eomsym.taylor.tape import Tape
+
+__all__ = ["LIMIT", "Explicit", "worth_it"]
+
+#: Operations beyond which the explicit form is refused: numba then takes minutes.
+LIMIT = 20_000
+
+_WRITTEN = {
+    "exp": "math.exp({})",
+    "tanh": "math.tanh({})",
+    "sigmoid": "1.0 / (1.0 + math.exp(-{}))",
+    "sin": "math.sin({})",
+    "cos": "math.cos({})",
+    "reciprocal": "1.0 / {}",
+    "power": "{} ** {}",
+    "log": "math.log({})",
+    "atan": "math.atan({})",
+    "softplus": "max({0}, 0.0) + math.log1p(math.exp(-abs({0})))",
+    "erf": "math.erf({})",
+    "+": "{} + {}",
+    "*": "{} * {}",
+}
+
+
+class Explicit:
+    """Tape of all terms of a plan, and its source."""
+
+    def __init__(self, plan: Plan, method: Method, order: int, limit: int = LIMIT) -> None:
+        self.size = plan.size
+        self.order = order
+        if _least(plan) > limit:
+            raise SizeError(
+                f"the explicit form of a loss with {_least(plan):,} multiplications at each order is too long; "
+                "use form='table', whose code does not grow"
+            )
+        self.tape = Tape(limit)
+        theta = [self.tape.variable(i) for i in range(plan.size)]
+        functions = {"value": self.tape.value, "special": self.tape.special}
+        rows = counter_terms_at(plan, theta, method.series(order + 1), order, self.tape, functions)
+        self.terms = [[place.index for place in row] for row in rows]
+        self.live = self.tape.live([place for row in rows for place in row])
+
+    @property
+    def operations(self) -> int:
+        """Additions, multiplications and functions."""
+        return sum(self.tape.lines[i][0] not in {"variable", "number"} for i in self.live)
+
+    @property
+    def source(self) -> str:
+        """A module with one function ``explicit(thetas, out)``, for points in rows."""
+        lines = [
+            "import math\n\nimport numpy as np\nfrom numba import njit\n\n",
+            flags(entry=True),
+            "def explicit(thetas, out):",
+            f'    """Terms 0..{self.order} at each row of `thetas`, in {self.operations} operations."""',
+            "    for point in range(thetas.shape[0]):",
+        ]
+        lines += [f"        {line}" for line in self._body()]
+        return "\n".join(lines) + "\n"
+
+    def _body(self) -> list[str]:
+        lines = []
+        for index in self.live:
+            kind, *content = self.tape.lines[index]
+            if kind == "variable":
+                lines.append(f"t{index} = thetas[point, {content[0]}]")
+            elif kind != "number":
+                lines.append(f"t{index} = {_WRITTEN[kind].format(*map(self._name, content))}")
+        for k, row in enumerate(self.terms):
+            lines += [f"out[point, {k}, {q}] = {self._name(index)}" for q, index in enumerate(row)]
+        return lines
+
+    def _name(self, index: int) -> str:
+        kind, *content = self.tape.lines[index]
+        return literal(content[0]) if kind == "number" else f"t{index}"
+
+
+def _least(plan: Plan) -> int:
+    """Multiplications of one evaluation of the gradient, at least."""
+    matrices = {number for number, f in enumerate(PRIMITIVES) if f.__name__.startswith("matmul")}
+    return sum(int(i * j * k) if rule in matrices else int(i) for rule, _, _, _, i, j, k, _ in plan.code.tolist())
+
+
+def literal(number: Any) -> str:
+    """The double nearest to an exact number, as a literal that reads back as itself."""
+    text = repr(nearest(number))
+    return f"({text})" if text.startswith("-") else text
+
+
+def worth_it(plan: Plan, order: int) -> bool:
+    """Whether the explicit form is sure to be small: a quick bound on the work, before a tape is made."""
+    products = int(plan.code[plan.code[:, 0] != 1][:, 4].sum())
+    return plan.size <= 16 and products * entries(order) ** 2 <= 20_000
+
+
+_TERMS = '''
+def terms(theta):
+    """Counter terms at theta, shape ({order} + 1, {n}): row k multiplies eta**k in theta' = -sum_k eta**k terms[k]."""
+    out = np.empty((1, {order} + 1, {n}))
+    explicit(np.asarray(theta, dtype=np.float64).reshape(1, {n}), out)
+    return out[0]
+'''.lstrip()
+
+
+def standalone(form: Explicit, header: str) -> str:
+    """Source of a module that needs numpy and numba only."""
+    functions = f"{_TERMS}\n\n{FIELD}".format(order=form.order, n=form.size)
+    return f'"""{header}\n"""\n\n{form.source}\n\n{functions}'
