@@ -78,11 +78,11 @@ def _execute(used: list[int]) -> str:
     ]
     for position, number in enumerate(used):
         name = PRIMITIVES[number].__name__
-        j = "count" if name == "combine" else "j"
+        b = "code[line, 3]" if name == "combine" else "b"  # not a table
         at = "scratch" if name == "matmul" else "at"
         lines += [
             f"        {'elif' if position else 'if'} rule == {number}:",
-            f"            {name}(d, low, m, c, table, out, a, b, i, {j}, k, {at})",
+            f"            {name}(d, low, m, c, table, out, a, {b}, i, j, k, {at})",
         ]
     return "\n".join(lines)
 

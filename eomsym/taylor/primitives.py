@@ -117,24 +117,31 @@ def times_first(d, low, m, c, table, out, a, b, n, j, k, at):
             z[q] *= x[q]
 
 
-def combine(d, low, m, c, table, out, a, b, n, entries, rows, at):
-    """A sparse affine map from any tables: n lanes.
+def combine(d, low, m, c, table, out, a, first, n, width, rows, at):
+    """Add the part of a sparse affine map that reads one table, `width` lanes wide; `first` sets the n lanes anew.
 
-    At `rows` in `table`: n + 1 row pointers, then for each coefficient the first place of its source (counted in
-    tables of one entry), the width of its source, and its lane. At `at` in `c`: the coefficients, the offsets, zero.
+    At `rows` in `table`: the number r of rows with coefficients, which ones, r + 1 row pointers, and the lane of each
+    coefficient. At `at` in `c`: the coefficients and, if `first`, the n offsets and a zero.
     """
-    count = table[rows + n]
-    starts = rows + n + 1
-    widths = starts + count
-    lanes = widths + count
+    count = table[rows]
+    which = rows + 1
+    ends = which + count
+    size = table[ends + count]
+    lanes = table[ends + count + 1 : ends + count + 1 + size]
+    weights = c[at : at + size]
     for e in range(low if d else 0, d + 1):
         place = d * (d + 1) // 2 + e
-        o = out + place * n
-        for row in range(n):
-            total = c[at + count + row] if d == 0 else c[at + count + n]
-            for z in range(table[rows + row], table[rows + row + 1]):
-                total += c[at + z] * m[table[starts + z] * entries + place * table[widths + z] + table[lanes + z]]
-            m[o + row] = total
+        z = m[out + place * n : out + (place + 1) * n]
+        x = m[a + place * width : a + (place + 1) * width]
+        if first:
+            for q in range(n):
+                z[q] = c[at + size + q] if d == 0 else c[at + size + n]
+        for r in range(count):
+            row = table[which + r]
+            total = z[row]
+            for k in range(table[ends + r], table[ends + r + 1]):
+                total += weights[k] * x[lanes[k]]
+            z[row] = total
 
 
 def affine(d, low, m, c, table, out, a, b, n, two, k, at):

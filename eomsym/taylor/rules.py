@@ -250,19 +250,20 @@ def _join(w: Writer, node: Node) -> None:
 
 
 def _combine(w: Writer, node: Node) -> None:
+    """One line for each source; the first one also sets the offsets."""
     entries, offset = node.parameters
-    ordered = sorted(entries, key=lambda entry: entry[0])  # stable: the order within a row stays
-    counts = np.bincount([row for row, *_ in ordered], minlength=len(offset))
-    sources = [node.inputs[source] for _, source, _, _ in ordered]
-    place = w.integers(
-        [
-            *[0, *np.cumsum(counts).tolist()],
-            *(w.starts[source] for source in sources),
-            *(w.program.nodes[source].size for source in sources),
-            *(lane for _, _, lane, _ in ordered),
-        ]
-    )
-    w.write("combine", w.out, i=node.size, k=place, at=w.numbers([*(c for *_, c in ordered), *offset, 0]))
+    for slot in range(len(node.inputs)):
+        rows: dict[int, list[tuple[int, Number]]] = {}
+        for row, source, lane, coefficient in entries:
+            if source == slot:
+                rows.setdefault(row, []).append((lane, coefficient))
+        ordered = sorted(rows)
+        ends = np.cumsum([0, *(len(rows[row]) for row in ordered)]).tolist()
+        lanes = [lane for row in ordered for lane, _ in rows[row]]
+        place = w.integers([len(ordered), *ordered, *ends, *lanes])
+        at = w.numbers([*(x for row in ordered for _, x in rows[row]), *([*offset, 0] if slot == 0 else [])])
+        width = w.program.nodes[node.inputs[slot]].size
+        w.write("combine", w.out, w.input(slot), int(slot == 0), node.size, width, place, at)
 
 
 def _scaled(w: Writer, node: Node) -> None:

@@ -84,11 +84,11 @@ def execute(d: int, low: int, m: np.ndarray, machine: tuple[Any, ...]) -> None:
     for primitive, out, a, b, i, j, k, at in code.tolist():
         name = PRIMITIVES[primitive].__name__
         function = functions.get(name, PRIMITIVES[primitive])
-        if name == "combine":
-            j = count
-        elif name == "matmul":
+        if name == "matmul":
             at = scratch
-        function(d, low, m, c, table, out * count, a * count, b * count, i, j, k, at)
+        if name != "combine":  # its third argument is not a table
+            b *= count
+        function(d, low, m, c, table, out * count, a * count, b, i, j, k, at)
 
 
 def weights(coefficients: Sequence[Sequence[Number]], count: int) -> list[list[list[Number]]]:
