@@ -93,9 +93,7 @@ def test_a_fault_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_module_and_script_are_the_same_command() -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "eomsym", "--version"], capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-m", "eomsym", "--version"], capture_output=True, text=True, check=True)
     assert run.stdout == f"eomsym {eomsym.__version__}\n"
     [script] = importlib.metadata.distribution("eomsym").entry_points.select(group="console_scripts")
     assert script.load() is cli.main

@@ -13,9 +13,7 @@ ROOT = Path(__file__).parents[1]
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
     """Run the contract on the package in this folder."""
     code = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
-    return subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
-    )
+    return subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
 
 
 def test_every_folder_is_a_package() -> None:
