@@ -1,0 +1,135 @@
+"""How fast and how accurate kernels are; the limits are promises, and the tables are printed."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from bench.measure import (
+    LARGE,
+    SMALL,
+    fresh_process,
+    network,
+    numpy_gradient,
+    relative_error,
+    scalar_operations,
+    show,
+    side_by_side,
+    tanh_text,
+)
+
+import eomsym as eom
+from eomsym.taylor.table import Plan, counter_terms_at
+
+pytestmark = pytest.mark.bench
+
+FIRST_VALUE = """
+import json, sys, time
+import numpy as np
+import eomsym as eom
+loss = eom.Loss({text!r}, variables={names!r})
+wall, cpu = time.perf_counter(), time.process_time()
+terms = eom.compile(loss, 6).terms(np.linspace(-0.5, 0.5, loss.size))
+print(json.dumps({{"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall, "norm": abs(terms).sum()}}))
+"""
+
+
+@pytest.mark.parametrize("size, operations", [(SMALL, 632), (LARGE, 2400)], ids=["12", "24 parameters"])
+def test_time_to_the_first_value(
+    size: tuple[int, ...], operations: int, tmp_path: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From `eom.compile` to the first value at order 6, in a new process; import of eomsym excluded."""
+    text, names = tanh_text(*size)
+    assert scalar_operations(eom.Loss(text, variables=names)) == pytest.approx(operations, rel=0.02)
+    code = FIRST_VALUE.format(text=text, names=names)
+    cold = fresh_process(code, EOMSYM_CACHE_DIR=str(tmp_path))
+    warm = min((fresh_process(code, EOMSYM_CACHE_DIR=str(tmp_path)) for _ in range(3)), key=lambda run: run["cpu"])
+    lines = [f"{name}: {run['cpu']:.2f} s CPU, {run['wall']:.2f} s" for name, run in (("cold", cold), ("warm", warm))]
+    show(capsys, f"first value at order 6, {operations:,} scalar operations", lines)
+    assert warm["norm"] == cold["norm"]
+    assert warm["cpu"] < 0.7
+    assert cold["cpu"] < 3
+
+
+def test_all_terms_of_a_scalar_loss(benchmark: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """2,400 scalar operations: all terms to order 6 under 300 microseconds, in at most 150 gradients."""
+    text, names = tanh_text(*LARGE)
+    loss = eom.Loss(text, variables=names)
+    kernel, theta = eom.compile(loss, 6), np.linspace(-0.5, 0.5, loss.size)
+    works: dict[Any, Any] = {0: partial(kernel.gradient, theta)}
+    works |= {order: partial(kernel.at_order(order).terms, theta) for order in (1, 2, 4, 6)}
+    seconds = side_by_side(works, rounds=1000)
+    lines = [f"order {k}: {1e6 * t:5.0f} µs, {t / seconds[0]:4.1f} gradients" for k, t in seconds.items()]
+    show(capsys, "2,400 scalar operations", lines)
+    benchmark.pedantic(works[6], rounds=200)
+    assert seconds[6] < 300e-6
+    assert seconds[2] < 8 * seconds[0]
+    assert seconds[6] < 150 * seconds[0]
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+@pytest.mark.parametrize("activation", ["linear", "tanh"])
+def test_networks(activation: str, loss: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """784-50-50-10, 1,000 samples: gradient against NumPy, and all terms in gradients; 4, 11 and 37 is the limit."""
+    net = network(activation, loss)
+    theta, numpy = net.initial(0), numpy_gradient(activation, loss)
+    kernel = eom.compile(net, 8)
+    np.testing.assert_allclose(kernel.gradient(theta), numpy(theta), rtol=1e-10, atol=1e-14)
+    works: dict[Any, Any] = {"NumPy": partial(numpy, theta), 0: partial(kernel.gradient, theta)}
+    seconds = side_by_side(works, rounds=40)
+    for order, rounds in ((2, 9), (4, 5), (8, 3)):
+        seconds |= side_by_side({order: partial(kernel.at_order(order).terms, theta)}, rounds)
+    unit = max(seconds["NumPy"], seconds[0])
+    lines = [f"gradient by NumPy {1e3 * seconds['NumPy']:.2f} ms"]
+    lines += [
+        f"order {k}: {1e3 * t:6.2f} ms, {t / seconds[0]:5.1f} gradients, {t / seconds['NumPy']:5.1f} by NumPy"
+        for k, t in seconds.items()
+        if k != "NumPy"
+    ]
+    show(capsys, f"{activation}, {loss}, 784-50-50-10", lines)
+    # A deep linear network is evaluated as a product of matrices, faster than the layers that one writes by hand:
+    # its terms are held against the gradient by hand.
+    assert seconds[2] < 7 * unit
+    assert seconds[4] < 20 * unit
+    assert seconds[8] < 80 * unit
+    assert seconds[0] < 1.3 * seconds["NumPy"]
+
+
+# accuracy -----------------------------------------------------------------------------------------------------------
+
+
+def random_losses() -> dict[str, tuple[Any, list[Fraction]]]:
+    """Losses whose terms are rational at rational points."""
+    rng = np.random.default_rng(5)
+    found: dict[str, tuple[Any, list[Fraction]]] = {}
+    for number in range(6):
+        c = [Fraction(int(k), 4) for k in rng.integers(-4, 5, 4)]
+        text = f"({c[0]})*x**4 + ({c[1]})*x**2*y**2 + ({c[2]})*x*y**3 + ({c[3]})*y + x/(2+y**2)"
+        theta = [Fraction(int(k), 16) for k in rng.integers(-16, 17, 2)]
+        found[f"rational {number}"] = (eom.Loss(text, variables="x y"), theta)
+    for widths in ((2, 2, 1), (1, 2, 2, 1), (2, 1, 2)):
+        inputs, targets = (rng.integers(-8, 9, (3, width)) / 8 for width in (widths[0], widths[-1]))
+        net = eom.DeepLinear(widths, inputs, targets)
+        found[net.name] = (net, [Fraction(int(k), 16) for k in rng.integers(-16, 17, net.size)])
+    return found
+
+
+def test_terms_to_order_twelve_against_exact_rationals(capsys: pytest.CaptureFixture[str]) -> None:
+    errors = {}
+    for name, (loss, theta) in random_losses().items():
+        exact = counter_terms_at(Plan(loss.program), theta, eom.GradientDescent().series(13), 12)
+        errors[name] = relative_error(eom.compile(loss, 12).terms([float(x) for x in theta]), exact)
+    show(capsys, "largest relative error through order 12", [f"{e:.1e} {name}" for name, e in errors.items()])
+    assert max(errors.values()) < 1e-10
+
+
+@pytest.mark.parametrize("text, point", [("-x**3/3", 1), ("x**4/4", 1), ("1/(1+x**2)", Fraction(1, 2)), ("x**2/2", 3)])
+def test_order_twenty_of_one_variable(text: str, point: Fraction, capsys: pytest.CaptureFixture[str]) -> None:
+    loss = eom.Loss(text, variables="x")
+    exact = counter_terms_at(Plan(loss.program), [Fraction(point)], eom.GradientDescent().series(21), 20)
+    error = relative_error(eom.compile(loss, 20).terms([float(point)]), exact)
+    show(capsys, "largest relative error through order 20", [f"{error:.1e} {text} at {point}"])
+    assert error < 1e-9
