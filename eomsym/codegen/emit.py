@@ -19,7 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from eomsym.codegen import double_double as dd
 from eomsym.codegen import drivers
+from eomsym.codegen.rewrite import doubled
 from eomsym.taylor import motion
 from eomsym.taylor.primitives import PRIMITIVES
 from eomsym.taylor.table import Plan, entries
@@ -44,13 +46,19 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def machine(primitives: Iterable[int]) -> str:
-    """Source of the machine that has these primitives."""
+def machine(primitives: Iterable[int], *, double_double: bool = False) -> str:
+    """Source of the machine that has these primitives, for doubles or for double-double numbers."""
     used = sorted(primitives)
     parts = ["import math\n\nimport numpy as np\nfrom numba import njit"]
-    parts += [_compiled(PRIMITIVES[number]) for number in used]
+    if double_double:
+        used = [number for number in used if PRIMITIVES[number].__name__ != "special"]  # known to doubles only
+        parts += [_compiled(function) for function in _functions(dd)]
+    written = doubled if double_double else inspect.getsource
+    parts += [_compiled(PRIMITIVES[number], written) for number in used]
     parts += [_execute(used)]
-    parts += [_compiled(function) for function in (*_functions(motion), *_functions(drivers))]
+    parts += [_compiled(function, written) for function in _functions(motion)]
+    if not double_double:
+        parts += [_compiled(function) for function in _functions(drivers)]
     return "\n\n\n".join(parts) + "\n"
 
 
@@ -59,9 +67,9 @@ def _functions(module: ModuleType) -> list[Callable[..., Any]]:
     return [f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == module.__name__]
 
 
-def _compiled(function: Callable[..., Any]) -> str:
+def _compiled(function: Callable[..., Any], written: Callable[..., str] = inspect.getsource) -> str:
     # numba cannot keep code on disk that gets a function as an argument: `execute` is a global of the module instead.
-    source = inspect.getsource(function).rstrip().replace("motion(execute, ", "motion(")
+    source = written(function).rstrip().replace("motion(execute, ", "motion(")
     return f"{flags(entry=function.__name__ in ENTRIES)}\n{source}"
 
 

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from eomsym.codegen import emit, explicit
-from eomsym.codegen.numbers import numeric_series, to_float
+from eomsym.codegen.numbers import numeric_series, to_float, to_pairs
 from eomsym.codegen.store import load, write_atomically
 from eomsym.errors import ExpressionError, InputError, TableError
 from eomsym.exact.methods import GradientDescent, Method
 from eomsym.losses.objective import Linearised, Objective
+from eomsym.taylor.primitives import PRIMITIVES
 from eomsym.taylor.table import Plan, entries, is_plain
 
 __all__ = ["Kernel", "compile"]
@@ -26,9 +27,12 @@ __all__ = ["Kernel", "compile"]
 
 #: How terms can be evaluated.
 FORMS = ("table", "explicit", "auto")
+PRECISIONS = ("double", "dd")
 
 
-def compile(loss: Objective, order: int, method: Method | None = None, *, form: str = "table") -> Kernel:
+def compile(
+    loss: Objective, order: int, method: Method | None = None, *, form: str = "table", precision: str = "double"
+) -> Kernel:
     """Compile all counter terms of a loss up to an order.
 
     Parameters
@@ -43,6 +47,9 @@ def compile(loss: Objective, order: int, method: Method | None = None, *, form: 
         compiles the closed form of all terms at a point, some ten times faster for a small loss at low order, at the
         cost of about a second for 1,000 operations, for each loss, order and method. ``"auto"`` is explicit where
         that is sure to be small. The forms agree up to rounding.
+    precision : {"double", "dd"}
+        ``"dd"`` computes with pairs of doubles, some 32 digits, by the same rules (the table form only); `terms` gives
+        the nearest doubles, `Kernel.terms_dd` both halves. It has no softplus and no erf.
 
     Returns
     -------
@@ -51,7 +58,7 @@ def compile(loss: Objective, order: int, method: Method | None = None, *, form: 
     Raises
     ------
     InputError
-        `order` is not an integer >= 0, `loss` is not a loss, or `form` is unknown.
+        `order` is not an integer >= 0, `loss` is not a loss, or `form` or `precision` is unknown.
     SizeError
         The explicit form would be too long.
     ExpressionError
@@ -90,7 +97,11 @@ def compile(loss: Objective, order: int, method: Method | None = None, *, form: 
         raise InputError(f"unknown form {form!r}; choose one of {', '.join(FORMS)}")
     if form == "auto":
         form = "explicit" if explicit.worth_it(Plan(loss.program), order) else "table"
-    return Kernel(loss, order, chosen, form)
+    if precision not in PRECISIONS:
+        raise InputError(f"unknown precision {precision!r}; choose one of {', '.join(PRECISIONS)}")
+    if precision == "dd" and form == "explicit":
+        raise InputError("the explicit form knows doubles only; use form='table' with precision='dd'")
+    return Kernel(loss, order, chosen, form, precision)
 
 
 def checked_order(order: Any) -> int:
@@ -108,6 +119,7 @@ class Kernel:
     order: int
     method: Method
     form: str = "table"
+    precision: str = "double"
 
     # numbers ------------------------------------------------------------------------------------------------------
 
@@ -172,8 +184,29 @@ class Kernel:
             )
         return out if np.ndim(theta) == 2 else out[0]
 
+    def terms_dd(self, theta: Any, low: Any = 0.0) -> tuple[np.ndarray, np.ndarray]:
+        """All counter terms in double-double precision: two arrays whose exact sum is the result.
+
+        Parameters
+        ----------
+        theta, low : array_like, shape (n,)
+            The point is ``theta + low``, `low` being less than half a unit in the last place of `theta`.
+
+        Returns
+        -------
+        high, low : ndarray, shape (order+1, n)
+            `high` is the double nearest to the sum.
+        """
+        points = self._points(theta) + 1j * np.broadcast_to(np.asarray(low, dtype=np.float64), (1, self.loss.size))
+        out = self._compiled.fill_dd(points, self.order, int(self._plain), self.method)[0]
+        return out.real.copy(), out.imag.copy()
+
     def _fill(self, points: np.ndarray, out: np.ndarray) -> None:
-        if self.form == "explicit":
+        if self.precision == "dd":
+            out[:] = self._compiled.fill_dd(
+                points.astype(np.complex128), self.order, int(self._plain), self.method
+            ).real
+        elif self.form == "explicit":
             self._explicit[1].explicit(points, out)
         else:
             self._compiled.fill(points, self.order, int(self._plain), self._series, out)
@@ -226,7 +259,7 @@ class Kernel:
 
     def at_order(self, order: int) -> Kernel:
         """The kernel of the same loss and method to another order. Nothing is compiled again."""
-        return Kernel(self.loss, checked_order(order), self.method, self.form)
+        return Kernel(self.loss, checked_order(order), self.method, self.form, self.precision)
 
     def _points(self, theta: Any) -> np.ndarray:
         """A fast way through for what is right already; everything else is checked by the loss."""
@@ -306,6 +339,24 @@ class _Compiled:
         machine, field, memory, flow = self.workspace(len(chi), order)
         push = np.zeros(self.plan.size)
         self.module.motion(machine, points, order, low, memory, field, psi, coupling, chi, push, flow, out)
+
+    def fill_dd(self, points: np.ndarray, order: int, low: int, method: Method) -> np.ndarray:
+        """Terms at rows of points, high parts real and low parts imaginary."""
+        special = next(number for number, f in enumerate(PRIMITIVES) if f.__name__ == "special")
+        if (self.plan.code[:, 0] == special).any():
+            raise InputError("softplus and erf have no double-double values; use precision='double'")
+        module = load(emit.machine(self.plan.primitives, double_double=True))
+        constants = np.concatenate([to_pairs(piece) for piece in self.plan.pieces])
+        series = numeric_series(method, order, True)
+        count = entries(order)
+        memory = np.zeros((len(series["chi"]), self.plan.memory(order)), dtype=np.complex128)
+        flow = np.zeros(self.plan.size * entries(order + 1) + 1, dtype=np.complex128)
+        push = np.zeros(self.plan.size, dtype=np.complex128)
+        out = np.empty((len(points), order + 1, self.plan.size), dtype=np.complex128)
+        machine = (self.plan.code, self.plan.table, constants, count, self.plan.lanes * count)
+        psi, coupling, chi = series["psi"], series["coupling"], series["chi"]
+        module.motion(machine, points, order, low, memory, self.plan.field * count, psi, coupling, chi, push, flow, out)
+        return out
 
     def directional(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:
         """Derivative of g along a direction: the second coefficient of ``g(theta + s * direction)``."""
