@@ -168,7 +168,7 @@ def _instance(loss: Any, start: ArrayLike) -> tuple[float, float, float, float, 
                       f"norms {radius:.3g} and {target:.3g}")  # fmt: skip
     cosine = min(max(float(vector @ aim) / (radius * target), -1.0), 1.0)
     aimed = require(cosine > -1 + 1e-12, "a cosine above -1 with the target", f"{cosine:.6g}",
-                    "move the start: exactly opposite to the target, gradient flow ends in the saddle at zero")  # fmt: skip
+                    "move the start: opposite to the target, gradient flow ends in the saddle at zero")  # fmt: skip
     minimum = float((loss.targets**2).sum() / (2 * samples)) - target**2 / 2
     return radius, cosine, target, minimum, (first, whitened, balanced, nonzero, aimed)
 

@@ -239,9 +239,9 @@ def hessian(kernel: Kernel, theta: Array) -> Array:
     Examples
     --------
     >>> import eomsym as eom
-    >>> hessian(eom.compile(eom.Loss("x**2*y", variables="x y"), 0), np.array([1.0, 2.0]))
+    >>> hessian(eom.compile(eom.Loss("x**2*y + y**2", variables="x y"), 0), np.array([1.0, 2.0]))
     array([[4., 2.],
-           [2., 0.]])
+           [2., 2.]])
     """
     columns = [kernel.hessian_vector(theta, direction) for direction in np.eye(len(theta))]
     matrix = np.array(columns).T

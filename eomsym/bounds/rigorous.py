@@ -1,0 +1,515 @@
+"""Machine-checked statements: counter terms, curvature and flows enclosed in balls, all rounding included.
+
+python-flint's Arb (extra ``rigorous``) runs through the same Taylor rules as the compiled kernels. The flow of the
+equation of motion is enclosed step by step: an a-priori box by Picard's iteration, Taylor's formula at the centre with
+the remainder on the box, and for the points around the centre the fundamental theorem with the logarithmic norm of the
+field on the box. For small problems: each step costs some dozen tables in plain Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from eomsym.bounds.bound import Bound, Hypothesis
+from eomsym.bounds.hessian import Curvature, Neighbourhood, Spectrum
+from eomsym.codegen.kernel import checked_order
+from eomsym.dynamics.descent import checked_count
+from eomsym.dynamics.flow import check_positive
+from eomsym.errors import HypothesisError, MissingDependencyError
+from eomsym.exact.methods import GradientDescent
+from eomsym.losses.program import exact
+from eomsym.taylor.primitives import FUNCTIONS, PRIMITIVES
+from eomsym.taylor.table import Plan, counter_terms_at
+
+if TYPE_CHECKING:
+    from eomsym.losses.objective import Objective
+
+__all__ = ["EnclosedCurvature", "Enclosure", "enclose_flow", "enclose_terms", "rigorous_distance"]
+
+Array = NDArray[np.float64]
+PRECISION = 128  # bits
+UNKNOWN = {FUNCTIONS[name]: name for name in ("softplus", "erf")}
+
+
+def _flint() -> Any:
+    try:
+        import flint
+    except ImportError as error:
+        raise MissingDependencyError("rigorous mode needs Arb; type: pip install 'eomsym[rigorous]'") from error
+    return flint
+
+
+@contextmanager
+def _working(cap: int = 10) -> Iterator[Any]:
+    """Precision of Arb and length of its series, set back afterwards."""
+    flint = _flint()
+    before = flint.ctx.prec, flint.ctx.cap
+    flint.ctx.prec, flint.ctx.cap = PRECISION, cap
+    try:
+        yield flint
+    finally:
+        flint.ctx.prec, flint.ctx.cap = before
+
+
+def _ball(number: Any) -> Any:
+    """An exact number as a ball that contains it; floats are exact."""
+    arb = _flint().arb
+    if isinstance(number, (arb, float, np.floating)):
+        return arb(number) if not isinstance(number, np.floating) else arb(float(number))
+    value = exact(number)
+    if isinstance(value, int):
+        return arb(value)
+    if isinstance(value, Fraction):
+        return arb(value.numerator) / value.denominator
+    digits = value.evalf(60)
+    return arb(str(digits), 1e-50 * (1 + abs(float(digits))))
+
+
+class _Number:
+    """A ball, or a series of balls, with the operations that the Taylor rules use.
+
+    A class of its own because NumPy would take a series for a sequence, and calls the arctangent ``arctan``.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def part(self, index: int) -> Any:
+        """A coefficient of a series."""
+        return self.value[index]
+
+    @property
+    def first(self) -> Any:
+        return self.value if isinstance(self.value, _flint().arb) else self.value[0]
+
+    def __add__(self, other: Any) -> _Number:
+        return _Number(self.value + _bare(other))
+
+    def __sub__(self, other: Any) -> _Number:
+        return _Number(self.value - _bare(other))
+
+    def __mul__(self, other: Any) -> _Number:
+        return _Number(self.value * _bare(other))
+
+    def __truediv__(self, other: Any) -> _Number:
+        return _Number(self.value / _bare(other))
+
+    def __rsub__(self, other: Any) -> _Number:
+        return _Number(_bare(other) - self.value)
+
+    def __rtruediv__(self, other: Any) -> _Number:
+        return _Number(_bare(other) / self.value)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __neg__(self) -> _Number:
+        return _Number(-self.value)
+
+    def __pow__(self, other: Any) -> _Number:
+        return _Number(self.value ** (other.first if isinstance(other, _Number) else other))
+
+    def __gt__(self, other: Any) -> bool:
+        return bool(self.first > (other.first if isinstance(other, _Number) else other))
+
+    def __eq__(self, other: object) -> bool:
+        # Weights are compared with 0, to leave out what is certainly nothing.
+        return bool(self.first == other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def exp(self) -> _Number:
+        return _Number(self.value.exp())
+
+    def log(self) -> _Number:
+        return _Number(self.value.log())
+
+    def sin(self) -> _Number:
+        return _Number(self.value.sin())
+
+    def cos(self) -> _Number:
+        return _Number(self.value.cos())
+
+    def tanh(self) -> _Number:
+        if isinstance(self.value, _flint().arb):
+            return _Number(self.value.tanh())
+        twice = (self.value + self.value).exp()
+        return _Number(1 - 2 / (twice + 1))
+
+    def arctan(self) -> _Number:
+        return _Number(self.value.atan())
+
+
+def _bare(number: Any) -> Any:
+    return number.value if isinstance(number, _Number) else number
+
+
+def _number(number: Any) -> _Number:
+    return _Number(_ball(number))
+
+
+def _series(number: Any) -> _Number:
+    return _Number(_flint().arb_series([_ball(number)]))
+
+
+class _Field:
+    """Counter terms of gradient descent over Arb."""
+
+    def __init__(self, loss: Objective, order: int) -> None:
+        self.loss = loss
+        self.plan = Plan(loss.program)
+        self.order = order
+        self.series = GradientDescent().series(order + 1)
+        for line in self.plan.code.tolist():
+            name = PRIMITIVES[line[0]].__name__
+            if name == "gate":
+                raise HypothesisError(f"rigorous mode needs a smooth loss, got {loss.name}, which has kinks")
+            if name in {"value", "special"} and (name, line[5]) in UNKNOWN:
+                raise HypothesisError(
+                    f"rigorous mode knows no enclosure of {UNKNOWN[name, line[5]]}, which {loss.name} uses; write the "
+                    "loss with exp, log, tanh, sigmoid, sin, cos, atan or powers"
+                )
+
+    def terms(self, theta: Sequence[Any], ring: Any = _number) -> np.ndarray:
+        """Terms over balls, or over series of balls, with `ring` for the numbers of the loss."""
+        terms: Any = counter_terms_at(self.plan, [_Number(x) for x in theta], self.series, self.order, ring)
+        bare: Any = np.empty_like(terms)
+        for place in np.ndindex(terms.shape):
+            bare[place] = terms[place].value
+            parts = [bare[place]] if ring is _number else bare[place].coeffs()
+            if not all(part.is_finite() for part in parts):
+                raise HypothesisError(
+                    f"no bound: the box leaves the domain of {self.loss.name}, or is too wide for its operations; use "
+                    "a smaller eta, or more substeps"
+                )
+        return bare
+
+    def velocity(self, theta: Sequence[Any], eta: Any, ring: Any = _number) -> list[Any]:
+        """``-sum_k eta**k term_k``, by Horner's rule."""
+        total = [_ball(0)] * self.plan.size
+        for row in self.terms(theta, ring)[::-1]:
+            total = [eta * entry - term for entry, term in zip(total, row, strict=True)]
+        return total
+
+    def jacobian(self, theta: Sequence[Any], eta: Any) -> list[list[Any]]:
+        """Derivative of the velocity over a box, columns first."""
+        columns = []
+        with _working(2) as flint:
+            for j in range(self.plan.size):
+                line = [flint.arb_series([x, 1] if i == j else [x]) for i, x in enumerate(theta)]
+                columns.append([value[1] for value in self.velocity(line, eta, _series)])
+        return columns
+
+    def taylor(self, theta: Sequence[Any], eta: Any, degree: int) -> list[list[Any]]:
+        """Time-Taylor coefficients 0 … degree of the motion from a point or a box."""
+        coefficients = [list(theta)]
+        for i in range(degree):
+            with _working(i + 1) as flint:
+                lines = [flint.arb_series(list(line)) for line in zip(*coefficients, strict=True)]
+                coefficients.append([value[i] / (i + 1) for value in self.velocity(lines, eta, _series)])
+        return coefficients
+
+
+def enclose_terms(loss: Objective, theta: ArrayLike, order: int) -> np.ndarray:
+    """Counter terms of gradient descent at a point, enclosed.
+
+    Parameters
+    ----------
+    loss : Objective
+        Smooth; without softplus and erf, which have no enclosure here.
+    theta : array_like, shape (n,)
+    order : int
+
+    Returns
+    -------
+    ndarray of flint.arb, shape (order+1, n)
+
+    Raises
+    ------
+    HypothesisError
+        If the loss uses a function without an enclosure.
+    MissingDependencyError
+        If python-flint is not installed.
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> enclose_terms(eom.Loss("x**3/3", variables="x"), [0.5], 2)[2, 0]  # (1/3 H²g + 1/12 T[g,g]) at 1/2
+    [0.0937500000000000 +/- ...]
+
+    References
+    ----------
+    F. Johansson, Arb: efficient arbitrary-precision midpoint-radius interval arithmetic, IEEE Trans. Comput. 66
+    (2017), doi:10.1109/TC.2017.2690633.
+    """
+    point = loss.validate(theta)
+    with _working():
+        return _Field(loss, checked_order(order)).terms([_ball(x) for x in point])
+
+
+# spectra --------------------------------------------------------------------------------------------------------------
+
+
+def _positive_definite(matrix: list[list[Any]]) -> bool:
+    """Whether all symmetric matrices in the enclosure are, proven by Cholesky's elimination."""
+    rows = [list(row) for row in matrix]
+    for k, pivot_row in enumerate(rows):
+        if not pivot_row[k] > 0:
+            return False
+        for i in range(k + 1, len(rows)):
+            factor = rows[i][k] / pivot_row[k]
+            rows[i] = [a - factor * b for a, b in zip(rows[i], pivot_row, strict=True)]
+    return True
+
+
+def _largest_eigenvalue(columns: list[list[Any]]) -> float:
+    """A number above all eigenvalues of the symmetric part of all matrices in the enclosure."""
+    n = len(columns)
+    symmetric = [[(columns[i][j] + columns[j][i]) / 2 for j in range(n)] for i in range(n)]
+    middle = np.array([[float(x.mid()) for x in row] for row in symmetric])
+    width = float(np.sqrt(sum(float(x.rad()) ** 2 for row in symmetric for x in row)))
+    guess = float(np.linalg.eigvalsh(middle)[-1])
+    slack = 1e-12 * (1 + abs(guess)) + 0.02 * width
+    for _ in range(60):
+        bound = guess + slack
+        shifted = [[(_ball(bound) if i == j else 0) - x for j, x in enumerate(row)] for i, row in enumerate(symmetric)]
+        if _positive_definite(shifted):
+            return bound
+        slack *= 2
+    raise HypothesisError("no bound: the enclosure of the Hessian is too wide; use a smaller eta or radius")
+
+
+def _norm(entries: Sequence[Any]) -> float:
+    """A number above the Euclidean norm of a vector of balls."""
+    # From exact upper ends: the square root of a ball that reaches below zero is no number.
+    squares = [x.abs_upper() ** 2 for x in entries]
+    return _above(sum(squares, _ball(0)).upper().sqrt())
+
+
+def _above(ball: Any) -> float:
+    """A double that is not below any number of the ball."""
+    if not ball.is_finite():
+        raise HypothesisError("no bound: an enclosure became infinite; use a smaller eta, or more substeps")
+    return float(np.nextafter(float(ball.upper()), np.inf))
+
+
+class EnclosedCurvature(Curvature):
+    """Proven bounds on gradient and Hessian for any smooth loss, by enclosures over boxes.
+
+    Parameters
+    ----------
+    loss : Objective
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> curvature = EnclosedCurvature(eom.Loss("x**2/2 - cos(y)", variables="x y"))
+    >>> spectrum = curvature.at(np.array([0.0, 0.0])).spectrum(0.5)  # cos(1/2) = 0.878
+    >>> round(spectrum.lower, 2), round(spectrum.upper, 2)
+    (0.88, 1.0)
+    """
+
+    source = "enclosures by Arb, all rounding included"
+
+    def __init__(self, loss: Objective) -> None:
+        self.field = _Field(loss, 0)
+
+    def at(self, theta: Array) -> Neighbourhood:
+        """See `Curvature.at`."""
+        return _Enclosed(self.field, theta)
+
+
+class _Enclosed(Neighbourhood):
+    def __init__(self, field: _Field, theta: Array) -> None:
+        self.field, self.theta = field, theta
+
+    def spectrum(self, radius: float) -> Spectrum:
+        with _working() as flint:
+            box = [flint.arb(float(x), float(radius)) for x in self.theta]
+            minus = self.field.jacobian(box, _ball(0))  # of -g
+            plus = [[-x for x in column] for column in minus]
+            lower, upper = -_largest_eigenvalue(minus), _largest_eigenvalue(plus)
+            return Spectrum(min(lower, upper), upper, _norm(self.field.velocity(box, _ball(0))))
+
+
+# flows ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Enclosure:
+    """A proven enclosure of a flow.
+
+    Attributes
+    ----------
+    times : ndarray, shape (m,)
+    centres : ndarray, shape (m, n)
+    radii : ndarray, shape (m,)
+        At each time the true solution lies in the Euclidean ball of this radius around the centre.
+    """
+
+    times: Array
+    centres: Array
+    radii: Array
+
+
+def enclose_flow(
+    loss: Objective,
+    start: ArrayLike,
+    eta: float,
+    steps: int,
+    order: int = 0,
+    *,
+    degree: int = 8,
+    substeps: int = 1,
+) -> Enclosure:
+    """Enclose gradient flow, or the equation of motion of an order, at the times ``0, eta, …, steps eta``.
+
+    Parameters
+    ----------
+    loss : Objective
+        Smooth; without softplus and erf.
+    start : array_like, shape (n,)
+    eta : float
+    steps : int
+    order : int
+    degree : int
+        Of Taylor's formula.
+    substeps : int
+        Steps of the enclosure for each `eta`.
+
+    Returns
+    -------
+    Enclosure
+
+    Raises
+    ------
+    HypothesisError
+        If no a-priori box is found, or the loss has no enclosure.
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> enclosure = enclose_flow(eom.Loss("x**2/2", variables="x"), [1.0], eta=0.125, steps=8)
+    >>> bool(abs(enclosure.centres[-1, 0] - np.exp(-1)) <= enclosure.radii[-1] < 1e-11)
+    True
+
+    References
+    ----------
+    R. E. Moore, Interval Analysis (1966); W. Tucker, Validated Numerics (2011), chapter 6.
+    """
+    rate = check_positive("eta", eta)
+    count, inner = checked_count(steps, "steps", 1), checked_count(substeps, "substeps", 1)
+    terms = checked_count(degree, "degree", 1)
+    point = loss.validate(start)
+    field = _Field(loss, checked_order(order))
+    centres, radii = [point], [0.0]
+    with _working():
+        h, step = _ball(rate) / inner, _ball(rate)
+        centre, radius = point, 0.0
+        for _ in range(count):
+            for _ in range(inner):
+                centre, radius = _advance(field, centre, radius, h, step, terms)
+            centres.append(centre)
+            radii.append(radius)
+    return Enclosure(rate * np.arange(count + 1.0), np.array(centres), np.array(radii))
+
+
+def _advance(field: _Field, centre: Array, radius: float, h: Any, eta: Any, degree: int) -> tuple[Array, float]:
+    """One step of the ball of `radius` around `centre`."""
+    arb = _flint().arb
+    points = [_ball(x) for x in centre]
+    ball = [arb(float(x), radius) for x in centre]
+    box = _a_priori(field, ball, h, eta)
+    start = field.taylor(points, eta, degree - 1)
+    remainder = field.taylor(box, eta, degree)[degree]
+    ends = []
+    for coefficients in zip(*start, remainder, strict=True):
+        total = arb(0)
+        for coefficient in reversed(coefficients):
+            total = total * h + coefficient
+        ends.append(total)
+    moved = np.array([float(end.mid()) for end in ends])
+    missed = _norm([end - _ball(x) for end, x in zip(ends, moved, strict=True)])
+    swell = _ball(_largest_eigenvalue(field.jacobian(box, eta))) * h
+    return moved, _above(swell.exp() * _ball(radius) + _ball(missed))
+
+
+def _a_priori(field: _Field, ball: list[Any], h: Any, eta: Any) -> list[Any]:
+    """A box that the motion cannot leave within the time h: ``ball + [0, h] f(box)`` lies inside of it."""
+    arb = _flint().arb
+    span = h * arb(0.5, 0.5)
+    box = ball
+    for attempt in range(30):
+        image = [x + span * f for x, f in zip(ball, field.velocity(box, eta), strict=True)]
+        if attempt and all(wide.contains_interior(narrow) for wide, narrow in zip(box, image, strict=True)):
+            return image
+        grown = [narrow.union(wide) for wide, narrow in zip(box, image, strict=True)]
+        box = [arb(x.mid(), 1.1 * x.rad() + 1e-30) for x in grown]
+    raise HypothesisError(
+        "no bound: found no box that the motion stays in for one step; use a smaller eta or more substeps"
+    )
+
+
+def rigorous_distance(
+    loss: Objective,
+    start: ArrayLike,
+    eta: float,
+    steps: int,
+    order: int = 0,
+    *,
+    degree: int = 8,
+    substeps: int = 1,
+) -> Bound:
+    """A machine-checked bound on the distance of gradient descent from the equation of motion, all rounding included.
+
+    Both are enclosed: gradient descent in exact steps of Arb, the flow by `enclose_flow`.
+
+    Parameters
+    ----------
+    loss, start, eta, steps, order, degree, substeps
+        As for `enclose_flow`.
+
+    Returns
+    -------
+    Bound
+
+    Raises
+    ------
+    HypothesisError
+        As for `enclose_flow`.
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> bound = rigorous_distance(eom.Loss("x**2/2", variables="x"), [1.0], eta=0.125, steps=8)
+    >>> true = np.exp(-1) - 0.875**8
+    >>> bool(true <= bound.value <= true + 1e-11)
+    True
+    """
+    enclosure = enclose_flow(loss, start, eta, steps, order, degree=degree, substeps=substeps)
+    field = _Field(loss, 0)
+    values = np.zeros(len(enclosure.times))
+    with _working():
+        rate = _ball(float(eta))
+        theta = [_ball(x) for x in enclosure.centres[0]]
+        for k in range(1, len(values)):
+            theta = [x + rate * f for x, f in zip(theta, field.velocity(theta, _ball(0)), strict=True)]
+            gap = _norm([x - _ball(y) for x, y in zip(theta, enclosure.centres[k], strict=True)])
+            values[k] = np.nextafter(gap + enclosure.radii[k], np.inf)
+    what = "gradient flow" if order == 0 else f"the equation of motion of order {order}"
+    return Bound(
+        f"distance of gradient descent from {what} up to time {enclosure.times[-1]:.4g}",
+        values,
+        enclosure.times,
+        (Hypothesis("the flow was enclosed", f"radius {enclosure.radii[-1]:.3g}"),),
+        "eomsym.bounds.rigorous: enclosures by Arb",
+        notes=("all rounding is included",),
+    )
