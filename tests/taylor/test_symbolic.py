@@ -27,13 +27,14 @@ def test_scalar_example_of_hairer_lubich_wanner(use_flint):
         (eom.Loss("(1-x)**2/2 + (y-x**2)**2/2", variables="x y"), 4, eom.GradientDescent()),
         (eom.Loss("x**3*y + x", variables="x y"), 2, eom.HeavyBall(beta)),
         (eom.Loss("x**3*y + x", variables="x y"), 2, eom.Nesterov(beta)),
+        (eom.Loss("x**3*y + pi*x", variables="x y"), 1, eom.HeavyBall(beta)),
         (eom.Loss("x**4/4", variables="x").with_weight_decay(lam), 3, eom.GradientDescent()),
         (eom.Field(["-y/(x**2+y**2)", "x/(x**2+y**2)"], variables="x y"), 3, eom.GradientDescent()),
         (eom.Loss("tanh(x)*exp(y)", variables="x y"), 2, eom.Extragradient()),
         (eom.Loss("sin(x)*y + pi*log(x) + sqrt(x)", variables="x y"), 2, eom.GradientDescent()),
         (eom.Loss("sigmoid(x)*y + softplus(x)", variables="x y"), 2, eom.SharpnessAware("1/2")),
     ],
-    ids=["rosenbrock", "heavy ball", "nesterov", "decay", "rational", "tanh exp", "sin log sqrt", "sigmoid"],
+    ids=["rosenbrock", "heavy ball", "nesterov", "heavy ball and pi", "decay", "rational", "tanh exp", "sin log sqrt", "sigmoid"],
 )
 def test_formulas_equal_the_tree_formula(loss, order, method):
     assert eom.modified_field(loss, order, method).agrees_with_trees()
