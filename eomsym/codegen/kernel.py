@@ -44,9 +44,9 @@ def compile(
         The discrete optimiser; gradient descent by default. Its parameters must be numbers.
     form : {"table", "explicit", "auto"}
         How the terms are evaluated. ``"table"`` runs the Taylor table; a new loss compiles nothing. ``"explicit"``
-        compiles the closed form of all terms at a point, some fifty times faster for many points of a small loss at
-        low order, at the cost of about a second for 500 operations, for each loss, order and method. ``"auto"`` is explicit where
-        that is sure to be small. The forms agree up to rounding.
+        compiles the closed form of all terms at a point: some fifty times faster for many points of a small loss at low
+        order, at the cost of about a second for 500 operations, for each loss, order and method. ``"auto"`` is
+        explicit where that is sure to be small. The forms agree up to rounding.
     precision : {"double", "dd"}
         ``"dd"`` computes with pairs of doubles, some 32 digits, by the same rules (the table form only); `terms` gives
         the nearest doubles, `Kernel.terms_dd` both halves. It has no softplus and no erf.
