@@ -67,7 +67,7 @@ class Run:
     distances : ndarray, shape (m,)
         From gradient descent.
     region_changes : int
-        How many gates of a piecewise linear network switched between recorded points. Above 0 the promise
+        How many gates of a piecewise linear network switched, step by step. Above 0 the promise
         ``O(eta**(K+1))`` of orders K >= 1 does not hold.
     """
 
@@ -185,22 +185,21 @@ def predict(
     report = progress or (lambda done, total, what: None)
 
     report(0, len(ladder) + 1, label(DESCENT))
-    thetas, found = _descent(kernel, theta, eta, steps, every, chosen)
+    thetas, found, changes = _descent(kernel, theta, eta, steps, every, chosen)
     series: dict[tuple[Symmetry, Model], Series] = {(symmetry, DESCENT): one for symmetry, one in found.items()}
-    changes = int(region_changes(loss, thetas).sum())
     runs: dict[Model, Run] = {DESCENT: Run(thetas, 0.0, np.zeros(len(times)), changes)}
     for done, order in enumerate(ladder, start=1):
         report(done, len(ladder) + 1, label(order))
         motion = kernel.at_order(order)
         asked = with_nodes(times) if chosen else times
         if region(loss, theta).size:
-            points, error = follow_in_steps(motion, theta, eta, asked)
+            points, error, changes = follow_in_steps(motion, theta, eta, asked)
         else:
             path = flow(motion, theta, eta, asked, rtol=rtol, atol=rtol / 100)
-            points, error = path.thetas, path.error
+            points, error, changes = path.thetas, path.error, 0
         kept = points[:: NODES + 1] if chosen else points
         distances = np.linalg.norm(kept - thetas, axis=1)
-        runs[order] = Run(kept, error, distances, int(region_changes(loss, kept).sum()))
+        runs[order] = Run(kept, error, distances, changes)
         for symmetry in chosen:
             series[symmetry, order] = _along(motion, points, times, eta, symmetry)
     report(len(ladder) + 1, len(ladder) + 1, "")
@@ -209,14 +208,14 @@ def predict(
 
 def _descent(
     kernel: Kernel, theta: Array, eta: float, steps: int, every: int, symmetries: tuple[Symmetry, ...]
-) -> tuple[Array, dict[Symmetry, Series]]:
+) -> tuple[Array, dict[Symmetry, Series], int]:
     """Gradient descent in pieces of `every` steps: all iterates are seen, and few are kept."""
     loss = kernel.loss
     factor = 1 - eta * float(loss.weight_decay)
     thetas = [theta]
     columns: dict[Symmetry, list[list[Array]]] = {symmetry: [] for symmetry in symmetries}
     predicted = {symmetry: symmetry.value(loss, theta) for symmetry in symmetries}
-    size = 0.0
+    size, changes = 0.0, 0
     for begin in range(0, steps + 1, every):
         count = every if begin < steps else 1  # one more step for the last rate
         piece = run(kernel, thetas[-1], eta, count, None).thetas
@@ -232,11 +231,12 @@ def _descent(
                 predicted[symmetry] = after + factor**symmetry.degree * (predicted[symmetry] - value)
         if begin < steps:
             thetas.append(piece[-1])
+            changes += int(region_changes(loss, piece).sum())
     found = {}
     for symmetry, rows in columns.items():
         values, guesses, rates, predicted_rates = np.array(rows).transpose(1, 0, 2)
         found[symmetry] = Series(values, guesses, rates, predicted_rates, size)
-    return np.array(thetas), found
+    return np.array(thetas), found, changes
 
 
 def _along(kernel: Kernel, thetas: Array, times: Array, eta: float, symmetry: Symmetry) -> Series:
@@ -262,8 +262,10 @@ def _along(kernel: Kernel, thetas: Array, times: Array, eta: float, symmetry: Sy
     return Series(values, predicted, rates, predicted_rates, size)
 
 
-def follow_in_steps(kernel: Kernel, start: Array, eta: float, times: Array) -> tuple[Array, float]:
-    """Integrate the equation of motion of a piecewise linear network by steps of fixed size, at most eta.
+def follow_in_steps(
+    kernel: Kernel, start: Array, eta: float, times: Array, step: float | None = None
+) -> tuple[Array, float, int]:
+    """Integrate the equation of motion of a piecewise linear network by steps of fixed size.
 
     The field jumps where a gate switches, and it can push to the switching point from both sides: the solution then
     slides along the boundary of two regions, and an adaptive integrator grinds to a halt there. The steps of the
@@ -277,13 +279,17 @@ def follow_in_steps(kernel: Kernel, start: Array, eta: float, times: Array) -> t
     eta : float
     times : ndarray, shape (m,)
         Increasing.
+    step : float, optional
+        Largest step, eta by default.
 
     Returns
     -------
     thetas : ndarray, shape (m, n)
-        Of the run with the smaller steps.
+        Of the run with half of this step.
     error : float
         Largest distance of the two runs.
+    region_changes : int
+        How many gates switched in the steps of that run.
 
     Raises
     ------
@@ -291,8 +297,8 @@ def follow_in_steps(kernel: Kernel, start: Array, eta: float, times: Array) -> t
         The solution left the finite numbers.
     """
     found = []
-    for largest in (eta, eta / 2):
-        thetas = [start]
+    for largest in (step or eta, (step or eta) / 2):
+        thetas, changes, inside = [start], 0, region(kernel.loss, start)
         for k, interval in enumerate(np.diff(times)):
             count = max(1, int(np.ceil(interval / largest - 1e-9)))
             h, y = interval / count, thetas[-1]
@@ -302,11 +308,13 @@ def follow_in_steps(kernel: Kernel, start: Array, eta: float, times: Array) -> t
                     k2 = kernel.field(y + h / 2 * k1, eta)
                     k3 = kernel.field(y + h / 2 * k2, eta)
                     y = y + h / 6 * (k1 + 2 * k2 + 2 * k3 + kernel.field(y + h * k3, eta))
+                    before, inside = inside, region(kernel.loss, y)
+                    changes += int(np.count_nonzero(before != inside))
             except (InputError, TableError) as error:
                 raise DivergenceError(f"the solution left the finite numbers: {error}", k + 1) from error
             thetas.append(y)
         found.append(np.array(thetas))
-    return found[1], float(np.linalg.norm(found[1] - found[0], axis=1).max())
+    return found[1], float(np.linalg.norm(found[1] - found[0], axis=1).max()), changes
 
 
 def with_nodes(times: Array) -> Array:

@@ -111,9 +111,10 @@ def test_leaving_an_activation_region_is_reported() -> None:
 def test_steps_of_fixed_size_are_those_of_an_adaptive_integrator() -> None:
     net = DeepLinear((3, 4, 3), INPUTS, LABELS, "cross_entropy")
     kernel, theta, times = eom.compile(net, 1), net.initial(1), np.array([0.0, 0.1, 0.25, 2.0])
-    thetas, error = follow_in_steps(kernel, theta, 0.1, times)
+    thetas, error, changes = follow_in_steps(kernel, theta, 0.1, times)
     exact = eom.flow(kernel, theta, 0.1, times).thetas
     assert np.abs(thetas - exact).max() < error < 1e-5
+    assert changes == 0
     with pytest.raises(DivergenceError, match="left the finite numbers"):
         follow_in_steps(eom.compile(eom.Loss("-x**4", variables="x"), 0), np.ones(1), 0.5, np.array([0.0, 9.0]))
 
