@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from eomsym.codegen import double_double as dd
-from eomsym.codegen import drivers
+from eomsym.codegen import drivers, elementary
 from eomsym.codegen.rewrite import doubled
 from eomsym.taylor import motion
 from eomsym.taylor.primitives import PRIMITIVES
@@ -30,6 +30,10 @@ __all__ = ["FIELD", "digest", "flags", "machine", "standalone"]
 
 #: Functions that Python calls, and that numba keeps compiled on disk.
 ENTRIES = ("motion", "descend")
+
+
+#: The table of :mod:`eomsym.codegen.elementary`, as it is written in modules.
+_POWERS = "2.0 ** np.arange(-550, 551)"
 
 
 def flags(*, entry: bool) -> str:
@@ -53,13 +57,22 @@ def machine(primitives: Iterable[int], *, double_double: bool = False) -> str:
     if double_double:
         used = [number for number in used if PRIMITIVES[number].__name__ != "special"]  # known to doubles only
         parts += [_compiled(function) for function in _functions(dd)]
-    written = doubled if double_double else inspect.getsource
+    vector = not double_double and len(used) == len(PRIMITIVES)
+    if vector:  # for networks: small losses would only take longer to compile
+        parts += [f"POWERS = {_POWERS}", *(_compiled(function) for function in _functions(elementary))]
+    written = doubled if double_double else _with_vector_functions if vector else inspect.getsource
     parts += [_compiled(PRIMITIVES[number], written) for number in used]
     parts += [_execute(used)]
     parts += [_compiled(function, written) for function in _functions(motion)]
     if not double_double:
         parts += [_compiled(function) for function in _functions(drivers)]
     return "\n\n\n".join(parts) + "\n"
+
+
+def _with_vector_functions(function: Callable[..., Any]) -> str:
+    """Source with exp and tanh from :mod:`eomsym.codegen.elementary`."""
+    source = inspect.getsource(function)
+    return source.replace("np.exp(", "fast_exp(").replace("np.tanh(", "fast_tanh(")
 
 
 def _functions(module: ModuleType) -> list[Callable[..., Any]]:

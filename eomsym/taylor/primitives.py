@@ -71,25 +71,28 @@ def value(d, low, m, c, table, out, a, b, n, function, k, at):
         return
     x = m[a : a + n]
     z = m[out : out + n]
-    for q in range(n):
-        if function == 0:
+    if function == 0:  # a loop of its own, so that it can become vector instructions
+        for q in range(n):
             z[q] = np.exp(x[q])
-        elif function == 1:
+    elif function == 1:
+        for q in range(n):
             z[q] = np.tanh(x[q])
-        elif function == 2:
-            z[q] = 1 / (1 + np.exp(-x[q]))
-        elif function == 3:
-            z[q] = np.sin(x[q])
-        elif function == 4:
-            z[q] = np.cos(x[q])
-        elif function == 5:
-            z[q] = 1 / x[q]
-        elif function == 6:
-            z[q] = x[q] ** c[at]
-        elif function == 7:
-            z[q] = np.log(x[q])
-        elif function == 8:
-            z[q] = np.arctan(x[q])
+    else:
+        for q in range(n):
+            if function == 2:
+                z[q] = 1 / (1 + np.exp(-x[q]))
+            elif function == 3:
+                z[q] = np.sin(x[q])
+            elif function == 4:
+                z[q] = np.cos(x[q])
+            elif function == 5:
+                z[q] = 1 / x[q]
+            elif function == 6:
+                z[q] = x[q] ** c[at]
+            elif function == 7:
+                z[q] = np.log(x[q])
+            elif function == 8:
+                z[q] = np.arctan(x[q])
 
 
 def special(d, low, m, c, table, out, a, b, n, function, k, at):
