@@ -23,6 +23,8 @@ ORDERS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00")
 DESCENT = "#000000"
 # Other lines, from light to dark.
 GREYS = ("#c8c8c8", "#a8a8a8", "#888888", "#686868")
+#: Predictions at no more points than this are marked instead of drawn as a line.
+FEW = 10
 
 
 def plot_experiment(experiment: Experiment) -> Figure:
@@ -91,12 +93,10 @@ def plot_panel(panel: Panel, ax: Axes | None = None) -> Axes:
         ax.set_yscale("log")
     if "x" in panel.log:
         ax.set_xscale("log")
-    ax.set_title(panel.title, fontsize=9)
+    ax.set_title("\n".join(filter(None, (panel.title, panel.note))), fontsize=9)
     ax.set_xlabel(panel.xlabel)
     ax.set_ylabel(panel.ylabel)
     ax.spines[["top", "right"]].set_visible(False)
-    if panel.note:
-        ax.text(0.02, 0.02, panel.note, transform=ax.transAxes, fontsize=7.5, color="#444444")
     if any(line.label for line in panel.lines):
         # Below the axes, where it covers no line.
         ax.legend(fontsize=7.5, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.17))
@@ -110,9 +110,9 @@ def _style(line: Line, shades: dict[Any, str], compared: bool) -> dict[str, Any]
         colour = DESCENT if line.model == "descent" else shades.get(line.model, GREYS[-1])
     if line.kind == "measured":  # wide and pale where a prediction will lie on top
         return {"color": colour, "linewidth": 3.2, "alpha": 0.45} if compared else {"color": colour, "linewidth": 1.4}
-    # A few predicted values are marked one by one.
-    marker = {"marker": "o", "markersize": 4, "markerfacecolor": "white"} if len(line.x) <= 10 else {}
-    return {"color": colour, "linewidth": 1.2, "linestyle": (0, (3, 2)), "zorder": 3, **marker}
+    if len(line.x) <= FEW:  # marked one by one; a line between them would say too much
+        return {"color": colour, "linestyle": "none", "marker": "o", "markersize": 5, "zorder": 3}
+    return {"color": colour, "linewidth": 1.2, "linestyle": (0, (3, 2)), "zorder": 3}
 
 
 def _figure(panels: int) -> Figure:

@@ -198,7 +198,7 @@ def balance(images: int | None = None, steps: int | None = None, progress: Progr
     settings = {"network": net.name, "eta": eta, "steps": count, "start": "xavier, seed 0"}
     figures = {"drift of descent, gradient flow, orders 1, 2, 3": last.tolist()}
     panels = (
-        Panel("drift of the balance", "time", r"$\|B(t)-B(0)\|$", tuple(lines), "y", "dashed: predicted"),
+        Panel("drift of the balance", "time", r"$\|B(t)-B(0)\|$", tuple(lines), "", "dashed: predicted"),
         Panel("distance from the drift of descent", "time", r"$\|B-B_\mathrm{GD}\|$", tuple(gaps), "y"),
     )
     title = rf"Balance $W_2^\top W_2-W_1W_1^\top$ of a {net.name}"
