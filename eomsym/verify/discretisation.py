@@ -141,6 +141,7 @@ def compare(name: str, net: Network, steps: int, progress: Progress | None = Non
     if smooth:
         claims += leading_claims(found["leading"].norms, last, errors, eta)
     else:
+        figures["distance of gradient flow where orders 1, 2, 3 end"] = float(distances[0][len(distances[1]) - 1])
         figures["gates that switch between recorded points"] = {
             words(key): int(region_changes(net, path).sum()) for key, path in paths.items()
         }
