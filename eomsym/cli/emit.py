@@ -37,6 +37,13 @@ def build_loss(expression: str | None, velocity: str | None, variables: str | No
 @click.option("--order", default=3, show_default=True, type=int, help="Highest power of the learning rate.")
 @method_options(*(name for name in METHODS if name != "epoch"))
 @click.option("--weight-decay", metavar="NUMBER", default="0", help="Weight decay, read exactly: 1/1000.")
+@click.option(
+    "--form",
+    type=click.Choice(["table", "explicit", "auto"]),
+    default="table",
+    show_default=True,
+    help="explicit: the closed form, for many points of a small loss.",
+)
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Not stdout.")
 def command(
     expression: str | None,
@@ -45,6 +52,7 @@ def command(
     order: int,
     method_name: str,
     weight_decay: str,
+    form: str,
     output: Path | None,
     **parameters: str | None,
 ) -> None:
@@ -55,7 +63,7 @@ def command(
     import eomsym as eom
 
     loss = build_loss(expression, velocity, variables, weight_decay)
-    kernel = eom.compile(loss, order, method=build_method(method_name, parameters))
+    kernel = eom.compile(loss, order, method=build_method(method_name, parameters), form=form)
     if output is None:
         click.echo(kernel.source, nl=False)
     else:

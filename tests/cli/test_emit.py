@@ -81,6 +81,13 @@ def test_the_file_repeats_the_kernel_to_the_last_bit(tmp_path):
     np.testing.assert_array_equal(module.field([1.5, 0.7], 0.1), kernel.field([1.5, 0.7], 0.1))
 
 
+def test_the_explicit_form():
+    source = text(*OWN, "--order", "2", "--form", "explicit")
+    assert source == eom.compile(eom.Loss(TEXT, variables="x y"), 2, form="explicit").source
+    assert source != text(*OWN, "--order", "2")
+    assert text(*OWN, "--order", "2", "--form", "auto") == source
+
+
 @pytest.mark.slow
 def test_the_file_runs_without_this_package(tmp_path):
     """In a fresh interpreter, where importing eomsym fails."""
