@@ -45,7 +45,6 @@ SYMMETRIES: dict[str, list[Any]] = {
     "deep linear": [RescalingSymmetry(("W1", "W2"), matrix=True), RescalingSymmetry(("W2", "W3"))],
 }
 CASES = [(kind, symmetry) for kind, symmetries in SYMMETRIES.items() for symmetry in symmetries]
-#: Kinds of few enough primitives that compiling them is worth it in every run.
 WIDTHS = st.tuples(st.integers(1, 4), st.integers(2, 4), st.integers(2, 4), st.integers(2, 3))
 
 
