@@ -2,7 +2,7 @@
 
 Write ``P(W) = W_n ⋯ W_1``. For a unit direction ``U`` the product ``P(W + sU) = sum_k s**k P_k`` has
 
-    |P_k|_F  <=  p_k := C(n, k) n**(-k/2) max over |J| = n-k of  prod_(j in J) |W_j|
+    |P_k|_F  <=  p_k := C(n, k) n**(-k/2) max over |J| = n-k of  prod_(j in J) |W_j|      (k >= 1)
 
 by Maclaurin's inequality, and ``|P_1| <= sqrt(sum_j prod_(i != j) |W_i|**2)``. With a convex ``phi`` whose second and
 third derivatives are bounded, the chain rule turns the ``p_k`` into bounds on all derivatives of ``L = phi(P)``. On a

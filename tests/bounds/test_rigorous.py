@@ -1,0 +1,105 @@
+"""Enclosures contain the truth, and refuse what they do not know."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from problems import ROSENBROCK
+
+import eomsym as eom
+from eomsym.bounds.fundamental import measured_bound
+from eomsym.bounds.rigorous import EnclosedCurvature, enclose_flow, enclose_terms, rigorous_distance
+from eomsym.errors import HypothesisError, MissingDependencyError
+
+TANH = eom.Loss("(tanh(x*y) - 1/2)**2 + exp(-x)*y**2/8 + atan(x)**2", variables="x y")
+
+
+def test_terms_contain_the_exact_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    from eomsym.taylor.table import Plan, counter_terms_at
+
+    loss = ROSENBROCK.build()
+    enclosed = enclose_terms(loss, ROSENBROCK.start, 4)
+    plan = Plan(loss.program)
+    exact = counter_terms_at(plan, [Fraction(-1, 2), Fraction(1)], eom.GradientDescent().series(5), 4)
+    from flint import arb, ctx
+
+    monkeypatch.setattr(ctx, "prec", 512)  # the exact number becomes a far smaller ball
+    for ball, number in zip(enclosed.ravel(), exact.ravel(), strict=True):
+        assert ball.contains(arb(Fraction(number).numerator) / Fraction(number).denominator)
+        assert float(ball.rad()) < 1e-30
+
+
+def test_terms_of_functions_agree_with_the_kernel() -> None:
+    enclosed = enclose_terms(TANH, [0.4, -0.3], 3)
+    floats = np.array([[float(ball.mid()) for ball in row] for row in enclosed])
+    np.testing.assert_allclose(floats, eom.compile(TANH, 3).terms([0.4, -0.3]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("order", range(3))
+def test_flow_is_enclosed(order: int) -> None:
+    enclosure = enclose_flow(TANH, [-0.5, 1.0], 0.05, 6, order, substeps=2)
+    path = eom.flow(eom.compile(TANH, order), [-0.5, 1.0], 0.05, enclosure.times)
+    gaps = np.linalg.norm(path.thetas - enclosure.centres, axis=1)
+    assert np.all(gaps <= enclosure.radii + 3 * path.error)
+    assert enclosure.radii[-1] < 2e-3
+
+
+def test_gradient_descent_stays_within_epsilon_machine_checked() -> None:
+    loss = ROSENBROCK.build()
+    for order, epsilon in enumerate((2.2e-2, 1.3e-3, 3e-4)):
+        bound = rigorous_distance(loss, ROSENBROCK.start, 0.1, 10, order, substeps=2)
+        assert bound.largest <= epsilon
+        assert bound.proven
+        end = eom.flow(eom.compile(loss, order), ROSENBROCK.start, 0.1, 1.0).thetas[-1]
+        true = np.linalg.norm(eom.descend(loss, ROSENBROCK.start, 0.1, 10).thetas[-1] - end)
+        assert true <= bound.value
+
+
+def test_enclosed_curvature_contains_random_spectra() -> None:
+    rng = np.random.default_rng(1)
+    curvature, kernel = EnclosedCurvature(TANH), eom.compile(TANH, 0)
+    from eomsym.bounds.hessian import eigenvalue_range
+
+    for _ in range(20):
+        centre, direction = rng.standard_normal(2), rng.standard_normal(2)
+        ball = curvature.at(centre).spectrum(0.1)
+        point = centre + 0.1 * direction / np.linalg.norm(direction)
+        low, high = eigenvalue_range(kernel, point)
+        assert ball.lower <= low + 1e-12
+        assert high <= ball.upper + 1e-12
+        assert np.linalg.norm(kernel.gradient(point)) <= ball.slope
+
+
+def test_enclosed_curvature_proves_bounds_for_any_loss() -> None:
+    bound = measured_bound(TANH, [-0.5, 1.0], 0.05, 10, 1, EnclosedCurvature(TANH))
+    descent = eom.descend(TANH, [-0.5, 1.0], 0.05, 10)
+    motion = eom.flow(eom.compile(TANH, 1), [-0.5, 1.0], 0.05, descent.times)
+    true = np.linalg.norm(descent.thetas - motion.thetas, axis=1)
+    assert bound.proven
+    assert np.all(true <= bound.values)
+    assert bound.value < 3 * true[-1]
+
+
+def test_kinks_and_unknown_functions_are_refused() -> None:
+    net = eom.Network((1, 1, 1), [[1.0]], [[1.0]], "relu")
+    with pytest.raises(HypothesisError, match="smooth loss"):
+        enclose_terms(net, [0.5, 0.5], 0)
+    with pytest.raises(HypothesisError, match="no enclosure of softplus"):
+        enclose_terms(eom.Network((1, 1, 1), [[1.0]], [[1.0]], "softplus"), [0.5, 0.5], 1)
+    with pytest.raises(HypothesisError, match="no enclosure of erf"):
+        enclose_terms(eom.Network((1, 1, 1), [[1.0]], [[1.0]], "gelu"), [0.5, 0.5], 1)
+
+
+def test_a_box_outside_of_the_domain_is_refused() -> None:
+    with pytest.raises(HypothesisError, match="no bound"):
+        rigorous_distance(eom.Loss("log(x)", variables="x"), [0.2], 0.05, 5)
+
+
+def test_without_flint(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "flint", None)
+    with pytest.raises(MissingDependencyError, match="rigorous"):
+        enclose_terms(TANH, [0.4, -0.3], 1)

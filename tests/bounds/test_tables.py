@@ -1,0 +1,66 @@
+"""The table of bounds and the command that prints it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from eomsym.bounds.tables import Row, compare_bounds
+from eomsym.cli import main
+from eomsym.losses.network import DeepLinear
+
+TOY = DeepLinear((1, 1, 1, 1), inputs=[[1.0]], targets=[[1.0]])
+
+
+def test_rows_of_a_network() -> None:
+    rows = compare_bounds(TOY, [0.3, 0.3, 0.3], 2.0, 100, range(2), rigorous=True)
+    for row in rows:
+        assert not row.violated
+        assert row.true <= row.measured.value <= 1.05 * row.true  # type: ignore[union-attr]
+        assert row.true - 3 * row.doubt <= row.rigorous.value <= 1.05 * row.true  # type: ignore[union-attr]
+        assert row.true <= row.proven.value <= 2 * row.true  # type: ignore[union-attr]
+        assert row.leading == pytest.approx(row.true, rel=0.05)
+
+
+def test_a_violation_would_be_seen() -> None:
+    (row,) = compare_bounds(TOY, [0.3, 0.3, 0.3], 1.0, 20, [0])
+    too_far = Row(0, 10 * row.true, row.doubt, row.leading, row.plain, row.measured, None, None)
+    assert too_far.violated == ("measured",)
+
+
+def test_command_on_a_loss_of_ones_own() -> None:
+    arguments = ["bound", "--loss", "(x*y - 1)**2/2", "--variables", "x y", "--start", "0.5, 0.5", "--orders", "0,1"]
+    result = CliRunner().invoke(main, [*arguments, "--rigorous"])
+    assert result.exit_code == 0, result.output
+    assert "~" in result.stdout
+    assert result.stdout.splitlines()[1].split() == [
+        "order", "truth", "leading", "plain", "sum", "measured", "proven", "rigorous",
+    ]  # fmt: skip
+
+
+def test_command_on_a_file(tmp_path: Path) -> None:
+    script = tmp_path / "mine.py"
+    script.write_text("import eomsym as eom\nloss = eom.DeepLinear((1, 1, 1), [[1.0]], [[1.0]])\nstart = [0.5, 0.5]\n")
+    result = CliRunner().invoke(main, ["bound", "--file", str(script), "--orders", "0", "--json"])
+    assert result.exit_code == 0, result.output
+    (record,) = json.loads(result.stdout)
+    assert record["true"] <= record["measured"]["value"] <= record["proven"]["value"]
+    assert record["measured"]["proven"]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--problem", "nothing"], "unknown problem 'nothing'"),
+        (["--loss", "x**2"], "--loss needs --variables and --start"),
+        (["--start", "1"], "add --loss EXPR"),
+        (["--loss", "x**2", "--problem", "rosenbrock"], "exclude each other"),
+    ],
+)
+def test_bad_input(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(main, ["bound", *arguments])
+    assert result.exit_code == 2
+    assert message in result.stderr
