@@ -35,7 +35,7 @@ __all__ = ["Truncation", "best_truncation", "cauchy_numbers", "defect_bound", "e
 Array = NDArray[np.float64]
 #: ``c = 2/(2 ln 2 - 1)``.
 CONSTANT = 2 / (2 * np.log(2) - 1)
-#: At least ``e (2 + (ln 2) c/2 sup_N sum_(i<N) (i/N)**i)``; the supremum is 1.0016, at N = 6.
+#: At least ``e (2 + (ln 2) c/2 sup_N sum_(i<N) (i/N)**i)``; the supremum is 1.0022, at N = 6.
 GAMMA = 10.35
 SOURCE = "eomsym, derivations/best_truncation, after Hairer, Lubich, Wanner (2006), theorems IX.7.5 and IX.7.6"
 
