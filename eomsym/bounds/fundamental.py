@@ -1,7 +1,7 @@
 """How far gradient descent is from gradient flow and from the equation of motion of any order.
 
 The continuous theorem (`fundamental_bound`, `safe_step_size`) and its discrete twin. Let ``y_k`` be the equation of
-motion at time ``k eta`` and ``d_k = y_(k+1) - y_k + eta g(y_k)`` its defect as an orbit of gradient descent. Then
+motion at time ``k eta`` and ``d_k = y_(k+1) - y_k + eta g(y_k)`` its defect as an orbit of gradient descent. Then ::
 
     |y_(k+1) - theta_(k+1)|  <=  a_k |y_k - theta_k| + |d_k|,      a_k = sup |I - eta A(q)|
 
@@ -43,7 +43,7 @@ def fundamental_bound(times: ArrayLike, growth: ArrayLike, defect: ArrayLike, in
     """Distance of a curve with a known defect from a solution: the fundamental theorem.
 
     For ``theta' = h(theta)`` and a curve with ``|z' - h(z)| <= delta(t)``, and ``m(t)`` at least the largest
-    eigenvalue of the symmetric part of ``Dh`` on the segment from ``theta(t)`` to ``z(t)``,
+    eigenvalue of the symmetric part of ``Dh`` on the segment from ``theta(t)`` to ``z(t)``::
 
         |theta(t) - z(t)| <= exp(mu(t)) (initial + int_0^t exp(-mu(s)) delta(s) ds),      mu(t) = int_0^t m.
 

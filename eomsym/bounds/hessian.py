@@ -313,7 +313,7 @@ def curvature_of(loss: Objective, *, sharp: bool = True) -> Curvature:
 def hessian_floor(loss: Any, theta: Any) -> float:
     """Lower bound on the smallest eigenvalue of the Hessian of a deep linear or homogeneous network.
 
-    For ``L = phi(W_n ⋯ W_1)`` with ``phi`` convex,
+    For ``L = phi(W_n ⋯ W_1)`` with ``phi`` convex::
 
         lambda_min >= -(n-1) |grad phi|_F  max over |J| = n-2 of  prod_(j in J) |W_j|
 

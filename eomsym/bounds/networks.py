@@ -1,6 +1,6 @@
 """Closed-form bounds on the derivatives of deep linear and homogeneous networks over a ball.
 
-Write ``P(W) = W_n ⋯ W_1``. For a unit direction ``U`` the product ``P(W + sU) = sum_k s**k P_k`` has
+Write ``P(W) = W_n ⋯ W_1``. For a unit direction ``U`` the product ``P(W + sU) = sum_k s**k P_k`` has ::
 
     |P_k|_F  <=  p_k := C(n, k) n**(-k/2) max over |J| = n-k of  prod_(j in J) |W_j|      (k >= 1)
 
