@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
-from types import ModuleType
 
 from sphinx.application import Sphinx
 
@@ -37,8 +36,6 @@ def document_inner_modules() -> None:
     floors = [floor for floor in floors if f"automodule:: eomsym.{floor}\n" not in public]
     for floor in floors:
         text = f"# eomsym.{floor}\n\n```{{eval-rst}}\n.. automodule:: eomsym.{floor}\n"
-        if hasattr(eomsym, floor) and not isinstance(getattr(eomsym, floor), ModuleType):
-            text += "   :no-index:\n"  # eomsym.verify is the function
         for path in sorted((PACKAGE / floor).glob("[a-z]*.py")):
             module = f"eomsym.{floor}.{path.stem}"
             shown = re.findall(rf"auto\w+:: {module}\.(\w+)", public)

@@ -16,19 +16,19 @@ Examples
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eomsym import errors, plot, testing
+    from eomsym import errors, figures, plot, report, testing
+    from eomsym.bounds.leading_error import leading_error
     from eomsym.codegen.kernel import compile
     from eomsym.dynamics.descent import descend
     from eomsym.dynamics.flow import flow
     from eomsym.errors import EomsymError
     from eomsym.exact.counter_terms import counter_terms
     from eomsym.exact.methods import (
+        Epoch,
         Extragradient,
         GradientDescent,
         GradientFlow,
@@ -40,16 +40,24 @@ if TYPE_CHECKING:
         RungeKutta,
         SharpnessAware,
     )
+    from eomsym.exact.modified_loss import modified_loss
+    from eomsym.losses.convolution import Convolutional
     from eomsym.losses.expression import Field, Loss
+    from eomsym.losses.invariant import NormalizedNetwork
     from eomsym.losses.network import DeepLinear, Network
     from eomsym.taylor.symbolic import modified_field
-    from eomsym.verify.order import verify
+    from eomsym.verification.order import verify
+    from eomsym.verification.prediction import predict
+    from eomsym.verification.simulate import simulate
+    from eomsym.verification.symmetry import RescalingSymmetry, ScaleInvariance, TranslationInvariance
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Convolutional",
     "DeepLinear",
     "EomsymError",
+    "Epoch",
     "Extragradient",
     "Field",
     "GradientDescent",
@@ -59,29 +67,41 @@ __all__ = [
     "Loss",
     "Nesterov",
     "Network",
+    "NormalizedNetwork",
     "OptimisticGradient",
     "ProximalPoint",
+    "RescalingSymmetry",
     "RungeKutta",
+    "ScaleInvariance",
     "SharpnessAware",
+    "TranslationInvariance",
     "__version__",
     "compile",
     "counter_terms",
     "descend",
     "errors",
+    "figures",
     "flow",
+    "leading_error",
     "modified_field",
+    "modified_loss",
     "plot",
+    "predict",
+    "report",
+    "simulate",
     "testing",
     "verify",
 ]
 
 _HOMES = {
+    "bounds.leading_error": ["leading_error"],
     "codegen.kernel": ["compile"],
     "dynamics.descent": ["descend"],
     "dynamics.flow": ["flow"],
     "errors": ["EomsymError"],
     "exact.counter_terms": ["counter_terms"],
     "exact.methods": [
+        "Epoch",
         "Extragradient",
         "GradientDescent",
         "GradientFlow",
@@ -93,13 +113,19 @@ _HOMES = {
         "RungeKutta",
         "SharpnessAware",
     ],
+    "exact.modified_loss": ["modified_loss"],
+    "losses.convolution": ["Convolutional"],
     "losses.expression": ["Field", "Loss"],
+    "losses.invariant": ["NormalizedNetwork"],
     "losses.network": ["DeepLinear", "Network"],
     "taylor.symbolic": ["modified_field"],
-    "verify.order": ["verify"],
+    "verification.order": ["verify"],
+    "verification.prediction": ["predict"],
+    "verification.simulate": ["simulate"],
+    "verification.symmetry": ["RescalingSymmetry", "ScaleInvariance", "TranslationInvariance"],
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
-_SUBMODULES = frozenset({"errors", "plot", "testing"})
+_SUBMODULES = frozenset({"errors", "figures", "plot", "report", "testing"})
 
 
 def __getattr__(name: str) -> Any:
@@ -115,18 +141,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _Package(ModuleType):
-    """Keeps ``eomsym.verify`` the function.
-
-    As soon as one of its modules is imported, Python binds a package to its name in the parent. That would put
-    the package ``eomsym/verify/`` over the function.
-    """
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _MODULE_OF and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eomsym.errors import MissingDependencyError
-from eomsym.verify.experiment import Experiment, Line, Panel
+from eomsym.verification.experiment import Experiment, Line, Panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

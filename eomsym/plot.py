@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eomsym.errors import InputError, MissingDependencyError
-from eomsym.verify.verdict import TRUST, Report
+from eomsym.verification.verdict import TRUST, Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

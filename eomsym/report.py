@@ -15,7 +15,7 @@ from typing import Any
 
 from eomsym import __version__
 from eomsym.errors import InputError
-from eomsym.verify.verdict import MISFIT_TOLERANCE, SLOPE_TOLERANCE, TRUST, Report, worst
+from eomsym.verification.verdict import MISFIT_TOLERANCE, SLOPE_TOLERANCE, TRUST, Report, worst
 
 __all__ = ["check_writable", "to_json", "to_latex", "to_markdown", "write"]
 

@@ -12,7 +12,7 @@ from problems import ROSENBROCK
 
 from eomsym.errors import InputError, MissingDependencyError
 from eomsym.plot import plot_order, plot_orders, to_png
-from eomsym.verify.verdict import Report
+from eomsym.verification.verdict import Report
 
 
 @pytest.fixture(scope="module")

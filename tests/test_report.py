@@ -13,7 +13,7 @@ from problems import ROSENBROCK
 
 from eomsym.errors import InputError
 from eomsym.report import check_writable, provenance, to_json, to_latex, to_markdown, write
-from eomsym.verify.verdict import Report
+from eomsym.verification.verdict import Report
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,10 @@ from click.testing import CliRunner
 from eomsym.cli import main
 from eomsym.errors import InputError
 from eomsym.figures import plot_experiment, plot_panel
-from eomsym.verify import discretisation, layers
-from eomsym.verify.discretisation import compare
-from eomsym.verify.experiment import Claim, Experiment, Line, Panel
-from eomsym.verify.simulate import EXPERIMENTS, simulate
+from eomsym.verification import discretisation, layers
+from eomsym.verification.discretisation import compare
+from eomsym.verification.experiment import Claim, Experiment, Line, Panel
+from eomsym.verification.simulate import EXPERIMENTS, simulate
 
 LINE = Line("order 1", np.array([0.0, 1.0]), np.array([1.0, np.nan]), 1)
 PANEL = Panel("one", "step", "value", (LINE,))
@@ -191,7 +191,7 @@ def test_bad_input_of_the_command(arguments: list[str], message: str) -> None:
 def test_exit_status(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, measured: float, code: int) -> None:
     found = experiment(Claim("a", measured, 0.0, 2.0))
     # Not by its dotted name: eomsym.verify is also a function.
-    monkeypatch.setattr(import_module("eomsym.verify.simulate"), "simulate", lambda name, **options: found)
+    monkeypatch.setattr(import_module("eomsym.verification.simulate"), "simulate", lambda name, **options: found)
     result = CliRunner().invoke(main, ["simulate", "modes", "--no-plot", "--output", str(tmp_path)])
     assert result.exit_code == code, result.output
     assert not list(tmp_path.glob("*.png"))

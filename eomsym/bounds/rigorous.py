@@ -172,7 +172,7 @@ class _Field:
             name = PRIMITIVES[line[0]].__name__
             if name == "gate":
                 raise HypothesisError(f"rigorous mode needs a smooth loss, got {loss.name}, which has kinks")
-            if name in {"value", "special"} and (name, line[5]) in UNKNOWN:
+            if (name, line[5]) in UNKNOWN:
                 raise HypothesisError(
                     f"rigorous mode knows no enclosure of {UNKNOWN[name, line[5]]}, which {loss.name} uses; write the "
                     "loss with exp, log, tanh, sigmoid, sin, cos, atan or powers"

@@ -43,7 +43,7 @@ def command(
     Elkabetz & Cohen's comparison of gradient descent with eta and eta/r (linear, relu, convolution), Miyagawa's
     subjects (error, scale, translation), and what is known about linear layers (balance, modes).
     """
-    from eomsym.verify.simulate import EXPERIMENTS, simulate
+    from eomsym.verification.simulate import EXPERIMENTS, simulate
 
     if name is None:
         for known, entry in EXPERIMENTS.items():

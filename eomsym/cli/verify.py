@@ -14,8 +14,8 @@ from eomsym.errors import InputError
 
 if TYPE_CHECKING:
     from eomsym.exact.methods import Method
-    from eomsym.verify.order import Progress
-    from eomsym.verify.verdict import Report
+    from eomsym.verification.order import Progress
+    from eomsym.verification.verdict import Report
 
 METHODS = ("gd", "heavy-ball", "nesterov", "optimistic", "proximal", "extragradient", "sam")
 EXIT = {"passed": 0, "failed": 1, "inconclusive": 3}
@@ -120,7 +120,7 @@ def command(
     for path in filter(None, (record, figure)):
         click.echo(f"wrote {path}", err=True)
 
-    from eomsym.verify.verdict import worst
+    from eomsym.verification.verdict import worst
 
     sys.exit(EXIT[worst(report.status for report in reports)])
 
@@ -137,7 +137,7 @@ def _reports(
     progress: Progress,
 ) -> list[Report]:
     import eomsym as eom
-    from eomsym.verify.suite import DEFAULT_PROBLEMS, verify_problems
+    from eomsym.verification.suite import DEFAULT_PROBLEMS, verify_problems
 
     if expression is None:
         if variables or start:

@@ -20,9 +20,11 @@ from typing import Any
 import numpy as np
 
 from eomsym.codegen import double_double as dd
-from eomsym.codegen import drivers, elementary
+from eomsym.codegen import elementary
+from eomsym.codegen.drivers import descend
 from eomsym.codegen.rewrite import doubled
-from eomsym.taylor import motion
+from eomsym.errors import InternalError
+from eomsym.taylor.motion import motion
 from eomsym.taylor.primitives import PRIMITIVES
 from eomsym.taylor.table import Plan, entries
 
@@ -62,10 +64,9 @@ def machine(primitives: Iterable[int], *, double_double: bool = False) -> str:
         parts += [f"POWERS = {_POWERS}", *(_compiled(function) for function in _functions(elementary))]
     written = doubled if double_double else _with_vector_functions if vector else inspect.getsource
     parts += [_compiled(PRIMITIVES[number], written) for number in used]
-    parts += [_execute(used)]
-    parts += [_compiled(function, written) for function in _functions(motion)]
+    parts += [_motion(used, written)]
     if not double_double:
-        parts += [_compiled(function) for function in _functions(drivers)]
+        parts += [_execute(used), _compiled(descend)]
     return "\n\n\n".join(parts) + "\n"
 
 
@@ -81,31 +82,49 @@ def _functions(module: ModuleType) -> list[Callable[..., Any]]:
 
 
 def _compiled(function: Callable[..., Any], written: Callable[..., str] = inspect.getsource) -> str:
-    # numba cannot keep code on disk that gets a function as an argument: `execute` is a global of the module instead.
-    source = written(function).rstrip().replace("motion(execute, ", "motion(")
-    return f"{flags(entry=function.__name__ in ENTRIES)}\n{source}"
+    return f"{flags(entry=function.__name__ in ENTRIES)}\n{written(function).rstrip()}"
 
 
 def _execute(used: list[int]) -> str:
     lines = [
         flags(entry=False),
-        "def execute(d, low, m, machine):",
-        '    """Degree d of all tables: each line of code is a primitive on its tables."""',
-        "    code, table, c, count, scratch = machine",
-        "    for line in range(code.shape[0]):",
-        "        rule = code[line, 0]",
-        "        out, a, b = code[line, 1] * count, code[line, 2] * count, code[line, 3] * count",
-        "        i, j, k, at = code[line, 4], code[line, 5], code[line, 6], code[line, 7]",
+        "def execute(d, low, memory, machine):",
+        '    """Degree d of all tables."""',
+        *(f"    {line}" for line in _dispatch(used)),
+    ]
+    return "\n".join(lines)
+
+
+def _dispatch(used: list[int]) -> list[str]:
+    """The loop that runs the code of a loss on the tables in `memory`: each line is a primitive on its tables."""
+    lines = [
+        "code, table, c, count, scratch = machine",
+        "for line in range(code.shape[0]):",
+        "    rule = code[line, 0]",
+        "    o, a, b = code[line, 1] * count, code[line, 2] * count, code[line, 3] * count",
+        "    i, j, k, at = code[line, 4], code[line, 5], code[line, 6], code[line, 7]",
     ]
     for position, number in enumerate(used):
         name = PRIMITIVES[number].__name__
         b = "code[line, 3]" if name == "combine" else "b"  # not a table
         at = "scratch" if name == "matmul" else "at"
         lines += [
-            f"        {'elif' if position else 'if'} rule == {number}:",
-            f"            {name}(d, low, m, c, table, out, a, {b}, i, j, k, {at})",
+            f"    {'elif' if position else 'if'} rule == {number}:",
+            f"        {name}(d, low, memory, c, table, o, a, {b}, i, j, k, {at})",
         ]
-    return "\n".join(lines)
+    return lines
+
+
+def _motion(used: list[int], written: Callable[..., str]) -> str:
+    """`motion` with the loop of `execute` in place of its call: LLVM optimises the primitives once less (0.5 s)."""
+    before, call, after = written(motion).partition("execute(d, low, m[s], machine)")
+    if not call:
+        raise InternalError("motion does not call execute as it is expected to")
+    indent = before.rpartition("\n")[2]
+    block = f"\n{indent}".join(["memory = m[s]", *_dispatch(used)])
+    # numba cannot keep code on disk that gets a function as an argument.
+    source = f"{before}{block}{after}".replace("def motion(execute, ", "def motion(")
+    return f"{flags(entry=True)}\n{source.rstrip()}"
 
 
 def standalone(

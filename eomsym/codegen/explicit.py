@@ -50,8 +50,7 @@ class Explicit:
             )
         self.tape = Tape(limit)
         theta = [self.tape.variable(i) for i in range(plan.size)]
-        functions = {"value": self.tape.value, "special": self.tape.special}
-        rows = counter_terms_at(plan, theta, method.series(order + 1), order, self.tape, functions)
+        rows = counter_terms_at(plan, theta, method.series(order + 1), order, self.tape, self.tape.value)
         self.terms = [[place.index for place in row] for row in rows]
         self.live = self.tape.live([place for row in rows for place in row])
 

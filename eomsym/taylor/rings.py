@@ -17,7 +17,6 @@ import sympy
 from eomsym.errors import ExpressionError
 from eomsym.losses.functions import sigmoid, softplus
 from eomsym.losses.program import Number, exact
-from eomsym.taylor.primitives import FUNCTIONS
 
 __all__ = ["PolynomialRing"]
 
@@ -33,7 +32,6 @@ _MEANING: dict[str, Callable[[Any], Any]] = {
     "softplus": softplus,
     "erf": sympy.erf,
 }
-_NAMES = {primitive: name for name, primitive in FUNCTIONS.items()}
 
 
 def _factored(terms: Sequence[Any]) -> Any:
@@ -120,54 +118,15 @@ class PolynomialRing:
             self.meaning[self.generators[place]] = meaning
         return self._known[meaning]
 
-    def value(
-        self,
-        d: int,
-        low: int,
-        m: Any,
-        c: Any,
-        table: Any,
-        out: int,
-        a: int,
-        b: int,
-        n: int,
-        function: int,
-        k: int,
-        at: int,
-    ) -> None:
-        """The primitive ``value`` in this ring: each value is a generator."""
-        self._value("value", d, m, c, out, a, n, function, at)
-
-    def special(
-        self,
-        d: int,
-        low: int,
-        m: Any,
-        c: Any,
-        table: Any,
-        out: int,
-        a: int,
-        b: int,
-        n: int,
-        function: int,
-        k: int,
-        at: int,
-    ) -> None:
-        """The primitive ``special`` in this ring."""
-        self._value("special", d, m, c, out, a, n, function, at)
-
-    def _value(self, primitive: str, d: int, m: Any, c: Any, out: int, a: int, n: int, function: int, at: int) -> None:
-        if d > 0:
-            return
-        name = _NAMES[primitive, function]
-        for q in range(n):
-            argument = self.expression(m[a + q])
-            if name == "power":
-                m[out + q] = self._made(argument ** self.expression(c[at]))
-            else:
-                m[out + q] = self._made(_MEANING[name](argument))
-            if name == "reciprocal":
-                self._remember(m[out + q], m[a + q])
+    def value(self, name: str, x: Any, exponent: Any) -> Any:
+        """The value of a function: a generator."""
+        argument = self.expression(x)
+        if name == "power":
+            return self._made(argument ** self.expression(exponent))
+        result = self._made(_MEANING[name](argument))
+        if name == "reciprocal":
+            self._remember(result, x)
+        return result
 
     def _made(self, meaning: Any) -> Any:
         if meaning.has(sympy.nan, sympy.oo, -sympy.oo, sympy.zoo):

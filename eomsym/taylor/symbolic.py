@@ -13,7 +13,7 @@ from eomsym.exact.concrete import apply_term
 from eomsym.exact.counter_terms import counter_terms
 from eomsym.exact.methods import GradientDescent, Method
 from eomsym.losses.objective import Objective
-from eomsym.taylor.primitives import FUNCTIONS
+from eomsym.taylor.primitives import FUNCTIONS, PRIMITIVES
 from eomsym.taylor.rings import PolynomialRing
 from eomsym.taylor.table import Plan, counter_terms_at
 
@@ -74,25 +74,19 @@ def modified_field(
     series = method.series(order + 1)
     ring = PolynomialRing(loss.symbols, _spare(plan, series), use_flint)
     theta = [ring.element(i) for i in range(loss.size)]
-    rows = counter_terms_at(plan, theta, series, order, ring, functions={"value": ring.value, "special": ring.special})
+    rows = counter_terms_at(plan, theta, series, order, ring, ring.value)
     return ModifiedField(loss, order, method, ring, rows)
 
 
 def _spare(plan: Plan, series: Any) -> int:
     """Generators that may be needed: function values, and numbers that are not rational."""
-    functions = {number for number, name in enumerate(_primitive_names()) if name in {"value", "special"}}
-    values = sum(int(line[4]) for line in plan.code if line[0] in functions)
+    functions = {primitive for primitive, _ in FUNCTIONS.values()}
+    values = sum(int(line[4]) for line in plan.code if PRIMITIVES[line[0]].__name__ in functions)
     numbers = {x for x in plan.constants.ravel().tolist() if getattr(x, "is_Rational", True) is not True}
     for row in (*series.psi, *series.chi, *series.coupling):
         numbers |= {x for x in row if getattr(x, "is_Rational", True) is not True}
     # a symbolic coefficient meets up to order + 1 different factorials
     return values + len(numbers) * (len(series.chi[0]) + 1)
-
-
-def _primitive_names() -> list[str]:
-    from eomsym.taylor.primitives import PRIMITIVES
-
-    return [function.__name__ for function in PRIMITIVES]
 
 
 class Terms(Sequence[Any]):
@@ -185,6 +179,3 @@ class ModifiedField:
         names = ", ".join(map(str, self.variables))
         rows = [f"terms[{k}] = {list(term)}" for k, term in enumerate(self.terms)]
         return "\n".join([f"theta = ({names}),  theta' = -sum_k eta**k terms[k]", *rows])
-
-
-assert {"value", "special"} == {primitive for primitive, _ in FUNCTIONS.values()}

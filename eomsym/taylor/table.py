@@ -10,9 +10,8 @@ the loop runs over the total degree only. ``-term_j`` is ``a_0j``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,13 @@ import numpy as np
 from eomsym.exact.methods import MethodSeries
 from eomsym.losses.program import Number, Program
 from eomsym.taylor.motion import motion
-from eomsym.taylor.primitives import MACHINES, PRIMITIVES
+from eomsym.taylor.primitives import FUNCTIONS, MACHINES, PRIMITIVES
 from eomsym.taylor.rules import Writer
 
 __all__ = ["Plan", "counter_terms_at", "entries", "is_plain", "weights"]
+
+
+_FUNCTION_NAMES = {place: name for name, place in FUNCTIONS.items()}
 
 
 def entries(order: int) -> int:
@@ -80,10 +82,14 @@ class Plan:
 
 def execute(d: int, low: int, m: np.ndarray, machine: tuple[Any, ...]) -> None:
     """Degree d of all tables, as plain Python on any ring: the reading that the generated one repeats."""
-    code, table, c, count, scratch, functions = machine
+    code, table, c, count, scratch, values = machine
     for primitive, out, a, b, i, j, k, at in code.tolist():
-        name = PRIMITIVES[primitive].__name__
-        function = functions.get(name, PRIMITIVES[primitive])
+        function = PRIMITIVES[primitive]
+        name = function.__name__
+        if values is not None and (name, j) in _FUNCTION_NAMES:
+            for q in range(i if d == 0 else 0):
+                m[out * count + q] = values(_FUNCTION_NAMES[name, j], m[a * count + q], c[at])
+            continue
         if name == "matmul":
             at = scratch
         if name != "combine":  # its third argument is not a table
@@ -119,7 +125,7 @@ def counter_terms_at(
     series: MethodSeries,
     order: int,
     ring: Callable[[Any], Any] = Fraction,
-    functions: Mapping[str, Callable[..., None]] = MappingProxyType({}),
+    values: Callable[[str, Any, Any], Any] | None = None,
 ) -> np.ndarray:
     """Terms 0..order at one point over any ring, by the rules as plain Python.
 
@@ -133,8 +139,9 @@ def counter_terms_at(
     ring : callable
         Makes a ring element from an exact number (int, Fraction or sympy number); `float` gives the reference
         for the compiled kernels, `Fraction` exact rationals.
-    functions : mapping
-        Primitives that the ring does in its own way, by name.
+    values : callable, optional
+        ``values(name, x, exponent)`` gives the value of a function where NumPy cannot; the exponent is that of
+        ``"power"``.
 
     Returns
     -------
@@ -157,7 +164,7 @@ def counter_terms_at(
     points[0] = list(theta)
     push = np.full(n, zero, dtype=object)
     out = np.full((1, order + 1, n), zero, dtype=object)
-    machine = (plan.code, plan.table, array(plan.constants), count, plan.lanes * count, functions)
+    machine = (plan.code, plan.table, array(plan.constants), count, plan.lanes * count, values)
     psi, chi = array(weights(series.psi, order + 1)), array(weights(series.chi, order + 1))
     low = int(is_plain(series))
     motion(  # type: ignore[no-untyped-call]

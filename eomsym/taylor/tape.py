@@ -11,11 +11,8 @@ from typing import Any
 
 from eomsym.errors import SizeError
 from eomsym.losses.program import Number, exact
-from eomsym.taylor.primitives import FUNCTIONS
 
 __all__ = ["Place", "Tape"]
-
-_NAMES = {primitive: name for name, primitive in FUNCTIONS.items()}
 
 
 class Tape:
@@ -62,23 +59,9 @@ class Tape:
             self._known[line] = found
         return found
 
-    def value(
-        self, d: int, low: int, m: Any, c: Any, t: Any, out: int, a: int, b: int, n: int, function: int, k: int, at: int
-    ) -> None:
-        """The primitive ``value`` in this ring."""
-        self._value("value", d, m, c, out, a, n, function, at)
-
-    def special(
-        self, d: int, low: int, m: Any, c: Any, t: Any, out: int, a: int, b: int, n: int, function: int, k: int, at: int
-    ) -> None:
-        """The primitive ``special`` in this ring."""
-        self._value("special", d, m, c, out, a, n, function, at)
-
-    def _value(self, primitive: str, d: int, m: Any, c: Any, out: int, a: int, n: int, function: int, at: int) -> None:
-        name = _NAMES[primitive, function]
-        for q in range(n if d == 0 else 0):
-            argument = m[a + q].index
-            m[out + q] = self.place(name, argument, c[at].index) if name == "power" else self.place(name, argument)
+    def value(self, name: str, x: Place, exponent: Place) -> Place:
+        """The value of a function."""
+        return self.place(name, x.index, exponent.index) if name == "power" else self.place(name, x.index)
 
     def live(self, outputs: list[Place]) -> list[int]:
         """Places that the outputs need, in order."""

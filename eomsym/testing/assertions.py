@@ -13,7 +13,7 @@ from eomsym.bounds.bound import Bound
 if TYPE_CHECKING:
     from eomsym.exact.methods import Method
     from eomsym.losses.objective import Objective
-    from eomsym.verify.order import Report
+    from eomsym.verification.order import Report
 
 __all__ = ["assert_bound_holds", "assert_coefficients_equal", "assert_order"]
 
@@ -101,7 +101,7 @@ def assert_order(
     >>> assert_order(rosenbrock, [-0.5, 1.0], order=2).status
     'passed'
     """
-    from eomsym.verify.order import verify
+    from eomsym.verification.order import verify
 
     report = verify(loss, start, time, steps, [order], method, **options)
     if report.status != "passed":

@@ -34,7 +34,17 @@ def test_scalar_example_of_hairer_lubich_wanner(use_flint):
         (eom.Loss("sin(x)*y + pi*log(x) + sqrt(x)", variables="x y"), 2, eom.GradientDescent()),
         (eom.Loss("sigmoid(x)*y + softplus(x)", variables="x y"), 2, eom.SharpnessAware("1/2")),
     ],
-    ids=["rosenbrock", "momentum", "nesterov", "momentum-and-pi", "decay", "rational", "tanh-exp", "sin-log-sqrt", "sigmoid"],
+    ids=[
+        "rosenbrock",
+        "momentum",
+        "nesterov",
+        "momentum-and-pi",
+        "decay",
+        "rational",
+        "tanh-exp",
+        "sin-log-sqrt",
+        "sigmoid",
+    ],
 )
 def test_formulas_equal_the_tree_formula(loss, order, method):
     assert eom.modified_field(loss, order, method).agrees_with_trees()

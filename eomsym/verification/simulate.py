@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from eomsym.dynamics.descent import checked_count
 from eomsym.errors import InputError
-from eomsym.verify import discretisation, layers
-from eomsym.verify.experiment import Experiment
-from eomsym.verify.prediction import Progress
+from eomsym.verification import discretisation, layers
+from eomsym.verification.experiment import Experiment
+from eomsym.verification.prediction import Progress
 
 __all__ = ["EXPERIMENTS", "simulate"]
 

@@ -14,7 +14,7 @@ from eomsym.dynamics.flow import flow
 from eomsym.errors import DivergenceError, InputError, TableError
 from eomsym.losses.activations import region, region_changes
 from eomsym.losses.objective import Objective
-from eomsym.verify.noether import DESCENT, LARGEST_ORDER, Array, Check, Model, Symmetry, decay_rate
+from eomsym.verification.noether import DESCENT, LARGEST_ORDER, Array, Check, Model, Symmetry, decay_rate
 
 __all__ = ["Predictions", "Run", "Series", "predict"]
 
@@ -154,7 +154,7 @@ def predict(
     Examples
     --------
     >>> import eomsym as eom
-    >>> from eomsym.verify.symmetry import ScaleInvariance
+    >>> from eomsym.verification.symmetry import ScaleInvariance
     >>> loss = eom.Loss("x*y/(x**2 + y**2)", variables="x y").with_weight_decay(0.1)
     >>> norm = ScaleInvariance(("x", "y"))
     >>> found = predict(loss, [1.0, 0.5], eta=0.2, steps=20, symmetries=[norm])

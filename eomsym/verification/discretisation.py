@@ -31,9 +31,9 @@ from eomsym.losses.convolution import Convolutional
 from eomsym.losses.data import digits
 from eomsym.losses.invariant import NormalizedNetwork
 from eomsym.losses.network import DeepLinear, Network
-from eomsym.verify.experiment import Claim, Experiment, Line, Panel
-from eomsym.verify.noether import DESCENT
-from eomsym.verify.prediction import Progress, follow_in_steps, label
+from eomsym.verification.experiment import Claim, Experiment, Line, Panel
+from eomsym.verification.noether import DESCENT
+from eomsym.verification.prediction import Progress, follow_in_steps, label
 
 __all__ = ["convolution", "error", "linear", "relu"]
 

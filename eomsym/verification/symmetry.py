@@ -22,7 +22,7 @@ from eomsym.codegen.kernel import Kernel
 from eomsym.dynamics.descent import checked_eta
 from eomsym.errors import InputError, ShapeError
 from eomsym.losses.objective import Objective
-from eomsym.verify.noether import (
+from eomsym.verification.noether import (
     DESCENT,
     LARGEST_ORDER,
     Array,

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from eomsym.verify.verdict import Status, worst
+from eomsym.verification.verdict import Status, worst
 
 __all__ = ["Claim", "Experiment", "Line", "Panel"]
 

@@ -23,8 +23,8 @@ from eomsym.codegen.kernel import compile
 from eomsym.dynamics.flow import SMALLEST_RTOL, check_positive, flow
 from eomsym.errors import DivergenceError, InputError, MethodError
 from eomsym.exact.methods import GradientDescent
-from eomsym.verify.discrete import Optimiser
-from eomsym.verify.verdict import TRUST, OrderReport, Report, judge
+from eomsym.verification.discrete import Optimiser
+from eomsym.verification.verdict import TRUST, OrderReport, Report, judge
 
 if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
@@ -70,7 +70,7 @@ def verify(
         Orders ``K`` of the equation of motion, 0 is gradient flow.
     method : Method, optional
         The optimiser; gradient descent by default, or that of `kernel`. A method that looks back starts from
-        points on its own modified flow, see `eomsym.verify.discrete`.
+        points on its own modified flow, see `eomsym.verification.discrete`.
     kernel : Kernel, optional
         A kernel to judge instead of ``eomsym.compile(loss, ...)``. It needs order ``max(orders) + 1``, and
         ``max(orders) + 3`` if the method looks back.

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 import eomsym as eom
 from eomsym.cli import main
-from eomsym.verify import order, suite
+from eomsym.verification import order, suite
 
 OWN = ("--loss", "(1-x)**2/2 + (y-x**2)**2/2", "--variables", "x y", "--start", "-0.5, 1")
 

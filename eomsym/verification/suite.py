@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from eomsym.errors import InputError, MissingDependencyError
 from eomsym.losses.expression import Loss
 from eomsym.losses.network import DeepLinear
-from eomsym.verify.order import Progress, verify
-from eomsym.verify.verdict import Report
+from eomsym.verification.order import Progress, verify
+from eomsym.verification.verdict import Report
 
 if TYPE_CHECKING:
     from eomsym.exact.methods import Method

@@ -13,8 +13,8 @@ from problems import DEEP, PARAMETERS, ROSENBROCK, ROSENBROCK_TABLE, Case
 
 import eomsym as eom
 from eomsym.errors import DivergenceError, InputError, MethodError, ShapeError
-from eomsym.verify import discrete
-from eomsym.verify.verdict import MISFIT_TOLERANCE, SLOPE_TOLERANCE, TRUST, Report, worst
+from eomsym.verification import discrete
+from eomsym.verification.verdict import MISFIT_TOLERANCE, SLOPE_TOLERANCE, TRUST, Report, worst
 
 HALF = Fraction(1, 2)
 

@@ -12,9 +12,9 @@ import eomsym as eom
 from eomsym.errors import DivergenceError, InputError, SymmetryError
 from eomsym.losses.invariant import NormalizedNetwork
 from eomsym.losses.network import DeepLinear, Network
-from eomsym.verify.noether import DESCENT, decay_rate
-from eomsym.verify.prediction import Predictions, follow_in_steps, predict, with_nodes
-from eomsym.verify.symmetry import RescalingSymmetry, ScaleInvariance, TranslationInvariance
+from eomsym.verification.noether import DESCENT, decay_rate
+from eomsym.verification.prediction import Predictions, follow_in_steps, predict, with_nodes
+from eomsym.verification.symmetry import RescalingSymmetry, ScaleInvariance, TranslationInvariance
 
 RANDOM = np.random.default_rng(8)
 INPUTS = RANDOM.standard_normal((8, 3))

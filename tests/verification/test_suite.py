@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from eomsym.errors import InputError, MissingDependencyError
-from eomsym.verify.suite import DEFAULT_PROBLEMS, PROBLEMS, digits, verify_problems
+from eomsym.verification.suite import DEFAULT_PROBLEMS, PROBLEMS, digits, verify_problems
 
 
 def test_digits_are_standardised() -> None:

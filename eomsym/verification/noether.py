@@ -1,7 +1,7 @@
 """What a symmetry predicts for optimiser, gradient flow and equation of motion: the part common to all symmetries.
 
-The symmetries of :mod:`eomsym.verify.symmetry` are groups ``theta -> exp(t X) theta`` that leave L alone: scaling of a
-block, translation of a block, and rescaling of two layers against each other. Then ``X theta . grad L = 0`` and,
+The symmetries of :mod:`eomsym.verification.symmetry` are groups ``theta -> exp(t X) theta`` that leave L alone: scaling
+of a block, translation of a block, and rescaling of two layers against each other. Then ``X theta . grad L = 0`` and,
 differentiated once more, ``hess L X theta = -X^T grad L``. `Symmetry.check` measures both.
 
 Each has a quantity that gradient flow treats as if there were no data (Noether), and that the optimiser does not. With

@@ -22,10 +22,10 @@ from eomsym.losses.expression import Field
 from eomsym.losses.initial import balanced, orthonormal
 from eomsym.losses.invariant import NormalizedNetwork
 from eomsym.losses.network import DeepLinear, Network
-from eomsym.verify.experiment import Claim, Experiment, Line, Panel
-from eomsym.verify.noether import DESCENT, Model, Symmetry, decay_rate
-from eomsym.verify.prediction import Predictions, Progress, predict
-from eomsym.verify.symmetry import RescalingSymmetry, ScaleInvariance, TranslationInvariance
+from eomsym.verification.experiment import Claim, Experiment, Line, Panel
+from eomsym.verification.noether import DESCENT, Model, Symmetry, decay_rate
+from eomsym.verification.prediction import Predictions, Progress, predict
+from eomsym.verification.symmetry import RescalingSymmetry, ScaleInvariance, TranslationInvariance
 
 __all__ = ["balance", "modes", "scale", "translation"]
 

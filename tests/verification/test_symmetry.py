@@ -15,8 +15,8 @@ import eomsym as eom
 from eomsym.errors import InputError, MethodError, ShapeError, SymmetryError
 from eomsym.losses.invariant import NORMALIZATIONS, NormalizedNetwork
 from eomsym.losses.network import DeepLinear, Network
-from eomsym.verify.noether import DESCENT, Symmetry, bare_gradient, bare_hessian, decay_rate
-from eomsym.verify.symmetry import RescalingSymmetry, ScaleInvariance, TranslationInvariance
+from eomsym.verification.noether import DESCENT, Symmetry, bare_gradient, bare_hessian, decay_rate
+from eomsym.verification.symmetry import RescalingSymmetry, ScaleInvariance, TranslationInvariance
 
 
 @cache

@@ -1,0 +1,1 @@
+"""Verdicts: measured errors against the theory, with an honest third answer, ``inconclusive``."""
