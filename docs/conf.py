@@ -13,7 +13,7 @@ import eomsym
 DOCS = Path(__file__).parent
 DERIVATIONS = DOCS.parent / "derivations"
 PACKAGE = Path(eomsym.__file__).parent
-FLOORS = ("exact", "losses", "taylor", "codegen", "dynamics", "bounds", "verify", "interop", "testing")
+FLOORS = ("exact", "losses", "taylor", "codegen", "dynamics", "bounds", "verification", "interop", "testing")
 INTERNALS = """# Inner modules
 
 Not public: names may change from version to version. The theory lives in them, floor by floor.

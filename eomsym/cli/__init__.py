@@ -23,7 +23,6 @@ COMMANDS = {
     "verify": "Check the order of the equation of motion against the running optimiser.",
     "bound": "Compare bound, estimate and truth of the distance from the optimiser.",
     "simulate": "Run a named experiment and draw its figure.",
-    "sweep": "Verify many problems, methods and orders.",
     "cite": "Print the references of eomsym and of its two source papers.",
 }
 
