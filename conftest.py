@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from importlib.util import find_spec
 
 # Two workers on two cores: threads inside a matrix product would only get in each other's way.
 # Set before numpy is imported, and inherited by subprocesses.
@@ -14,6 +15,9 @@ os.environ["MPLBACKEND"] = "Agg"
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Doctests import every module; this one needs an optional oracle.
+collect_ignore = [] if find_spec("jax") else ["tests/bench/jax_terms.py"]
 
 settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True)
 settings.register_profile(
