@@ -21,9 +21,10 @@ def motion(execute, machine, thetas, order, low, m, field, psi, coupling, chi, p
             for s in range(psi.shape[0]):  # stages: psi(eta d/ds) y - eta sum coupling g
                 for p in range(d + 1):
                     z = m[s, (here + p) * n : (here + p + 1) * n]
+                    x = y[(here + p) * n : (here + p + 1) * n]
                     for q in range(n):
-                        z[q] = zero
-                    for h in range(d - p + 1):
+                        z[q] = psi[s, p, 0] * x[q]
+                    for h in range(1, d - p + 1):
                         if psi[s, p, h] != 0:
                             x = y[(here + p + h) * n : (here + p + h + 1) * n]
                             for q in range(n):
@@ -48,9 +49,12 @@ def motion(execute, machine, thetas, order, low, m, field, psi, coupling, chi, p
                             x = m[s, g : g + n]
                             for q in range(n):
                                 z[q] -= chi[s, p, h] * x[q]
-                for q in range(n):
-                    if p == 0:
+                if p == 0:
+                    for q in range(n):
                         out[point, d, q] = -z[q]
-                    if d == 0:
+                if d == 0:
+                    for q in range(n):
                         z[q] += push[q]
-                    z[q] /= p + 1
+                if p > 0:
+                    for q in range(n):
+                        z[q] /= p + 1

@@ -86,17 +86,7 @@ class Panel:
 
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """A simulation: settings, panels, claims.
-
-    Attributes
-    ----------
-    name, title : str
-    settings : dict
-        Everything that is needed to repeat it.
-    panels : tuple of Panel
-    claims : tuple of Claim
-    seconds : float
-    """
+    """A simulation: name and title, all settings that are needed to repeat it, panels, claims, and seconds taken."""
 
     name: str
     title: str
