@@ -85,6 +85,7 @@ def parse(text: str, variables: Sequence[sympy.Symbol]) -> Any:
 
 class _Reader:
     def __init__(self, variables: Mapping[str, sympy.Symbol]) -> None:
+        self.variables = variables
         self.names = {**CONSTANTS, **variables}
 
     def read(self, node: ast.expr) -> Any:
@@ -112,7 +113,7 @@ class _Reader:
         if name in FUNCTIONS:
             raise ExpressionError(f"{name} is a function: write {name}(...)")
         raise ExpressionError(
-            f"unknown name {name!r}{nearest(name, self.names)}; the variables are {', '.join(self.names)}"
+            f"unknown name {name!r}{nearest(name, self.names)}; the variables are {', '.join(self.variables)}"
         )
 
     def _call(self, name: str, arguments: list[Any]) -> Any:
