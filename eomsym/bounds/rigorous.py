@@ -8,10 +8,8 @@ field on the box. For small problems: each step costs some dozen tables in plain
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,9 +20,9 @@ from eomsym.bounds.hessian import Curvature, Neighbourhood, Spectrum
 from eomsym.codegen.kernel import checked_order
 from eomsym.dynamics.descent import checked_count
 from eomsym.dynamics.flow import check_positive
-from eomsym.errors import HypothesisError, MissingDependencyError
+from eomsym.errors import HypothesisError
 from eomsym.exact.methods import GradientDescent
-from eomsym.losses.program import exact
+from eomsym.taylor.balls import Ball, enclosed, load_flint, number_ball, series_ball, working
 from eomsym.taylor.primitives import FUNCTIONS, PRIMITIVES
 from eomsym.taylor.table import Plan, counter_terms_at
 
@@ -34,130 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["EnclosedCurvature", "Enclosure", "enclose_flow", "enclose_terms", "rigorous_distance"]
 
 Array = NDArray[np.float64]
-PRECISION = 128  # bits
 UNKNOWN = {FUNCTIONS[name]: name for name in ("softplus", "erf")}
-
-
-def _flint() -> Any:
-    try:
-        import flint
-    except ImportError as error:
-        raise MissingDependencyError("rigorous mode needs Arb; type: pip install 'eomsym[rigorous]'") from error
-    return flint
-
-
-@contextmanager
-def _working(cap: int = 10) -> Iterator[Any]:
-    """Precision of Arb and length of its series, set back afterwards."""
-    flint = _flint()
-    before = flint.ctx.prec, flint.ctx.cap
-    flint.ctx.prec, flint.ctx.cap = PRECISION, cap
-    try:
-        yield flint
-    finally:
-        flint.ctx.prec, flint.ctx.cap = before
-
-
-def _ball(number: Any) -> Any:
-    """An exact number as a ball that contains it; floats are exact."""
-    arb = _flint().arb
-    if isinstance(number, (arb, float, np.floating)):
-        return arb(number) if not isinstance(number, np.floating) else arb(float(number))
-    value = exact(number)
-    if isinstance(value, int):
-        return arb(value)
-    if isinstance(value, Fraction):
-        return arb(value.numerator) / value.denominator
-    digits = value.evalf(60)
-    return arb(str(digits), 1e-50 * (1 + abs(float(digits))))
-
-
-class _Number:
-    """A ball, or a series of balls, with the operations that the Taylor rules use.
-
-    A class of its own because NumPy would take a series for a sequence, and calls the arctangent ``arctan``.
-    """
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def part(self, index: int) -> Any:
-        """A coefficient of a series."""
-        return self.value[index]
-
-    @property
-    def first(self) -> Any:
-        return self.value if isinstance(self.value, _flint().arb) else self.value[0]
-
-    def __add__(self, other: Any) -> _Number:
-        return _Number(self.value + _bare(other))
-
-    def __sub__(self, other: Any) -> _Number:
-        return _Number(self.value - _bare(other))
-
-    def __mul__(self, other: Any) -> _Number:
-        return _Number(self.value * _bare(other))
-
-    def __truediv__(self, other: Any) -> _Number:
-        return _Number(self.value / _bare(other))
-
-    def __rsub__(self, other: Any) -> _Number:
-        return _Number(_bare(other) - self.value)
-
-    def __rtruediv__(self, other: Any) -> _Number:
-        return _Number(_bare(other) / self.value)
-
-    __radd__, __rmul__ = __add__, __mul__
-
-    def __neg__(self) -> _Number:
-        return _Number(-self.value)
-
-    def __pow__(self, other: Any) -> _Number:
-        return _Number(self.value ** (other.first if isinstance(other, _Number) else other))
-
-    def __gt__(self, other: Any) -> bool:
-        return bool(self.first > (other.first if isinstance(other, _Number) else other))
-
-    def __eq__(self, other: object) -> bool:
-        # Weights are compared with 0, to leave out what is certainly nothing.
-        return bool(self.first == other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def exp(self) -> _Number:
-        return _Number(self.value.exp())
-
-    def log(self) -> _Number:
-        return _Number(self.value.log())
-
-    def sin(self) -> _Number:
-        return _Number(self.value.sin())
-
-    def cos(self) -> _Number:
-        return _Number(self.value.cos())
-
-    def tanh(self) -> _Number:
-        if isinstance(self.value, _flint().arb):
-            return _Number(self.value.tanh())
-        twice = (self.value + self.value).exp()
-        return _Number(1 - 2 / (twice + 1))
-
-    def arctan(self) -> _Number:
-        return _Number(self.value.atan())
-
-
-def _bare(number: Any) -> Any:
-    return number.value if isinstance(number, _Number) else number
-
-
-def _number(number: Any) -> _Number:
-    return _Number(_ball(number))
-
-
-def _series(number: Any) -> _Number:
-    return _Number(_flint().arb_series([_ball(number)]))
 
 
 class _Field:
@@ -178,13 +53,13 @@ class _Field:
                     "loss with exp, log, tanh, sigmoid, sin, cos, atan or powers"
                 )
 
-    def terms(self, theta: Sequence[Any], ring: Any = _number) -> np.ndarray:
+    def terms(self, theta: Sequence[Any], ring: Any = number_ball) -> np.ndarray:
         """Terms over balls, or over series of balls, with `ring` for the numbers of the loss."""
-        terms: Any = counter_terms_at(self.plan, [_Number(x) for x in theta], self.series, self.order, ring)
+        terms: Any = counter_terms_at(self.plan, [Ball(x) for x in theta], self.series, self.order, ring)
         bare: Any = np.empty_like(terms)
         for place in np.ndindex(terms.shape):
             bare[place] = terms[place].value
-            parts = [bare[place]] if ring is _number else bare[place].coeffs()
+            parts = [bare[place]] if ring is number_ball else bare[place].coeffs()
             if not all(part.is_finite() for part in parts):
                 raise HypothesisError(
                     f"no bound: the box leaves the domain of {self.loss.name}, or is too wide for its operations; use "
@@ -193,9 +68,9 @@ class _Field:
         found: np.ndarray = bare
         return found
 
-    def velocity(self, theta: Sequence[Any], eta: Any, ring: Any = _number) -> list[Any]:
+    def velocity(self, theta: Sequence[Any], eta: Any, ring: Any = number_ball) -> list[Any]:
         """``-sum_k eta**k term_k``, by Horner's rule."""
-        total = [_ball(0)] * self.plan.size
+        total = [enclosed(0)] * self.plan.size
         for row in self.terms(theta, ring)[::-1]:
             total = [eta * entry - term for entry, term in zip(total, row, strict=True)]
         return total
@@ -203,19 +78,19 @@ class _Field:
     def jacobian(self, theta: Sequence[Any], eta: Any) -> list[list[Any]]:
         """Derivative of the velocity over a box, columns first."""
         columns = []
-        with _working(2) as flint:
+        with working(2) as flint:
             for j in range(self.plan.size):
                 line = [flint.arb_series([x, 1] if i == j else [x]) for i, x in enumerate(theta)]
-                columns.append([value[1] for value in self.velocity(line, eta, _series)])
+                columns.append([value[1] for value in self.velocity(line, eta, series_ball)])
         return columns
 
     def taylor(self, theta: Sequence[Any], eta: Any, degree: int) -> list[list[Any]]:
         """Time-Taylor coefficients 0 … degree of the motion from a point or a box."""
         coefficients = [list(theta)]
         for i in range(degree):
-            with _working(i + 1) as flint:
+            with working(i + 1) as flint:
                 lines = [flint.arb_series(list(line)) for line in zip(*coefficients, strict=True)]
-                coefficients.append([value[i] / (i + 1) for value in self.velocity(lines, eta, _series)])
+                coefficients.append([value[i] / (i + 1) for value in self.velocity(lines, eta, series_ball)])
         return coefficients
 
 
@@ -252,8 +127,8 @@ def enclose_terms(loss: Objective, theta: ArrayLike, order: int) -> np.ndarray:
     (2017), doi:10.1109/TC.2017.2690633.
     """
     point = loss.validate(theta)
-    with _working():
-        return _Field(loss, checked_order(order)).terms([_ball(x) for x in point])
+    with working():
+        return _Field(loss, checked_order(order)).terms([enclosed(x) for x in point])
 
 
 # spectra --------------------------------------------------------------------------------------------------------------
@@ -281,7 +156,9 @@ def _largest_eigenvalue(columns: list[list[Any]]) -> float:
     slack = 1e-12 * (1 + abs(guess)) + 0.02 * width
     for _ in range(60):
         bound = guess + slack
-        shifted = [[(_ball(bound) if i == j else 0) - x for j, x in enumerate(row)] for i, row in enumerate(symmetric)]
+        shifted = [
+            [(enclosed(bound) if i == j else 0) - x for j, x in enumerate(row)] for i, row in enumerate(symmetric)
+        ]
         if _positive_definite(shifted):
             return bound
         slack *= 2
@@ -292,7 +169,7 @@ def _norm(entries: Sequence[Any]) -> float:
     """A number above the Euclidean norm of a vector of balls."""
     # From exact upper ends: the square root of a ball that reaches below zero is no number.
     squares = [x.abs_upper() ** 2 for x in entries]
-    return _above(sum(squares, _ball(0)).upper().sqrt())
+    return _above(sum(squares, enclosed(0)).upper().sqrt())
 
 
 def _above(ball: Any) -> float:
@@ -333,12 +210,12 @@ class _Enclosed(Neighbourhood):
         self.field, self.theta = field, theta
 
     def spectrum(self, radius: float) -> Spectrum:
-        with _working() as flint:
+        with working() as flint:
             box = [flint.arb(float(x), float(radius)) for x in self.theta]
-            minus = self.field.jacobian(box, _ball(0))  # of -g
+            minus = self.field.jacobian(box, enclosed(0))  # of -g
             plus = [[-x for x in column] for column in minus]
             lower, upper = -_largest_eigenvalue(minus), _largest_eigenvalue(plus)
-            return Spectrum(min(lower, upper), upper, _norm(self.field.velocity(box, _ball(0))))
+            return Spectrum(min(lower, upper), upper, _norm(self.field.velocity(box, enclosed(0))))
 
 
 # flows ----------------------------------------------------------------------------------------------------------------
@@ -412,8 +289,8 @@ def enclose_flow(
     point = loss.validate(start)
     field = _Field(loss, checked_order(order))
     centres, radii = [point], [0.0]
-    with _working():
-        h, step = _ball(rate) / inner, _ball(rate)
+    with working():
+        h, step = enclosed(rate) / inner, enclosed(rate)
         centre, radius = point, 0.0
         for _ in range(count):
             for _ in range(inner):
@@ -425,8 +302,8 @@ def enclose_flow(
 
 def _advance(field: _Field, centre: Array, radius: float, h: Any, eta: Any, degree: int) -> tuple[Array, float]:
     """One step of the ball of `radius` around `centre`."""
-    arb = _flint().arb
-    points = [_ball(x) for x in centre]
+    arb = load_flint().arb
+    points = [enclosed(x) for x in centre]
     ball = [arb(float(x), radius) for x in centre]
     box = _a_priori(field, ball, h, eta)
     start = field.taylor(points, eta, degree - 1)
@@ -438,14 +315,14 @@ def _advance(field: _Field, centre: Array, radius: float, h: Any, eta: Any, degr
             total = total * h + coefficient
         ends.append(total)
     moved = np.array([float(end.mid()) for end in ends])
-    missed = _norm([end - _ball(x) for end, x in zip(ends, moved, strict=True)])
-    swell = _ball(_largest_eigenvalue(field.jacobian(box, eta))) * h
-    return moved, _above(swell.exp() * _ball(radius) + _ball(missed))
+    missed = _norm([end - enclosed(x) for end, x in zip(ends, moved, strict=True)])
+    swell = enclosed(_largest_eigenvalue(field.jacobian(box, eta))) * h
+    return moved, _above(swell.exp() * enclosed(radius) + enclosed(missed))
 
 
 def _a_priori(field: _Field, ball: list[Any], h: Any, eta: Any) -> list[Any]:
     """A box that the motion cannot leave within the time h: ``ball + [0, h] f(box)`` lies inside of it."""
-    arb = _flint().arb
+    arb = load_flint().arb
     span = h * arb(0.5, 0.5)
     box = ball
     for attempt in range(30):
@@ -498,12 +375,12 @@ def rigorous_distance(
     enclosure = enclose_flow(loss, start, eta, steps, order, degree=degree, substeps=substeps)
     field = _Field(loss, 0)
     values = np.zeros(len(enclosure.times))
-    with _working():
-        rate = _ball(float(eta))
-        theta = [_ball(x) for x in enclosure.centres[0]]
+    with working():
+        rate = enclosed(float(eta))
+        theta = [enclosed(x) for x in enclosure.centres[0]]
         for k in range(1, len(values)):
-            theta = [x + rate * f for x, f in zip(theta, field.velocity(theta, _ball(0)), strict=True)]
-            gap = _norm([x - _ball(y) for x, y in zip(theta, enclosure.centres[k], strict=True)])
+            theta = [x + rate * f for x, f in zip(theta, field.velocity(theta, enclosed(0)), strict=True)]
+            gap = _norm([x - enclosed(y) for x, y in zip(theta, enclosure.centres[k], strict=True)])
             values[k] = np.nextafter(gap + enclosure.radii[k], np.inf)
     what = "gradient flow" if order == 0 else f"the equation of motion of order {order}"
     return Bound(
