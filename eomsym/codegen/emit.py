@@ -13,7 +13,8 @@ import hashlib
 import inspect
 import re
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -52,9 +53,10 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def machine(primitives: Iterable[int], *, double_double: bool = False) -> str:
+@cache  # there are few machines, and reading their source takes longer than planning a small loss
+def machine(primitives: range, *, double_double: bool = False) -> str:
     """Source of the machine that has these primitives, for doubles or for double-double numbers."""
-    used = sorted(primitives)
+    used = list(primitives)
     parts = ["import math\n\nimport numpy as np\nfrom numba import njit"]
     if double_double:
         used = [number for number in used if PRIMITIVES[number].__name__ != "special"]  # known to doubles only

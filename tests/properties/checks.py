@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,14 @@ from eomsym.errors import DivergenceError, HypothesisError
 from eomsym.testing import Run, assert_bound_holds
 
 ROUNDING = 1e-12
+
+#: Bound over truth of each case so far, NaN where the truth is too small to tell.
+TIGHTNESS: dict[str, list[float]] = defaultdict(list)
+
+
+def tightness(what: str, ratio: float) -> None:
+    """Note how sharp a bound was, for the table after a long run."""
+    TIGHTNESS[what].append(ratio)
 
 
 def bounded(function: Any, *arguments: Any, **options: Any) -> Bound:

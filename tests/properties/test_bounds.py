@@ -23,56 +23,56 @@ EIGENVALUES = st.lists(st.integers(-16, 32).map(lambda i: i / 16), min_size=1, m
 @given(EIGENVALUES, st.data(), st.integers(1, 40), st.integers(1, 12))
 def test_quadratic(eigenvalues: list[float], data: st.DataObject, inverse: int, steps: int) -> None:
     start = data.draw(starts(len(eigenvalues), 2.0))
-    checks.check_quadratic(eigenvalues, start, 1 / (2 * inverse), steps)
+    checks.tightness("", checks.check_quadratic(eigenvalues, start, 1 / (2 * inverse), steps))
 
 
 @given(runs(), ORDERS)
 def test_distance(run: Run, order: int) -> None:
-    checks.check_distance(run, order)
+    checks.tightness(f"order {order}", checks.check_distance(run, order))
 
 
 @given(runs(LOSSES.flatmap(lambda loss: deep_linear_networks(loss=loss)), largest_step=1.5))
 def test_distance_from_gradient_flow(run: Run) -> None:
-    checks.check_distance(run)
+    checks.tightness("", checks.check_distance(run))
 
 
 @given(runs(deep_linear_networks(loss="cross_entropy"), most_steps=3, largest_step=0.1), st.integers(1, 2))
 def test_distance_cross_entropy(run: Run, order: int) -> None:
-    checks.check_distance(run, order)
+    checks.tightness(f"order {order}", checks.check_distance(run, order))
 
 
 @given(runs(LOSSES.flatmap(lambda loss: homogeneous_networks(loss=loss)), largest_step=0.25))
 def test_distance_homogeneous(run: Run) -> None:
-    checks.check_distance(run)
+    checks.tightness("", checks.check_distance(run))
 
 
 @given(runs(LOSSES.flatmap(lambda loss: deep_linear_networks(loss=loss)), largest_step=1.0), ORDERS)
 def test_measured(run: Run, order: int) -> None:
-    checks.check_measured(run, order)
+    checks.tightness(f"order {order}", checks.check_measured(run, order))
 
 
 @given(runs(), st.sampled_from((0.05, 0.1, 0.5)))
 def test_step_size(run: Run, epsilon: float) -> None:
-    checks.check_step_size(run, epsilon)
+    checks.tightness("", checks.check_step_size(run, epsilon))
 
 
 @given(st.data(), LOSSES, st.booleans(), st.sampled_from((0.0, 0.03125, 0.5)))
 def test_ball(data: st.DataObject, loss: str, linear: bool, radius: float) -> None:
     network = data.draw((deep_linear_networks if linear else homogeneous_networks)(loss=loss))
     centre, direction = data.draw(starts(network.size, 2.0)), data.draw(starts(network.size))
-    checks.check_ball(network, centre, direction, radius)
+    checks.tightness("", checks.check_ball(network, centre, direction, radius))
 
 
 @given(st.data(), st.integers(0, 5), st.sampled_from((0.25, 1.0, 4.0)))
 def test_terms(data: st.DataObject, order: int, radius: float) -> None:
     network = data.draw(deep_linear_networks())
     theta, direction = data.draw(starts(network.size)), data.draw(starts(network.size))
-    checks.check_terms(network, theta, direction, order, radius)
+    checks.tightness(f"order {order}", checks.check_terms(network, theta, direction, order, radius))
 
 
 @given(runs(largest_step=0.1), st.integers(0, 3))
 def test_one_step(run: Run, order: int) -> None:
-    checks.check_one_step(run, order)
+    checks.tightness(f"order {order}", checks.check_one_step(run, order))
 
 
 def test_weight_decay() -> None:
