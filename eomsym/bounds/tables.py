@@ -17,7 +17,7 @@ from eomsym.bounds.leading_error import check_orders
 from eomsym.bounds.prediction import predict_error
 from eomsym.dynamics.descent import checked_count, descend
 from eomsym.dynamics.flow import check_positive, flow
-from eomsym.errors import DivergenceError, HypothesisError
+from eomsym.errors import DivergenceError, HypothesisError, TableError
 
 if TYPE_CHECKING:
     from eomsym.losses.objective import Objective
@@ -38,6 +38,8 @@ class Row:
         Its error.
     leading : float
         The leading error, with its propagator.
+    refined : float
+        The same with the next order in ``eta``.
     plain : float
         The plain sum, without.
     measured, proven, rigorous : Bound or str or None
@@ -49,6 +51,7 @@ class Row:
     true: float
     doubt: float
     leading: float
+    refined: float
     plain: float
     measured: Bound | str | None
     proven: Bound | str | None
@@ -131,6 +134,7 @@ def compare_bounds(
                 true,
                 doubt,
                 float(prediction.norms[-1]),
+                float(np.linalg.norm(prediction.refined[-1])),
                 float(prediction.sums[-1]),
                 _attempt(measured_bound, loss, theta, eta, count, order, known),
                 _attempt(distance_bound, loss, theta, eta, count, order, known),
@@ -150,7 +154,7 @@ def _curvature(loss: Objective) -> Curvature:
 def _attempt(function: Callable[..., Bound], *arguments: Any) -> Bound | str:
     try:
         return function(*arguments)
-    except (HypothesisError, DivergenceError) as error:
+    except (HypothesisError, DivergenceError, TableError) as error:
         return str(error)
 
 
@@ -167,18 +171,18 @@ def format_rows(rows: Sequence[Row]) -> str:
 
     Examples
     --------
-    >>> print(format_rows([Row(0, 0.5, 0.0, 0.5, 1.0, "no bound: eta is too large", None, None)]))
-    order  truth      leading    plain sum  measured   proven
-        0  0.5        0.5        1          -
+    >>> print(format_rows([Row(0, 0.5, 0.0, 0.45, 0.5, 1.0, "no bound: eta is too large", None, None)]))
+    order  truth      leading    refined    plain sum  measured   proven
+        0  0.5        0.45       0.5        1          -
     order 0, measured: no bound: eta is too large
     """
-    columns = ["truth", "leading", "plain sum", "measured", "proven"]
+    columns = ["truth", "leading", "refined", "plain sum", "measured", "proven"]
     if any(row.rigorous is not None for row in rows):
         columns.append("rigorous")
     lines = ["order  " + "  ".join(f"{name:<9}" for name in columns)]
     reasons = []
     for row in rows:
-        cells = [f"{number:.4g}" for number in (row.true, row.leading, row.plain)]
+        cells = [f"{number:.4g}" for number in (row.true, row.leading, row.refined, row.plain)]
         for name, bound in (("measured", row.measured), ("proven", row.proven), ("rigorous", row.rigorous)):
             if isinstance(bound, Bound):
                 cells.append(("" if bound.proven else "~") + f"{bound.value:.4g}")

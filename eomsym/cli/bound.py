@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import runpy
 import sys
 from pathlib import Path
@@ -45,7 +46,8 @@ def command(
 ) -> None:
     """Compare bounds, predictions and truth of the distance of gradient descent from the equation of motion.
 
-    `measured` bounds the distance a posteriori, `proven` from closed forms alone; estimates carry a ~. Where a
+    `leading` is the leading error with its propagator, `refined` has the next order too, and `plain sum` leaves the
+    propagator out. `measured` bounds the distance a posteriori, `proven` from closed forms alone; estimates carry a ~. Where a
     hypothesis does not hold there is no number, and the hypothesis is named below the table.
     """
     from eomsym.bounds.tables import compare_bounds, format_rows
@@ -111,5 +113,6 @@ def _record(row: Any) -> dict[str, Any]:
                     "source": bound.source}  # fmt: skip
         return None if bound is None else {"refused": bound}
 
-    record: dict[str, Any] = {"order": row.order, "true": row.true, "leading": row.leading, "plain_sum": row.plain}
-    return record | {name: told(getattr(row, name)) for name in ("measured", "proven", "rigorous")}
+    numbers = {"true": row.true, "leading": row.leading, "refined": row.refined, "plain_sum": row.plain}
+    record: dict[str, Any] = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+    return {"order": row.order} | record | {name: told(getattr(row, name)) for name in ("measured", "proven", "rigorous")}

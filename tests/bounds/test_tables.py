@@ -23,11 +23,12 @@ def test_rows_of_a_network() -> None:
         assert row.true - 3 * row.doubt <= row.rigorous.value <= 1.05 * row.true  # type: ignore[union-attr]
         assert row.true <= row.proven.value <= 2 * row.true  # type: ignore[union-attr]
         assert row.leading == pytest.approx(row.true, rel=0.05)
+        assert row.refined == pytest.approx(row.true, rel=0.002)
 
 
 def test_a_violation_would_be_seen() -> None:
     (row,) = compare_bounds(TOY, [0.3, 0.3, 0.3], 1.0, 20, [0])
-    too_far = Row(0, 10 * row.true, row.doubt, row.leading, row.plain, row.measured, None, None)
+    too_far = Row(0, 10 * row.true, row.doubt, row.leading, row.refined, row.plain, row.measured, None, None)
     assert too_far.violated == ("measured",)
 
 
@@ -37,7 +38,7 @@ def test_command_on_a_loss_of_ones_own() -> None:
     assert result.exit_code == 0, result.output
     assert "~" in result.stdout
     assert result.stdout.splitlines()[1].split() == [
-        "order", "truth", "leading", "plain", "sum", "measured", "proven", "rigorous",
+        "order", "truth", "leading", "refined", "plain", "sum", "measured", "proven", "rigorous",
     ]  # fmt: skip
 
 
@@ -49,6 +50,16 @@ def test_command_on_a_file(tmp_path: Path) -> None:
     (record,) = json.loads(result.stdout)
     assert record["true"] <= record["measured"]["value"] <= record["proven"]["value"]
     assert record["measured"]["proven"]
+
+
+def test_what_is_no_number_is_null() -> None:
+    # The motion runs away where gradient descent does not.
+    arguments = ["bound", "--loss", "4*sqrt(x)/3", "--variables", "x", "--start", "1", "--time", "1.2", "--steps", "3"]
+    result = CliRunner().invoke(main, [*arguments, "--orders", "0", "--json"])
+    (record,) = json.loads(result.stdout, parse_constant=pytest.fail)
+    assert record["true"] is None
+    assert record["refined"] is None
+    assert record["leading"] > 0
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import pytest
 import sympy
 
 import eomsym as eom
-from eomsym.bounds.prediction import predict_error, predict_step_size
 from eomsym.bounds.truncation import (
     CONSTANT,
     GAMMA,
@@ -103,42 +102,3 @@ def test_best_truncation_needs_terms_of_gradient_descent() -> None:
         best_truncation(eom.compile(loss, 0), [1.0], 0.1)
     with pytest.raises(InputError, match="of gradient descent"):
         best_truncation(eom.compile(loss, 4, method=eom.HeavyBall("1/2")), [1.0], 0.1)
-
-
-def test_plain_sum_over_estimates_on_a_stiff_loss() -> None:
-    loss = eom.Loss("20*x**2 + y**2/2 + x*y**2/4", variables="x y")
-    prediction = predict_error(loss, [1.0, 1.0], 0.001, 2000)
-    assert prediction.sums[-1] > 5 * prediction.norms[-1]
-
-
-def test_predicted_step_size() -> None:
-    loss = eom.Loss("(1-x)**2/2 + (y-x**2)**2/2", variables="x y")
-    eta = predict_step_size(loss, [-0.5, 1.0], epsilon=1e-4, time=1.0, order=1)
-    steps = round(1 / eta)
-    end = eom.descend(loss, [-0.5, 1.0], 1 / steps, steps, every=steps).thetas[-1]
-    motion = eom.flow(eom.compile(loss, 1), [-0.5, 1.0], 1 / steps, 1.0).thetas[-1]
-    assert np.linalg.norm(end - motion) == pytest.approx(1e-4, rel=0.1)
-    assert predict_step_size(eom.Loss("x", variables="x"), [0.0], 1e-3, 1.0) == np.inf
-
-
-def test_prediction_within_five_percent() -> None:
-    # eta lambda_max <= 0.05 along the run, over random deep linear networks and orders
-    rng = np.random.default_rng(0)
-    worst = []
-    from eomsym.bounds.hessian import eigenvalue_range
-
-    for _case in range(12):
-        inputs = rng.standard_normal((6, 2))
-        loss = eom.DeepLinear((2, 2, 2), inputs, inputs @ rng.standard_normal((2, 2)))
-        start = 0.7 * rng.standard_normal(loss.size)
-        kernel = eom.compile(loss, 2)
-        eta = 0.05 / max(map(abs, eigenvalue_range(kernel, start)))
-        path = eom.descend(loss, start, eta, 20)
-        sharpest = max(max(map(abs, eigenvalue_range(kernel, theta))) for theta in path.thetas)
-        eta *= 0.05 / (eta * sharpest) if eta * sharpest > 0.05 else 1.0
-        path = eom.descend(loss, start, eta, 20)
-        for order in (0, 1):
-            predicted = predict_error(loss, start, eta, 20, order).vectors[-1]
-            true = eom.flow(kernel.at_order(order), start, eta, path.times).thetas[-1] - path.thetas[-1]
-            worst.append(np.linalg.norm(predicted - true) / np.linalg.norm(true))
-    assert np.median(worst) < 0.05
