@@ -16,11 +16,12 @@ Examples
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from eomsym._names import lazily
 
 if TYPE_CHECKING:
-    from eomsym import errors, figures, plot, report, testing
+    from eomsym import bounds, errors, figures, plot, report, testing
     from eomsym.bounds.leading_error import leading_error
     from eomsym.codegen.kernel import compile
     from eomsym.dynamics.descent import descend
@@ -76,6 +77,7 @@ __all__ = [
     "SharpnessAware",
     "TranslationInvariance",
     "__version__",
+    "bounds",
     "compile",
     "counter_terms",
     "descend",
@@ -124,20 +126,6 @@ _HOMES = {
     "verification.simulate": ["simulate"],
     "verification.symmetry": ["RescalingSymmetry", "ScaleInvariance", "TranslationInvariance"],
 }
-_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
-_SUBMODULES = frozenset({"errors", "figures", "plot", "report", "testing"})
+_SUBMODULES = frozenset({"bounds", "errors", "figures", "plot", "report", "testing"})
 
-
-def __getattr__(name: str) -> Any:
-    if name in _SUBMODULES:
-        value: Any = import_module(f"{__name__}.{name}")
-    elif name in _MODULE_OF:
-        value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value  # the next use costs nothing
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(__name__, _HOMES, _SUBMODULES)

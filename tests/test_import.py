@@ -5,15 +5,30 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import inspect
+import pkgutil
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
 import eomsym
+import eomsym.bounds
 
+PACKAGES = (eomsym, eomsym.bounds)
 HEAVY = ("jax", "matplotlib", "numba", "numpy", "scipy", "sklearn", "sympy", "torch")
-OBJECTS = sorted({*eomsym._MODULE_OF} - {"EomsymError"})  # the module of errors holds their example
+NAMES = [(package, name) for package in PACKAGES for name in package.__all__]
+OBJECTS = [
+    (package, name)
+    for package in PACKAGES
+    for names in package._HOMES.values()
+    for name in names
+    if name not in ("EomsymError", "Bound", "Hypothesis", "Curvature")  # their examples stand where they are made
+]
+
+
+def label(value: object) -> str:
+    return value if isinstance(value, str) else getattr(value, "__name__", "")
 
 
 @pytest.mark.parametrize("statement", ["import eomsym", "import eomsym.errors", "import eomsym.cli"])
@@ -23,17 +38,17 @@ def test_import_is_light(statement: str) -> None:
     assert run.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", eomsym.__all__)
-def test_public_name_resolves(name: str) -> None:
-    value = getattr(eomsym, name)
-    assert value is getattr(eomsym, name)
-    assert name in dir(eomsym)
+@pytest.mark.parametrize("package, name", NAMES, ids=label)
+def test_public_name_resolves(package: ModuleType, name: str) -> None:
+    value = getattr(package, name)
+    assert value is getattr(package, name)
+    assert name in dir(package)
 
 
-@pytest.mark.parametrize("name", OBJECTS)
-def test_public_object_is_documented_with_an_example(name: str) -> None:
-    documentation = inspect.getdoc(getattr(eomsym, name)) or ""
-    assert ">>>" in documentation, f"eomsym.{name} has no executed example"
+@pytest.mark.parametrize("package, name", OBJECTS, ids=label)
+def test_public_object_is_documented_with_an_example(package: ModuleType, name: str) -> None:
+    documentation = inspect.getdoc(getattr(package, name)) or ""
+    assert ">>>" in documentation, f"{package.__name__}.{name} has no executed example"
 
 
 def test_inner_modules_can_be_imported_under_a_name() -> None:
@@ -45,16 +60,27 @@ def test_inner_modules_can_be_imported_under_a_name() -> None:
 def test_unknown_name() -> None:
     with pytest.raises(AttributeError, match="module 'eomsym' has no attribute 'gradient_descent'"):
         _ = eomsym.gradient_descent
+    with pytest.raises(AttributeError, match=r"module 'eomsym\.bounds' has no attribute 'distance'"):
+        _ = eomsym.bounds.distance
 
 
-def test_type_checkers_see_the_same_names() -> None:
+@pytest.mark.parametrize("package", PACKAGES, ids=label)
+def test_type_checkers_see_the_same_names(package: ModuleType) -> None:
     """The imports under TYPE_CHECKING and the table of lazy names say the same."""
-    tree = ast.parse(inspect.getsource(eomsym))
+    tree = ast.parse(inspect.getsource(package))
     [block] = [node for node in tree.body if isinstance(node, ast.If)]
     imports = {alias.name: node.module for node in block.body for alias in node.names}
-    lazy = {name: f"eomsym.{module}" for name, module in eomsym._MODULE_OF.items()}
-    assert imports == lazy | dict.fromkeys(eomsym._SUBMODULES, "eomsym")
-    assert sorted([*imports, "__version__"]) == eomsym.__all__
+    lazy = {name: f"{package.__name__}.{module}" for module, names in package._HOMES.items() for name in names}
+    whole = dict.fromkeys(getattr(package, "_SUBMODULES", ()), package.__name__)
+    assert imports == lazy | whole
+    assert sorted({*imports} | {"__version__"} & {*vars(package)}) == package.__all__
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=label)
+def test_no_name_is_also_a_module(package: ModuleType) -> None:
+    """Importing a module would put it in the place of the object of its name."""
+    modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    assert modules & ({*package.__all__} - {*getattr(package, "_SUBMODULES", ())}) == set()
 
 
 def test_version_agrees_with_the_installed_package() -> None:

@@ -1,6 +1,6 @@
 """How far gradient descent is from gradient flow and from the equation of motion of any order.
 
-The continuous theorem (`fundamental_bound`, `safe_step_size`) and its discrete twin. Let ``y_k`` be the equation of
+The continuous theorem (`fundamental_bound`) and its discrete twin. Let ``y_k`` be the equation of
 motion at time ``k eta`` and ``d_k = y_(k+1) - y_k + eta g(y_k)`` its defect as an orbit of gradient descent. Then ::
 
     |y_(k+1) - theta_(k+1)|  <=  a_k |y_k - theta_k| + |d_k|,      a_k = sup |I - eta A(q)|
@@ -18,7 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from eomsym.bounds.bound import Bound, Hypothesis, require
 from eomsym.bounds.hessian import Curvature, Neighbourhood, as_kernel, checked_curvature
-from eomsym.bounds.truncation import defect_bound, step_defect, term_bounds
+from eomsym.bounds.terms import term_bounds
+from eomsym.bounds.truncation import defect_bound, step_defect
 from eomsym.codegen.kernel import checked_order
 from eomsym.dynamics.descent import checked_count, descend
 from eomsym.dynamics.flow import check_positive, flow
@@ -28,10 +29,9 @@ if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
     from eomsym.losses.objective import Objective
 
-__all__ = ["constant_step_size", "distance_bound", "fundamental_bound", "measured_bound", "safe_step_size"]
+__all__ = ["distance_bound", "fundamental_bound", "measured_bound"]
 
 Array = NDArray[np.float64]
-THEOREM = "Elkabetz and Cohen (2021), arXiv:2107.06608, section 3"
 ENLARGEMENTS = 60
 TINY = float(np.finfo(np.float64).tiny)
 
@@ -98,147 +98,14 @@ def fundamental_bound(times: ArrayLike, growth: ArrayLike, defect: ArrayLike, in
     values = np.empty(len(knots))
     values[0] = initial
     for i, (h, rate, size) in enumerate(zip(np.diff(knots), m, delta, strict=True)):
-        values[i + 1] = np.exp(rate * h) * values[i] + size * h * _phi(rate * h)
+        values[i + 1] = np.exp(rate * h) * values[i] + size * h * integrated_growth(rate * h)
     return Bound("distance of the curve from the solution", values, knots, hypotheses,
                  "the fundamental theorem, Hairer, Nørsett, Wanner (1993), theorem I.10.6")  # fmt: skip
 
 
-def _phi(x: float) -> float:
-    """``(exp(x) - 1)/x``."""
+def integrated_growth(x: float) -> float:
+    """``(exp(x) - 1)/x``, the mean of the exponential from 0 to x."""
     return float(np.expm1(x) / x) if x != 0 else 1.0
-
-
-def constant_step_size(epsilon: float, time: float, growth: float, smoothness: float, slope: float) -> float:
-    """The guaranteed learning rate where ``m``, ``beta`` and ``gamma`` are constant.
-
-    ``m eps/(beta gamma (exp(mT) - 1))`` for ``m > 0``, ``eps/(beta gamma T)`` for ``m = 0``, and for ``m < 0`` the
-    rate ``-m eps/(beta gamma)``, which holds for all times.
-
-    Parameters
-    ----------
-    epsilon, time : float
-    growth : float
-        ``m``, at least ``-lambda_min`` on the tube.
-    smoothness, slope : float
-        ``beta`` and ``gamma``, the largest Hessian and gradient on the tube.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    InputError
-        If a number cannot be used.
-
-    Examples
-    --------
-    >>> constant_step_size(0.1, time=5.0, growth=0.0, smoothness=2.0, slope=1.0)
-    0.01
-
-    References
-    ----------
-    O. Elkabetz and N. Cohen (2021), arXiv:2107.06608, corollaries of theorem 2.
-    """
-    eps, duration = check_positive("epsilon", epsilon), check_positive("time", time)
-    beta, gamma = check_positive("smoothness", smoothness), check_positive("slope", slope)
-    if not np.isfinite(growth):
-        raise InputError(f"growth={growth!r}: expected a finite number")
-    integral = 1 / -growth if growth < 0 else duration * _phi(growth * duration)
-    return eps / (beta * gamma * integral)
-
-
-def safe_step_size(
-    loss: Objective,
-    start: ArrayLike,
-    epsilon: float,
-    time: float,
-    curvature: Curvature | None = None,
-    *,
-    initial: float = 0.0,
-    cells: int = 200,
-) -> Bound:
-    """A learning rate with which gradient descent stays within `epsilon` of gradient flow up to a time.
-
-    The theorem of Elkabetz and Cohen: with ``m``, ``beta`` and ``gamma`` on the tube of radius `epsilon` around
-    gradient flow, any
-
-        eta < inf over t of (eps - exp(int_0^t m) initial) / (beta_t gamma_t int_0^t exp(int_s^t m) ds)
-
-    will do. Between two of `cells` times, gradient flow moves by at most ``sqrt(dt (L(s) - L(t)))``, so the tube is
-    covered by balls.
-
-    Parameters
-    ----------
-    loss : Objective
-    start : array_like, shape (n,)
-    epsilon, time : float
-    curvature : Curvature, optional
-        The closed form of the loss by default.
-    initial : float
-        Distance of the start of gradient descent from that of gradient flow.
-    cells : int
-        Pieces of time.
-
-    Returns
-    -------
-    Bound
-        `value` is the learning rate; `values` are those that the times so far allow.
-
-    Raises
-    ------
-    HypothesisError
-        If the tube leaves the domain of the curvature, or `initial` grows beyond `epsilon`.
-
-    Examples
-    --------
-    >>> import eomsym as eom
-    >>> loss = eom.DeepLinear((1, 1, 1), inputs=[[1.0]], targets=[[1.0]])  # (w1 w2 - 1)**2/2
-    >>> 0.001 < safe_step_size(loss, [0.5, 0.5], epsilon=0.1, time=2.0).value < 0.2
-    True
-
-    References
-    ----------
-    O. Elkabetz and N. Cohen (2021), arXiv:2107.06608, theorem 2.
-    """
-    eps, duration = check_positive("epsilon", epsilon), check_positive("time", time)
-    pieces = checked_count(cells, "cells", 1)
-    kernel = as_kernel(loss)
-    known = checked_curvature(loss, curvature)
-    path = flow(kernel, start, 1.0, np.linspace(0.0, duration, pieces + 1), rtol=1e-10, atol=1e-12)
-    heights = np.array([loss.value(theta) for theta in path.thetas])
-    h = duration / pieces
-    beta = gamma = integral = 0.0
-    swell = 1.0  # exp(int m)
-    allowed = np.inf
-    rates = np.empty(pieces + 1)
-    rates[0] = np.inf
-    for i, theta in enumerate(path.thetas[:-1]):
-        moved = float(np.sqrt(h * max(heights[i] - heights[i + 1], 0.0)))
-        ball = known.at(theta).spectrum(eps + moved + path.error)
-        beta, gamma, m = max(beta, ball.smoothness), max(gamma, ball.slope), ball.growth
-        # m is constant on the piece, so both are monotone there.
-        after = np.exp(m * h) * integral + h * _phi(m * h)
-        worst = max(swell, swell * float(np.exp(m * h)))
-        left = eps - worst * initial
-        if not left > 0:
-            raise HypothesisError(
-                f"no bound: needed exp(int m) |theta_0 - theta(0)| < epsilon, got {worst * initial:.4g} at time "
-                f"{(i + 1) * h:.4g} for epsilon = {eps:.4g}; use a larger epsilon or an earlier time"
-            )
-        if beta * gamma > 0:
-            allowed = min(allowed, left / (beta * gamma * max(integral, after)))
-        swell *= float(np.exp(m * h))
-        integral = after
-        rates[i + 1] = allowed
-    hypotheses = (
-        require(np.isfinite(integral) and np.isfinite(swell), "m(t) integrable", f"exp(int m) = {swell:.4g}"),
-        Hypothesis("the eps-tube lies in the domain of the curvature", f"eps = {eps:.4g}"),
-        Hypothesis("beta, gamma on the tube", f"{beta:.4g}, {gamma:.4g}"),
-    )
-    claim = f"largest learning rate that keeps gradient descent within {eps:.4g} of gradient flow up to {duration:.4g}"
-    note = f"gradient flow was integrated numerically, with an error of about {path.error:.1e} added to the radius"
-    return Bound(claim, rates, path.times, hypotheses, f"{THEOREM}; {known.source}", known.proven, (note,))
 
 
 # the discrete theorem -------------------------------------------------------------------------------------------------

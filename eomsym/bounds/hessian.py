@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from eomsym.codegen.kernel import compile
-from eomsym.errors import HypothesisError, InputError
+from eomsym.errors import HypothesisError, InputError, TableError
 
 if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
@@ -208,7 +208,18 @@ class _Estimated(Neighbourhood):
         self.centre = self._look(theta)
 
     def _look(self, point: Array) -> tuple[float, float, float]:
-        return (*eigenvalue_range(self.kernel, point), float(np.linalg.norm(self.kernel.gradient(point))))
+        try:
+            with np.errstate(over="ignore"):
+                seen = (*eigenvalue_range(self.kernel, point), float(np.linalg.norm(self.kernel.gradient(point))))
+        except (TableError, np.linalg.LinAlgError):
+            seen = (np.nan, np.nan, np.nan)
+        if not np.isfinite(seen).all():
+            away = np.linalg.norm(point - self.theta)
+            raise HypothesisError(
+                f"no bound: needed a finite gradient and Hessian within {away:.3g} of the centre of a ball, got numbers "
+                "that are not finite; use a smaller eta or fewer steps"
+            )
+        return seen
 
     def spectrum(self, radius: float) -> Spectrum:
         seen = [self.centre]

@@ -139,7 +139,8 @@ def _refined_step(kernel: Kernel, theta: Array, error: Array, eta: float, order:
         curved = kernel.hessian_vector(theta + error / 2, error)
     except (InputError, TableError):  # not finite any more
         return np.full_like(theta, np.nan)
-    return error - eta * curved + eta ** (order + 2) / 2 * defect
+    after: Array = error - eta * curved + eta ** (order + 2) / 2 * defect
+    return after
 
 
 def predict_step_size(loss: Objective, start: ArrayLike, epsilon: float, time: float, order: int = 0) -> float:

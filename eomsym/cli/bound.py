@@ -47,8 +47,8 @@ def command(
     """Compare bounds, predictions and truth of the distance of gradient descent from the equation of motion.
 
     `leading` is the leading error with its propagator, `refined` has the next order too, and `plain sum` leaves the
-    propagator out. `measured` bounds the distance a posteriori, `proven` from closed forms alone; estimates carry a ~. Where a
-    hypothesis does not hold there is no number, and the hypothesis is named below the table.
+    propagator out. `measured` bounds the distance a posteriori, `proven` from closed forms alone; estimates carry a ~.
+    Where a hypothesis does not hold there is no number, and the hypothesis is named below the table.
     """
     from eomsym.bounds.tables import compare_bounds, format_rows
     from eomsym.cli.verify import integers
@@ -115,4 +115,6 @@ def _record(row: Any) -> dict[str, Any]:
 
     numbers = {"true": row.true, "leading": row.leading, "refined": row.refined, "plain_sum": row.plain}
     record: dict[str, Any] = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-    return {"order": row.order} | record | {name: told(getattr(row, name)) for name in ("measured", "proven", "rigorous")}
+    return (
+        {"order": row.order} | record | {name: told(getattr(row, name)) for name in ("measured", "proven", "rigorous")}
+    )

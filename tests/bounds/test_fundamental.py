@@ -7,14 +7,9 @@ import pytest
 from problems import DEEP, ROSENBROCK
 
 import eomsym as eom
-from eomsym.bounds.fundamental import (
-    constant_step_size,
-    distance_bound,
-    fundamental_bound,
-    measured_bound,
-    safe_step_size,
-)
+from eomsym.bounds.fundamental import distance_bound, fundamental_bound, measured_bound
 from eomsym.bounds.hessian import EstimatedCurvature, GivenCurvature
+from eomsym.bounds.step_size import safe_step_size
 from eomsym.errors import HypothesisError, InputError
 
 
@@ -34,33 +29,6 @@ def test_the_exponential_is_necessary() -> None:
     assert bound.value < 1.05 * true[-1]
     without = np.sum(eta**2 * m**2 * np.exp(m * times[:-1]) / 2)  # the sum of the defects, not amplified
     assert true[-1] > 3 * without
-
-
-def test_step_size_of_a_saddle_is_the_constant_formula() -> None:
-    m, time, epsilon = 0.5, 2.0, 0.1
-    loss = eom.Loss("-x**2/4", variables="x")
-    constant = GivenCurvature(lambda x, r: -m, lambda x, r: m, lambda x, r: 3.0)
-    allowed = safe_step_size(loss, [1.0], epsilon, time, constant)
-    assert allowed.value == pytest.approx(constant_step_size(epsilon, time, m, m, 3.0), rel=1e-9)
-    assert allowed.value == pytest.approx(m * epsilon / (m * 3.0 * np.expm1(m * time)), rel=1e-9)
-
-
-@pytest.mark.parametrize(
-    "growth, expected", [(0.0, 0.1 / (2 * 3 * 4)), (-0.5, 0.5 * 0.1 / (2 * 3)), (1.0, 0.1 / (6 * np.expm1(4)))]
-)
-def test_constant_step_sizes(growth: float, expected: float) -> None:
-    assert constant_step_size(0.1, 4.0, growth, 2.0, 3.0) == pytest.approx(expected)
-
-
-def test_safe_step_size_keeps_its_promise() -> None:
-    loss, start = DEEP.build(), DEEP.start
-    bound = safe_step_size(loss, start, epsilon=0.05, time=0.5)
-    steps = int(np.ceil(0.5 / bound.value)) + 1
-    descent = eom.descend(loss, start, 0.5 / steps, steps)
-    motion = eom.flow(eom.compile(loss, 0), start, 0.1, descent.times)
-    assert np.linalg.norm(descent.thetas - motion.thetas, axis=1).max() <= 0.05
-    assert bound.proven
-    assert "eps-tube" in str(bound)
 
 
 @pytest.mark.parametrize("order", range(3))
@@ -117,12 +85,6 @@ def test_a_tube_that_leaves_the_domain_gives_no_number() -> None:
         distance_bound(loss, [0.3], 0.05, 20, curvature=given)
     with pytest.raises(HypothesisError, match="leaves the domain"):
         safe_step_size(loss, [0.3], 0.5, 0.01, given)
-
-
-def test_start_too_far_away() -> None:
-    loss = eom.Loss("-x**2/2", variables="x")
-    with pytest.raises(HypothesisError, match=r"needed exp\(int m\) .* < epsilon"):
-        safe_step_size(loss, [1.0], 0.1, 5.0, saddle(1.0), initial=0.05)
 
 
 def test_too_large_a_step() -> None:

@@ -10,16 +10,8 @@ import pytest
 import sympy
 
 import eomsym as eom
-from eomsym.bounds.truncation import (
-    CONSTANT,
-    GAMMA,
-    best_truncation,
-    cauchy_numbers,
-    defect_bound,
-    exponential_bound,
-    step_defect,
-    term_bounds,
-)
+from eomsym.bounds.terms import cauchy_numbers, term_bounds
+from eomsym.bounds.truncation import CONSTANT, GAMMA, best_truncation, defect_bound, exponential_bound, step_defect
 from eomsym.errors import HypothesisError, InputError
 
 

@@ -11,9 +11,11 @@ from hypothesis import assume
 
 import eomsym as eom
 from eomsym.bounds.bound import Bound
-from eomsym.bounds.fundamental import distance_bound, measured_bound, safe_step_size
-from eomsym.bounds.hessian import GivenCurvature, curvature_of, hessian
-from eomsym.bounds.truncation import exponential_bound, step_defect, term_bounds, tree_bounds
+from eomsym.bounds.fundamental import distance_bound, measured_bound
+from eomsym.bounds.hessian import GivenCurvature, curvature_of, eigenvalue_range, hessian
+from eomsym.bounds.step_size import safe_step_size, search_step_size
+from eomsym.bounds.terms import term_bounds, tree_bounds
+from eomsym.bounds.truncation import exponential_bound, step_defect
 from eomsym.errors import DivergenceError, HypothesisError
 from eomsym.testing import Run, assert_bound_holds
 
@@ -26,6 +28,14 @@ TIGHTNESS: dict[str, list[float]] = defaultdict(list)
 def tightness(what: str, ratio: float) -> None:
     """Note how sharp a bound was, for the table after a long run."""
     TIGHTNESS[what].append(ratio)
+
+
+def regime(run: Run, order: int = 0) -> str:
+    """The order and how large the steps are: bounds get loose as ``eta |A|`` grows."""
+    low, high = eigenvalue_range(eom.compile(run.loss, 0), run.start)
+    size = run.eta * max(-low, high)
+    limits = [limit for limit in (0.02, 0.1, 0.5) if size <= limit]
+    return f"order {order}, eta |A| {f'<= {limits[0]}' if limits else '> 0.5'}"
 
 
 def bounded(function: Any, *arguments: Any, **options: Any) -> Bound:
@@ -96,6 +106,14 @@ def check_step_size(run: Run, epsilon: float) -> float:
     # As many steps of the largest rate as fit into the time.
     eta = time / steps
     true, doubt = truth(Run(run.loss, run.start, eta, steps), 0)
+    assert_bound_holds(true, epsilon, atol=doubt)
+    return float(epsilon / true.max()) if true.max() > 100 * doubt else math.nan
+
+
+def check_search(run: Run, epsilon: float, order: int) -> float:
+    time = run.eta * run.steps
+    eta = bounded(search_step_size, run.loss, run.start, epsilon, time, order, most_steps=200).value
+    true, doubt = truth(Run(run.loss, run.start, eta, round(time / eta)), order)
     assert_bound_holds(true, epsilon, atol=doubt)
     return float(epsilon / true.max()) if true.max() > 100 * doubt else math.nan
 

@@ -35,7 +35,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not rows:
         return
     terminalreporter.section("tightness: bound over truth")
-    line = "{:34} {:8} {:>7} {:>9} {:>9} {:>9} {:>9}".format
+    line = "{:27} {:25} {:>7} {:>9} {:>9} {:>9} {:>9}".format
     terminalreporter.write_line(line("property", "", "cases", "with truth", "least", "median", "95 %"))
     for name, what, cases, known, least, median, most in sorted(rows):
         numbers = (f"{number:.4g}" for number in (least, median, most))

@@ -28,32 +28,37 @@ def test_quadratic(eigenvalues: list[float], data: st.DataObject, inverse: int, 
 
 @given(runs(), ORDERS)
 def test_distance(run: Run, order: int) -> None:
-    checks.tightness(f"order {order}", checks.check_distance(run, order))
+    checks.tightness(checks.regime(run, order), checks.check_distance(run, order))
 
 
 @given(runs(LOSSES.flatmap(lambda loss: deep_linear_networks(loss=loss)), largest_step=1.5))
 def test_distance_from_gradient_flow(run: Run) -> None:
-    checks.tightness("", checks.check_distance(run))
+    checks.tightness(checks.regime(run), checks.check_distance(run))
 
 
 @given(runs(deep_linear_networks(loss="cross_entropy"), most_steps=3, largest_step=0.1), st.integers(1, 2))
 def test_distance_cross_entropy(run: Run, order: int) -> None:
-    checks.tightness(f"order {order}", checks.check_distance(run, order))
+    checks.tightness(checks.regime(run, order), checks.check_distance(run, order))
 
 
 @given(runs(LOSSES.flatmap(lambda loss: homogeneous_networks(loss=loss)), largest_step=0.25))
 def test_distance_homogeneous(run: Run) -> None:
-    checks.tightness("", checks.check_distance(run))
+    checks.tightness(checks.regime(run), checks.check_distance(run))
 
 
 @given(runs(LOSSES.flatmap(lambda loss: deep_linear_networks(loss=loss)), largest_step=1.0), ORDERS)
 def test_measured(run: Run, order: int) -> None:
-    checks.tightness(f"order {order}", checks.check_measured(run, order))
+    checks.tightness(checks.regime(run, order), checks.check_measured(run, order))
 
 
 @given(runs(), st.sampled_from((0.05, 0.1, 0.5)))
 def test_step_size(run: Run, epsilon: float) -> None:
     checks.tightness("", checks.check_step_size(run, epsilon))
+
+
+@given(runs(), st.sampled_from((0.003, 0.1)), ORDERS)
+def test_search(run: Run, epsilon: float, order: int) -> None:
+    checks.tightness(f"order {order}", checks.check_search(run, epsilon, order))
 
 
 @given(st.data(), LOSSES, st.booleans(), st.sampled_from((0.0, 0.03125, 0.5)))
@@ -72,7 +77,7 @@ def test_terms(data: st.DataObject, order: int, radius: float) -> None:
 
 @given(runs(largest_step=0.1), st.integers(0, 3))
 def test_one_step(run: Run, order: int) -> None:
-    checks.tightness(f"order {order}", checks.check_one_step(run, order))
+    checks.tightness(checks.regime(run, order), checks.check_one_step(run, order))
 
 
 def test_weight_decay() -> None:
