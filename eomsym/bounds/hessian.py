@@ -216,8 +216,8 @@ class _Estimated(Neighbourhood):
         if not np.isfinite(seen).all():
             away = np.linalg.norm(point - self.theta)
             raise HypothesisError(
-                f"no bound: needed a finite gradient and Hessian within {away:.3g} of the centre of a ball, got numbers "
-                "that are not finite; use a smaller eta or fewer steps"
+                f"no bound: needed a finite gradient and Hessian within {away:.3g} of the centre of a ball, got "
+                "numbers that are not finite; use a smaller eta or fewer steps"
             )
         return seen
 
