@@ -29,6 +29,7 @@ settings.register_profile(
 )
 settings.load_profile("quick")  # the option --hypothesis-profile comes later and wins
 
+LONG = 1000  # examples of a property
 _CACHE = pytest.StashKey[str]()
 
 
@@ -41,3 +42,23 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _CACHE in config.stash:
         shutil.rmtree(config.stash[_CACHE], ignore_errors=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """After a long run of the properties: how tight the bounds were. The workers of pytest-xdist sent the numbers."""
+    if settings().max_examples < LONG:
+        return
+    rows = [
+        (report.nodeid.rpartition("::")[2].removeprefix("test_"), *value)
+        for report in terminalreporter.getreports("passed")
+        for name, value in getattr(report, "user_properties", ())
+        if name == "tightness"
+    ]
+    if not rows:
+        return
+    terminalreporter.section("tightness: bound over truth")
+    line = "{:27} {:25} {:>7} {:>9} {:>9} {:>9} {:>9}".format
+    terminalreporter.write_line(line("property", "", "cases", "with truth", "least", "median", "95 %"))
+    for name, what, cases, known, least, median, most in sorted(rows):
+        numbers = (f"{number:.4g}" for number in (least, median, most))
+        terminalreporter.write_line(line(name, what, cases, known, *numbers))

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import exprel
 
 from eomsym.bounds.bound import Bound, Hypothesis, require
 from eomsym.bounds.hessian import Curvature, Neighbourhood, as_kernel, checked_curvature
-from eomsym.bounds.terms import term_bounds
-from eomsym.bounds.truncation import defect_bound, step_defect
+from eomsym.bounds.truncation import step_defect
 from eomsym.codegen.kernel import checked_order
 from eomsym.dynamics.descent import checked_count, descend
 from eomsym.dynamics.flow import check_positive, flow
@@ -33,7 +33,6 @@ __all__ = ["distance_bound", "fundamental_bound", "measured_bound"]
 
 Array = NDArray[np.float64]
 ENLARGEMENTS = 60
-TINY = float(np.finfo(np.float64).tiny)
 
 
 # the continuous theorem -----------------------------------------------------------------------------------------------
@@ -98,14 +97,9 @@ def fundamental_bound(times: ArrayLike, growth: ArrayLike, defect: ArrayLike, in
     values = np.empty(len(knots))
     values[0] = initial
     for i, (h, rate, size) in enumerate(zip(np.diff(knots), m, delta, strict=True)):
-        values[i + 1] = np.exp(rate * h) * values[i] + size * h * integrated_growth(rate * h)
+        values[i + 1] = np.exp(rate * h) * values[i] + size * h * exprel(rate * h)
     return Bound("distance of the curve from the solution", values, knots, hypotheses,
                  "the fundamental theorem, Hairer, Nørsett, Wanner (1993), theorem I.10.6")  # fmt: skip
-
-
-def integrated_growth(x: float) -> float:
-    """``(exp(x) - 1)/x``, the mean of the exponential from 0 to x."""
-    return float(np.expm1(x) / x) if x != 0 else 1.0
 
 
 # the discrete theorem -------------------------------------------------------------------------------------------------
@@ -124,7 +118,7 @@ def distance_bound(
     """Guaranteed distance of gradient descent from gradient flow, or from the equation of motion of an order.
 
     Nothing is integrated: all balls lie around the run of gradient descent, which is known. At order 0 the defect of
-    a step is at most ``eta**2 beta gamma/2``; at order K it is bounded by `eomsym.bounds.truncation.defect_bound`.
+    a step is at most ``eta**2 beta gamma/2``; at order K it is bounded by `eomsym.bounds.truncation.step_defect`.
 
     Parameters
     ----------
@@ -133,8 +127,8 @@ def distance_bound(
     eta : float
     steps : int
     order : int
-        ``K`` of the equation of motion; 0 is gradient flow. From 1 on the closed form of a deep linear network is
-        needed.
+        ``K`` of the equation of motion; 0 is gradient flow. From 1 on the closed form of a network or of a polynomial
+        is needed.
     curvature : Curvature, optional
         The closed form of the loss by default.
     initial : float
@@ -176,7 +170,7 @@ def distance_bound(
             defect = _euler_defect(around, distance, rate, _curved(kernel, theta))
         else:
             sizes = np.sqrt(np.sum(kernel.terms(theta) ** 2, axis=1))
-            defect = _defect(around, distance, rate, order, sizes)
+            defect = step_defect(around.derivatives(), distance, rate, order, sizes)
         values[k + 1] = around.spectrum(distance).amplification(rate) * distance + defect
         if not np.isfinite(values[k + 1]):
             raise HypothesisError(f"no bound: needed a finite tube, got {values[k + 1]} after {k + 1} steps; use fewer")
@@ -213,27 +207,6 @@ def _euler_defect(around: Neighbourhood, distance: float, eta: float, curved: fl
         f"no bound: needed a ball that gradient flow cannot leave within one step, got radii up to {radius:.3g}; "
         "use a smaller eta or fewer steps"
     )
-
-
-def _defect(around: Neighbourhood, distance: float, eta: float, order: int, sizes: Array) -> float:
-    """The best of `defect_bound` over complex balls of different radius."""
-    derivatives = around.derivatives()
-    if derivatives is not None:
-        return step_defect(derivatives, distance, eta, order, sizes)
-    radii = np.maximum(eta * around.spectrum(distance).slope, 1e-15) * np.geomspace(2.0, 4000.0, 24)
-    # Without them, Cauchy's estimates on the ball of twice the radius.
-    terms, used = [], []
-    refusal: HypothesisError | None = None
-    for radius in radii:
-        try:
-            slope = max(around.complex_slope(distance + 2 * radius), TINY)
-            terms.append(term_bounds(slope, 2 * radius, order))
-            used.append(radius)
-        except HypothesisError as error:
-            refusal = error
-    if refusal is not None and not used:
-        raise refusal
-    return defect_bound(np.transpose(terms), used, eta)
 
 
 def measured_bound(

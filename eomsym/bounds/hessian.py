@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from eomsym.bounds.terms import Derivatives
 from eomsym.codegen.kernel import compile
 from eomsym.errors import HypothesisError, InputError, TableError
 
@@ -86,15 +87,11 @@ class Neighbourhood(ABC):
         """Largest third derivative of the loss on the ball, the Lipschitz constant of the Hessian, if it is known."""
         return None
 
-    def derivatives(self) -> Array | None:
-        """Bounds on the gradient and all its derivatives at the centre, if they are finitely many."""
-        return None
-
-    def complex_slope(self, radius: float) -> float:
-        """Largest gradient, continued analytically, on the *complex* ball of this radius."""
+    def derivatives(self) -> Derivatives:
+        """Bounds on the gradient and all its derivatives."""
         raise HypothesisError(
-            "no bound: needed the gradient on a complex ball, which only deep linear networks give in closed form; "
-            "use order=0, or measured_bound"
+            "no bound: needed all derivatives of the gradient, which only polynomials and networks without biases give "
+            "in closed form; use order=0, or measured_bound"
         )
 
 
@@ -291,14 +288,15 @@ def eigenvalue_range(kernel: Kernel, theta: Array) -> tuple[float, float]:
 
 
 def curvature_of(loss: Objective, *, sharp: bool = True) -> Curvature:
-    """The closed-form curvature of a network.
+    """The closed-form curvature of a network, or of a polynomial loss.
 
     Parameters
     ----------
-    loss : DeepLinear, or Network with activation ``"linear"``, ``"relu"`` or ``"leaky_relu"``, without biases
+    loss : DeepLinear, Network with activation ``"linear"``, ``"relu"`` or ``"leaky_relu"``, without biases, or Loss
+        A loss given by an expression must be a polynomial.
     sharp : bool
-        Also use the spectrum at the centre and a bound on the third derivative, which is much sharper on small
-        balls; up to 400 parameters.
+        For networks of up to 400 parameters: also use the spectrum at the centre and a bound on the third derivative,
+        which is much sharper on small balls.
 
     Returns
     -------
@@ -312,12 +310,16 @@ def curvature_of(loss: Objective, *, sharp: bool = True) -> Curvature:
     Examples
     --------
     >>> import eomsym as eom
-    >>> loss = eom.DeepLinear((1, 1, 1), inputs=[[1.0]], targets=[[1.0]])  # (w1 w2 - 1)**2/2
+    >>> loss = eom.DeepLinear((1, 1, 1), inputs=[[1.0]], targets=[[1.0]])
     >>> curvature_of(loss, sharp=False).at(np.array([0.0, 0.0])).spectrum(0.0).lower
     -1.0
     """
     from eomsym.bounds.networks import NetworkCurvature
+    from eomsym.bounds.polynomials import PolynomialCurvature
+    from eomsym.losses.expression import Loss
 
+    if isinstance(loss, Loss):
+        return PolynomialCurvature(loss)
     return NetworkCurvature(loss, sharp=sharp)
 
 

@@ -12,13 +12,15 @@ ball each ``|W_j|`` grows by its radius at most. The p_k hold for complex direct
 from __future__ import annotations
 
 import math
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eomsym.bounds.hessian import DENSE, Curvature, Neighbourhood, Spectrum, as_kernel, eigenvalue_range
+from eomsym.bounds.terms import Derivatives
 from eomsym.errors import HypothesisError
 from eomsym.losses.network import Network
 from eomsym.losses.objective import Objective
@@ -130,8 +132,17 @@ class _NetworkNeighbourhood(Neighbourhood):
         if loss.loss == "mse":
             residuals = hidden - loss.targets
         else:
-            shifted = np.exp(hidden - hidden.max(axis=1, keepdims=True))
-            residuals = shifted / shifted.sum(axis=1, keepdims=True) - loss.targets
+            chances = np.exp(hidden - hidden.max(axis=1, keepdims=True))
+            chances /= chances.sum(axis=1, keepdims=True)
+            residuals = chances - loss.targets
+            # Largest variance of a coordinate of a unit vector: below the largest eigenvalue of diag(p) - p p^T.
+            covariances = np.einsum("ij,jk->ijk", chances, np.eye(chances.shape[1]))
+            covariances -= np.einsum("ij,ik->ijk", chances, chances)
+            variances = np.linalg.eigvalsh(covariances)[:, -1]
+            self.variance = float(np.max(variances))
+            weighted = loss.inputs * variances[:, None]
+            squares = weighted.T @ loss.inputs / len(loss.inputs)
+            self.spread = float(np.linalg.eigvalsh(squares)[-1] if owner.linear else np.trace(squares))
         if owner.linear:
             self.residual = float(np.linalg.norm(residuals.T @ loss.inputs)) / len(hidden)
         else:
@@ -188,35 +199,84 @@ class _NetworkNeighbourhood(Neighbourhood):
         slope = min(a * p1 * residual + own.decay * (self.length + radius), self.slope + smoothness * radius)
         return Spectrum(lower, upper, slope)
 
-    def derivatives(self) -> Array | None:
+    @cached_property
+    def _valid(self) -> float:
+        """Radius of a ball inside one activation region, almost the largest."""
+        return math.inf if self.owner.linear else _largest(self._inside)
+
+    def _inside(self, radius: float) -> bool:
+        try:
+            self._stay_in_region(radius)
+        except HypothesisError:
+            return False
+        return True
+
+    def derivatives(self) -> Derivatives:
         own = self.owner
-        if not own.linear or own.loss.loss != "mse":
-            return None
         depth = own.loss.depth
-        product = np.array([0.0, *product_derivatives(self.norms, depth)[1:]])
-        height = np.zeros(2 * depth + 1)
-        height[: depth + 1] = self.residual * product
-        height += own.second / 2 * np.convolve(product, product)
-        bounds = np.array([height[j] * math.factorial(j) for j in range(1, 2 * depth + 1)])
-        bounds[0] = self.slope
-        bounds[1] = max(map(abs, self._centre)) if own.sharp else bounds[1] + own.decay
+        product = own.gain * np.array([0.0, *product_derivatives(self.norms, depth)[1:]])
+        if own.loss.loss == "mse":
+            height = np.zeros(2 * depth + 1)
+            height[: depth + 1] = self.residual * product
+            height += own.second / 2 * np.convolve(product, product)
+            bounds = np.array([height[j] * math.factorial(j) for j in range(1, 2 * depth + 1)])
+            bounds[0] = self.slope
+            bounds[1] = max(map(abs, self._centre)) if own.sharp else bounds[1] + own.decay
+            return Derivatives(bounds, valid=self._valid)
+        known = [self.slope, *([max(map(abs, self._centre))] if own.sharp else [])]
+        return Derivatives(np.array(known), partial(self._softmax_majorant, product), self._valid)
+
+    def _softmax_majorant(self, product: Array, radii: Array, top: int) -> Array:
+        """Derivatives of a power series that majorises g of the cross-entropy; see derivations/hessian_floors.
+
+        The j-th derivative of log-sum-exp is a joint cumulant of j centred variables of size at most ``sqrt(2)`` and
+        variance at most v, and the sum over partitions that defines it is at most the coefficient of ``x**j/j!`` in
+        ``-log(1 - v/2 (exp(y) - 1 - y))``, ``y = sqrt(2) x``.
+        """
+        own = self.owner
+        moved = np.zeros((top + 2, radii.size))  # the product at radius r + u, as a series in u
+        for k, coefficient in enumerate(product):
+            for j in range(min(k, top + 1) + 1):
+                moved[j] += coefficient * math.comb(k, j) * radii ** (k - j)
+        height = self.residual * moved
+        longest = float(np.max(own.lengths))
+        if self.variance > 0 and longest > 0:
+            y = math.sqrt(2) * longest * moved
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                inside = self.variance / 2 * (_exponential(y) - y)
+                inside[0] -= self.variance / 2
+                height += self.spread / (self.variance * longest**2) * _minus_log_of_one_minus(inside)
+                height[:, ~(inside[0] < 1)] = np.inf
+        bounds = np.array([math.factorial(j + 1) * height[j + 1] for j in range(top + 1)])
+        bounds[0] += own.decay * (self.length + radii)
+        bounds[1:2] += own.decay
         return bounds
 
-    def complex_slope(self, radius: float) -> float:
-        own = self.owner
-        if not own.linear:
-            return super().complex_slope(radius)
-        change = self._change(radius)
-        bend = 1.0
-        if own.loss.loss == "cross_entropy":
-            # Softmax of logits that move by at most s in the complex plane: |p| <= p(real part)/cos s.
-            angle = float(np.max(own.lengths)) * change
-            if angle >= 1.5:
-                raise HypothesisError(
-                    f"no bound: needed the logits to move by less than 1.5 on the complex ball of radius {radius:.3g}, "
-                    f"got {angle:.3g}; use a smaller eta"
-                )
-            bend = 1 / math.cos(angle) + 1 / math.cos(angle) ** 2
-        residual = self.residual + bend * own.second * change
-        p1 = product_derivatives(self.norms + radius, 1)[1]
-        return p1 * residual + own.decay * (self.length + radius)
+
+def _exponential(y: Array) -> Array:
+    """``exp(y)`` of power series, shape (terms, m)."""
+    out = np.zeros_like(y)
+    out[0] = np.exp(y[0])
+    for n in range(1, len(y)):
+        out[n] = sum(k * y[k] * out[n - k] for k in range(1, n + 1)) / n
+    return out
+
+
+def _minus_log_of_one_minus(x: Array) -> Array:
+    """``-log(1 - x)`` of power series, shape (terms, m): infinite or NaN where ``x[0] >= 1``."""
+    out = np.zeros_like(x)
+    out[0] = -np.log1p(-x[0])
+    for n in range(1, len(x)):
+        out[n] = (x[n] + sum(k * out[k] * x[n - k] for k in range(1, n)) / n) / (1 - x[0])
+    return out
+
+
+def _largest(holds: Callable[[float], bool]) -> float:
+    """About the largest radius, at most 1e6, for which a condition holds that fails from some radius on; 0 if none."""
+    low, high = 0.0, 1e-6
+    while high < 1e6 and holds(high):
+        low, high = high, 2 * high
+    for _ in range(8):
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import exprel
 
 from eomsym.bounds.bound import Bound, Hypothesis, require
-from eomsym.bounds.fundamental import distance_bound, integrated_growth
+from eomsym.bounds.fundamental import distance_bound
 from eomsym.bounds.hessian import Curvature, as_kernel, checked_curvature
 from eomsym.bounds.prediction import predict_step_size
 from eomsym.codegen.kernel import checked_order
@@ -65,7 +66,7 @@ def constant_step_size(epsilon: float, time: float, growth: float, smoothness: f
     beta, gamma = check_positive("smoothness", smoothness), check_positive("slope", slope)
     if not np.isfinite(growth):
         raise InputError(f"growth={growth!r}: expected a finite number")
-    integral = 1 / -growth if growth < 0 else duration * integrated_growth(growth * duration)
+    integral = 1 / -growth if growth < 0 else duration * float(exprel(growth * duration))
     return eps / (beta * gamma * integral)
 
 
@@ -139,7 +140,7 @@ def safe_step_size(
         ball = known.at(theta).spectrum(eps + moved + path.error)
         beta, gamma, m = max(beta, ball.smoothness), max(gamma, ball.slope), ball.growth
         # m is constant on the piece, so both are monotone there.
-        after = np.exp(m * h) * integral + h * integrated_growth(m * h)
+        after = np.exp(m * h) * integral + h * exprel(m * h)
         worst = max(swell, swell * float(np.exp(m * h)))
         left = eps - worst * initial
         if not left > 0:
@@ -183,8 +184,8 @@ def search_step_size(
     start : array_like, shape (n,)
     epsilon, time : float
     order : int
-        ``K`` of the equation of motion; 0 is gradient flow. From 1 on the closed form of a deep linear network is
-        needed.
+        ``K`` of the equation of motion; 0 is gradient flow. From 1 on the closed form of a network or of a polynomial
+        is needed.
     curvature : Curvature, optional
         The closed form of the loss by default.
     most_steps : int

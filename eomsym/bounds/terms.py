@@ -11,8 +11,11 @@ See derivations/best_truncation. Where the derivatives of g are bounded one by o
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 from math import factorial
 
 import numpy as np
@@ -21,9 +24,9 @@ from numpy.typing import ArrayLike, NDArray
 from eomsym.codegen.kernel import checked_order
 from eomsym.dynamics.flow import check_positive
 from eomsym.errors import InputError
-from eomsym.exact.counter_terms import counter_terms
+from eomsym.exact.coefficients import universal
 
-__all__ = ["cauchy_numbers", "shifted", "term_bounds", "tree_bounds"]
+__all__ = ["Derivatives", "cauchy_numbers", "term_bounds", "tree_bounds"]
 
 Array = NDArray[np.float64]
 
@@ -119,49 +122,100 @@ def tree_bounds(derivatives: ArrayLike, order: int) -> Array:
     array([1. , 1. , 1.5])
     """
     known = np.asarray(derivatives, dtype=np.float64)
-    bounds = np.zeros((checked_order(order) + 1, *known.shape[1:]))
-    for k in range(order + 1):
-        for profile, weight in _profiles(order)[k].items():
-            if len(profile) <= len(known):
-                bounds[k] += weight * np.prod([known[j] ** count for j, count in enumerate(profile) if count], axis=0)
-    return bounds
+    flat = known.reshape(len(known), -1)
+    flat = flat[: int(np.max(np.flatnonzero(flat.any(axis=1)), initial=0)) + 1]  # fewer derivatives, fewer trees
+    exponents, weights, starts = _profiles(checked_order(order), len(flat))
+    with np.errstate(divide="ignore", over="ignore"):
+        logarithms = np.clip(np.log(flat), -1e6, 1e6)  # infinity times 0 is no number
+        products = np.exp(exponents @ logarithms)
+    bounds = [weights[i:j] @ products[i:j] for i, j in pairwise(starts)]
+    return np.array(bounds).reshape(order + 1, *known.shape[1:])
 
 
-def shifted(derivatives: ArrayLike, radius: ArrayLike) -> Array:
-    """Bounds on all derivatives on a ball, from those at its centre, by Taylor's formula.
+@dataclass(frozen=True, eq=False)
+class Derivatives:
+    """Bounds on g and on all its derivatives around a point, along complex directions.
 
-    Parameters
+    Attributes
     ----------
-    derivatives : array_like, shape (top+1,)
-        At the centre; all higher derivatives vanish.
-    radius : float or array_like, shape (m,)
-
-    Returns
-    -------
-    ndarray, shape (top+1,) or (top+1, m)
+    known : ndarray, shape (m,)
+        Entry j is at least the norm of the j-th derivative at the point.
+    majorant : callable, optional
+        From radii, shape (k,), and a number `top` to bounds, shape (top+1, k), on the derivatives ``0 … top`` on the
+        balls of these radii: those of a power series with coefficients >= 0, so that each row is the derivative of the
+        row before. Without it, the derivatives from the m-th on vanish.
+    valid : float
+        Radius of the real ball in which g has these derivatives: where g is analytic in pieces, the piece.
 
     Examples
     --------
-    >>> shifted([1.0, 2.0, 2.0], 1.0)
-    array([4., 4., 2.])
+    ``g = x**2`` at 1, and on the ball of radius 1:
+
+    >>> Derivatives(np.array([1.0, 2.0, 2.0])).at(1.0, 3)
+    array([4., 4., 2., 0.])
     """
-    known, r = np.asarray(derivatives, dtype=np.float64), np.asarray(radius, dtype=np.float64)
-    moved = np.zeros((len(known), *r.shape))
-    for i in range(len(known)):
-        moved[: len(known) - i] += known[i:].reshape(-1, *[1] * r.ndim) * r**i / factorial(i)
-    return moved
+
+    known: Array
+    majorant: Callable[[Array, int], Array] | None = None
+    valid: float = np.inf
+
+    def at(self, distance: ArrayLike, top: int) -> Array:
+        """Bounds on the derivatives ``0 … top`` on the ball of this radius, by Taylor's formula.
+
+        Parameters
+        ----------
+        distance : float or array_like, shape (k,)
+        top : int
+
+        Returns
+        -------
+        ndarray, shape (top+1,) or (top+1, k)
+            Infinite where the majorant ends.
+        """
+        r = np.asarray(distance, dtype=np.float64)
+        radii = r.ravel()
+        out = np.zeros((top + 1, radii.size))
+        change = self.known
+        if self.majorant is not None:
+            out = self.majorant(radii, top)
+            change = np.minimum(change - self.majorant(np.zeros(1), len(change) - 1)[:, 0], 0.0)
+        for i, number in enumerate(change):
+            for j in range(min(i, top) + 1):
+                out[j] += number * radii ** (i - j) / factorial(i - j)
+        return np.maximum(out, 0.0).reshape(top + 1, *r.shape)  # a difference may be rounded to below zero
 
 
-@lru_cache(maxsize=16)
-def _profiles(order: int) -> list[dict[tuple[int, ...], float]]:
-    """For each term: how many nodes have 0, 1, 2, … children, and the sum of the absolute coefficients."""
-    found: list[dict[tuple[int, ...], float]] = []
-    for term in counter_terms(order):
-        weights: dict[tuple[int, ...], float] = {}
-        for tree, coefficient in term.items():
-            parents = [parent for parent in tree.parents if parent >= 0]
-            children = np.bincount(parents, minlength=term.order + 1) if parents else np.zeros(term.order + 1, int)
-            profile = tuple(np.trim_zeros(np.bincount(children), "b").tolist())
-            weights[profile] = weights.get(profile, 0.0) + abs(float(coefficient))
-        found.append(weights)
-    return found
+@lru_cache(maxsize=32)
+def _profiles(order: int, kinds: int) -> tuple[Array, Array, tuple[int, ...]]:
+    """How many nodes of a tree have 0, 1, …, ``kinds - 1`` children, one row for each possible answer, and the sum of
+    ``|alpha(t)|/symmetry(t)`` over the trees with this answer. Rows of term k are ``starts[k] … starts[k + 1] - 1``.
+
+    Trees with a node of more children are left out. There are few answers: 684 for the 376,464 trees to order 15.
+    """
+    table = universal(order + 1)
+    left, right = table.left, table.right
+    children = np.arange(1, order + 1)
+    # A number in mixed radix for each answer: at most order // j nodes have j children.
+    radix = order // children + 1
+    place = np.concatenate([[0], np.cumprod(np.concatenate([[1], radix]))[:-1]])  # leaves follow from the rest
+    degree = np.zeros(len(left), dtype=np.int64)
+    code = np.zeros(len(left), dtype=np.int64)
+    sizes = np.abs(table.numerators.astype(np.float64)) / (float(table.denominator) * table.symmetry)
+    exponents, weights, starts = [], [], [0]
+    for nodes in range(1, order + 2):
+        here = table.forest.of_size(nodes)
+        if nodes > 1:
+            before, branch = left[here], right[here]
+            degree[here] = degree[before] + 1
+            code[here] = code[before] + code[branch] + place[degree[here]] - place[degree[before]]
+        answers, which = np.unique(code[here], return_inverse=True)
+        total = np.bincount(which, weights=sizes[here])
+        counts = answers[:, None] // place[1:] % radix
+        counts = np.concatenate([nodes - counts.sum(axis=1, keepdims=True), counts], axis=1)
+        kept = (total > 0) & (counts[:, kinds:] == 0).all(axis=1)
+        wide = np.zeros((int(kept.sum()), kinds))
+        wide[:, : counts.shape[1]] = counts[kept, :kinds]
+        exponents.append(wide)
+        weights.append(total[kept])
+        starts.append(starts[-1] + len(wide))
+    return np.concatenate(exponents), np.concatenate(weights), tuple(starts)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import exprel
 
 from eomsym.bounds.bound import Bound, Hypothesis, require
-from eomsym.bounds.terms import shifted, tree_bounds
+from eomsym.bounds.terms import Derivatives, tree_bounds
 from eomsym.dynamics.flow import as_times, check_positive, integrate
 from eomsym.errors import DivergenceError, HypothesisError, InputError, TableError
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Truncation", "best_truncation", "defect_bound", "exponential_bound", "step_defect"]
 
 Array = NDArray[np.float64]
+GROWTHS = 12
+TINY = float(np.finfo(np.float64).tiny)
 #: ``c = 2/(2 ln 2 - 1)``.
 CONSTANT = 2 / (2 * np.log(2) - 1)
 #: At least ``e (2 + (ln 2) c/2 sup_N sum_(i<N) (i/N)**i)``; the supremum is 1.0022, at N = 6.
@@ -33,16 +36,17 @@ SOURCE = "eomsym, derivations/best_truncation, after Hairer, Lubich, Wanner (200
 def defect_bound(terms: ArrayLike, radius: ArrayLike, eta: float) -> float:
     """Largest distance after one step between the equation of motion and gradient descent from the same point.
 
-    As a function of a complex learning rate z the distance has a zero of order K + 2. If ``eps S <= r`` with
-    ``S = sum_(k<=K) eps**k |term_k|``, neither leaves the ball of radius r for ``|z| <= eps``, so by the maximum
-    principle it is at most ``(eta/eps)**(K+2) eps (|g| + S)`` for ``eta <= eps``. The best ``eps`` is taken.
+    As a function of a complex learning rate z the distance has a zero of order K + 2. The motion moves no faster than
+    ``S(r) = sum_(k<=K) |z|**k |term_k|`` as long as it is in the ball of radius r, so for ``|z| <= eps`` it reaches the
+    radius R not before ``int_0^R dr/S(r)``. If that is ``eps``, the distance is at most
+    ``(eta/eps)**(K+2) (R + eps |g|)`` for ``eta <= eps`` by the maximum principle. The best ``eps`` is taken.
 
     Parameters
     ----------
     terms : array_like, shape (K+1,) or (K+1, m)
         Bounds on the counter terms ``0 … K`` on the complex ball of radius r around the point.
     radius : float or array_like, shape (m,)
-        ``r``; of several, the best is taken.
+        ``r``, increasing if there are several.
     eta : float
 
     Returns
@@ -53,6 +57,8 @@ def defect_bound(terms: ArrayLike, radius: ArrayLike, eta: float) -> float:
     ------
     HypothesisError
         If `eta` is too large for the balls.
+    InputError
+        If the radii do not increase.
 
     Examples
     --------
@@ -64,47 +70,56 @@ def defect_bound(terms: ArrayLike, radius: ArrayLike, eta: float) -> float:
 
     References
     ----------
-    E. Hairer, C. Lubich, G. Wanner (2006), theorem IX.7.6, doi:10.1007/3-540-30666-8, the proof.
+    E. Hairer, C. Lubich, G. Wanner (2006), theorem IX.7.6, doi:10.1007/3-540-30666-8, the proof; there with one ball.
     """
     rate, balls = check_positive("eta", eta), np.atleast_1d(np.asarray(radius, dtype=np.float64))
+    if not (np.diff(balls, prepend=0.0) > 0).all():
+        raise InputError(f"radius={radius!r}: expected a positive number, or several that increase")
     known = np.asarray(terms, dtype=np.float64).reshape(-1, len(balls))
-    steepest = np.maximum(known[0], np.finfo(np.float64).tiny)
-    widest = np.maximum(balls / (steepest * rate), 1.0)
-    circles = rate * widest[:, None] ** np.linspace(0.0, 1.0, 40)[None, :]
-    total = np.zeros_like(circles)
-    for row in known[::-1]:
-        total = total * circles + row[:, None]
-    allowed = circles * total <= balls[:, None]
-    require(
-        bool(allowed.any()),
-        f"a disc |z| <= eps, eps >= eta, in which the motion of order {len(known) - 1} stays in the ball",
-        f"eta |g|/r = {float(np.min(rate * steepest / balls)):.3g} and more with the counter terms",
-        "use a smaller eta",
-    )
-    with np.errstate(over="ignore"):
-        found = (rate / circles) ** (len(known) + 1) * circles * (steepest[:, None] + total)
-    return float(np.min(np.where(allowed, found, np.inf)))
+    # What holds on a ball holds on those in it.
+    known = np.maximum(np.minimum.accumulate(known[:, ::-1], axis=1)[:, ::-1], TINY)
+    widths = np.diff(balls, prepend=0.0)
+    widest = max(float(np.sum(widths / known[0])) / rate, 1.0)
+    circles = rate * widest ** np.linspace(0.0, 1.0, 60)
+    with np.errstate(over="ignore", invalid="ignore"):
+        speed = np.zeros((len(circles), len(balls)))
+        for row in known[::-1]:
+            speed = speed * circles[:, None] + row
+        times = np.cumsum(widths / speed, axis=1)
+        arrived = times >= circles[:, None]
+        stays = arrived[:, -1]
+        require(
+            bool(stays.any()),
+            f"a disc |z| <= eps, eps >= eta, in which the motion of order {len(known) - 1} stays in the balls",
+            f"eta |g|/r = {float(np.min(rate * known[0] / balls)):.3g} and more with the counter terms",
+            "use a smaller eta",
+        )
+        last = np.argmax(arrived, axis=1)[stays]
+        eps, rows = circles[stays], np.flatnonzero(stays)
+        away = balls[last] - (times[rows, last] - eps) * speed[rows, last]
+        found = (rate / eps) ** (len(known) + 1) * (away + eps * known[0, 0])
+    return float(np.min(found))
 
 
 def step_defect(
-    derivatives: ArrayLike,
+    derivatives: Derivatives | ArrayLike,
     distance: float,
     eta: float,
     order: int,
     measured: ArrayLike = (),
-    beyond: int = 5,
+    highest: int = 15,
 ) -> float:
     """Largest distance after one step between the equation of motion of order K and gradient descent, from all points
     of a ball.
 
     The motion of a higher order J is compared with gradient descent by `defect_bound`, and with the motion of order K
-    by the fundamental theorem: on the small ball that both cannot leave, their fields differ by
-    ``sum_(K<k<=J) eta**k |term_k|``. The best J is taken.
+    by the fundamental theorem: at the time s their fields differ by ``sum_(K<k<=J) eta**k |term_k|`` on the small ball
+    that both cannot have left by then. The best J is taken.
 
     Parameters
     ----------
-    derivatives : array_like, shape (top+1,)
-        Bounds on g and all its derivatives at the centre, along complex directions.
+    derivatives : Derivatives or array_like, shape (m,)
+        Bounds on g and all its derivatives at the centre, along complex directions; those that are left out are zero.
     distance : float
         Radius of the ball.
     eta : float
@@ -112,8 +127,8 @@ def step_defect(
         ``K``.
     measured : array_like, shape (m,)
         Norms of the first counter terms at the centre, which sharpen the bound.
-    beyond : int
-        J goes up to ``K + beyond``.
+    highest : int
+        J goes up to it, or to ``K + 1`` if that is more.
 
     Returns
     -------
@@ -131,36 +146,60 @@ def step_defect(
     >>> 1e-9 / 3 < step_defect([1.0, 1.0], 0.0, eta=1e-3, order=1) < 1e-9 / 2.9
     True
     """
-    known = np.asarray(derivatives, dtype=np.float64)
-    top = order + beyond
-    start = float(shifted(known, distance)[0])
-    radii = max(eta * start, 1e-15) * np.geomspace(2.0, 4000.0, 24)
-    wide = tree_bounds(shifted(known, distance + radii), top)
+    known = derivatives
+    if not isinstance(known, Derivatives):
+        known = Derivatives(np.asarray(known, dtype=np.float64))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite bounds nothing
+        return _step_defect(known, distance, eta, order, np.asarray(measured, dtype=np.float64), highest)
+
+
+def _step_defect(known: Derivatives, distance: float, eta: float, order: int, exact: Array, highest: int) -> float:
+    top = max(highest, order + 1)
+    radii = max(eta * float(known.at(distance, 0)[0]), 1e-15) * np.geomspace(0.05, 1000.0, 48)
+    wide = tree_bounds(known.at(distance + radii, top), top)
     powers = eta ** np.arange(top + 1.0)
-    reach = 1.5 * eta * float(powers @ tree_bounds(shifted(known, distance), top))
-    ball = distance + reach
-    near, far = tree_bounds(shifted(known, ball * np.array([1.0, 2.0])), top).T
-    # The bounds are polynomials in the radius with coefficients >= 0: a chord is steeper than the derivative.
-    steeper = (far - near) / ball if ball > 0 else np.zeros_like(near)
-    exact = np.asarray(measured, dtype=np.float64)[: top + 1]
-    near[: len(exact)] = np.minimum(near[: len(exact)], exact + ball * steeper[: len(exact)])
+    inner = tree_bounds(known.at(distance, top), top)
+    seen = min(len(exact), top + 1)
+    exact = exact[:seen]
+    speeds = inner
+    for _ in range(GROWTHS):  # of a ball that the motions cannot leave within one step
+        series = powers * speeds
+        reach = 1.2 * eta * float(np.sum(series[: int(np.argmin(series)) + 1]))  # before it diverges
+        ball = distance + reach
+        near, far = tree_bounds(known.at(ball * np.array([1.0, 1.125]), top), top).T
+        # Power series in the radius with coefficients >= 0: convex, and a chord is steeper than the derivative.
+        steeper = (far - near) / (0.125 * ball) if ball > 0 else np.zeros_like(near)
+        mean = (inner + near) / 2  # over the way from `distance` to `ball`, at least
+        for bounds, radius in ((mean, (distance + ball) / 2), (near, ball)):
+            bounds[:seen] = np.minimum(bounds[:seen], exact + radius * steeper[:seen])
+        travelled = eta * np.cumsum(powers * near)
+        if travelled[int(np.argmin(series))] <= reach or not np.isfinite(reach):
+            break
+        speeds = near
     best = np.inf
     refusal: HypothesisError | None = None
     for last in range(order, top + 1):
+        stays = ball <= known.valid and travelled[last] <= reach
+        if not stays and (last > order or known.valid < np.inf):
+            continue
         try:
             defect = defect_bound(wide[: last + 1], radii, eta)
         except HypothesisError as error:
             refusal = error
             continue
         if last > order:
-            if not eta * float(powers[: last + 1] @ near[: last + 1]) <= reach:
-                continue
-            growth = float(powers[: last + 1] @ steeper[: last + 1])
-            omitted = float(powers[order + 1 : last + 1] @ near[order + 1 : last + 1])
-            defect += eta * float(np.exp(eta * growth)) * omitted
+            left_out = slice(order + 1, last + 1)
+            growth = eta * float(powers[: last + 1] @ steeper[: last + 1])
+            # The field that is left out grows with time and what is still to be amplified by falls: the mean of the
+            # product is at most the product of the means.
+            omitted = float(powers[left_out] @ mean[left_out])
+            defect += eta * float(exprel(growth)) * omitted
         best = min(best, defect)
-    if refusal is not None and not np.isfinite(best):
-        raise refusal
+    if not np.isfinite(best):
+        raise refusal or HypothesisError(
+            f"no bound: needed one step to stay in the ball of radius {known.valid:.3g} in which the closed form "
+            f"holds, got {ball:.3g}; use a smaller eta"
+        )
     return best
 
 

@@ -101,7 +101,7 @@ def test_a_field_has_no_bound() -> None:
 
 
 def test_an_unknown_loss_has_no_closed_form() -> None:
-    with pytest.raises(HypothesisError, match="needed a network without biases"):
-        measured_bound(ROSENBROCK.build(), ROSENBROCK.start, 0.05, 2)
+    with pytest.raises(HypothesisError, match="needed a network without biases or a polynomial loss, got"):
+        measured_bound(eom.Loss("exp(x) - x", variables="x"), [1.0], 0.05, 2)
     with pytest.raises(InputError, match="curvature must be a Curvature"):
         measured_bound(ROSENBROCK.build(), ROSENBROCK.start, 0.05, 2, 0, 3.0)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from properties import checks
 
 import eomsym as eom
-from eomsym.testing import Run, deep_linear_networks, homogeneous_networks, runs, starts
+from eomsym.testing import Run, deep_linear_networks, homogeneous_networks, losses, runs, starts
 
 pytestmark = pytest.mark.properties
 
@@ -36,17 +37,24 @@ def test_distance_from_gradient_flow(run: Run) -> None:
     checks.tightness(checks.regime(run), checks.check_distance(run))
 
 
-@given(runs(deep_linear_networks(loss="cross_entropy"), most_steps=3, largest_step=0.1), st.integers(1, 2))
+@given(runs(losses(), largest_start=1.5, largest_step=0.25), ORDERS)
+def test_distance_polynomial(run: Run, order: int) -> None:
+    checks.tightness(checks.regime(run, order), checks.check_distance(run, order))
+
+
+@given(runs(deep_linear_networks(loss="cross_entropy"), largest_step=0.25), st.integers(1, 2))
 def test_distance_cross_entropy(run: Run, order: int) -> None:
     checks.tightness(checks.regime(run, order), checks.check_distance(run, order))
 
 
-@given(runs(LOSSES.flatmap(lambda loss: homogeneous_networks(loss=loss)), largest_step=0.25))
-def test_distance_homogeneous(run: Run) -> None:
-    checks.tightness(checks.regime(run), checks.check_distance(run))
+@given(runs(LOSSES.flatmap(lambda loss: homogeneous_networks(loss=loss)), largest_step=0.25), ORDERS)
+def test_distance_homogeneous(run: Run, order: int) -> None:
+    checks.tightness(checks.regime(run, order), checks.check_distance(run, order))
 
 
-@given(runs(LOSSES.flatmap(lambda loss: deep_linear_networks(loss=loss)), largest_step=1.0), ORDERS)
+@given(
+    runs(st.one_of(LOSSES.flatmap(lambda loss: deep_linear_networks(loss=loss)), losses()), largest_step=1.0), ORDERS
+)
 def test_measured(run: Run, order: int) -> None:
     checks.tightness(checks.regime(run, order), checks.check_measured(run, order))
 
@@ -61,21 +69,24 @@ def test_search(run: Run, epsilon: float, order: int) -> None:
     checks.tightness(f"order {order}", checks.check_search(run, epsilon, order))
 
 
-@given(st.data(), LOSSES, st.booleans(), st.sampled_from((0.0, 0.03125, 0.5)))
-def test_ball(data: st.DataObject, loss: str, linear: bool, radius: float) -> None:
-    network = data.draw((deep_linear_networks if linear else homogeneous_networks)(loss=loss))
+KINDS = st.one_of(losses(), *(kind(loss=loss) for kind in (deep_linear_networks, homogeneous_networks)
+                             for loss in ("mse", "cross_entropy")))  # fmt: skip
+
+
+@given(st.data(), KINDS, st.sampled_from((0.0, 0.03125, 0.5)))
+def test_ball(data: st.DataObject, network: Any, radius: float) -> None:
     centre, direction = data.draw(starts(network.size, 2.0)), data.draw(starts(network.size))
     checks.tightness("", checks.check_ball(network, centre, direction, radius))
 
 
-@given(st.data(), st.integers(0, 5), st.sampled_from((0.25, 1.0, 4.0)))
-def test_terms(data: st.DataObject, order: int, radius: float) -> None:
-    network = data.draw(deep_linear_networks())
+@given(st.data(), LOSSES.flatmap(lambda loss: deep_linear_networks(loss=loss)), st.integers(0, 5),
+       st.sampled_from((0.0625, 0.25, 1.0, 4.0)))  # fmt: skip
+def test_terms(data: st.DataObject, network: Any, order: int, radius: float) -> None:
     theta, direction = data.draw(starts(network.size)), data.draw(starts(network.size))
     checks.tightness(f"order {order}", checks.check_terms(network, theta, direction, order, radius))
 
 
-@given(runs(largest_step=0.1), st.integers(0, 3))
+@given(runs(LOSSES.flatmap(lambda loss: deep_linear_networks(loss=loss)), largest_step=0.1), st.integers(0, 3))
 def test_one_step(run: Run, order: int) -> None:
     checks.tightness(checks.regime(run, order), checks.check_one_step(run, order))
 
