@@ -227,7 +227,7 @@ class _NetworkNeighbourhood(Neighbourhood):
         return Derivatives(np.array(known), partial(self._softmax_majorant, product), self._valid)
 
     def _softmax_majorant(self, product: Array, radii: Array, top: int) -> Array:
-        """Derivatives of a power series that majorises g of the cross-entropy; see derivations/hessian_floors.
+        """Derivatives of a power series that majorises g of the cross-entropy; see derivations/all_derivatives.
 
         The j-th derivative of log-sum-exp is a joint cumulant of j centred variables of size at most ``sqrt(2)`` and
         variance at most v, and the sum over partitions that defines it is at most the coefficient of ``x**j/j!`` in
