@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from eomsym.bounds.prediction import predict_error, predict_step_size
     from eomsym.bounds.rigorous import rigorous_distance
     from eomsym.bounds.step_size import constant_step_size, safe_step_size, search_step_size
-    from eomsym.bounds.tables import compare_bounds, format_rows
+    from eomsym.bounds.tables import compare_bounds, compare_rates, format_rates, format_rows
     from eomsym.bounds.terms import term_bounds, tree_bounds
     from eomsym.bounds.truncation import best_truncation, defect_bound, exponential_bound, step_defect
 
@@ -42,12 +42,14 @@ __all__ = [
     "Hypothesis",
     "best_truncation",
     "compare_bounds",
+    "compare_rates",
     "constant_step_size",
     "curvature_of",
     "defect_bound",
     "distance_bound",
     "eigenvalue_range",
     "exponential_bound",
+    "format_rates",
     "format_rows",
     "fundamental_bound",
     "guarantee_convergence",
@@ -78,7 +80,7 @@ _HOMES = {
     "prediction": ["predict_error", "predict_step_size"],
     "rigorous": ["rigorous_distance"],
     "step_size": ["constant_step_size", "safe_step_size", "search_step_size"],
-    "tables": ["compare_bounds", "format_rows"],
+    "tables": ["compare_bounds", "compare_rates", "format_rates", "format_rows"],
     "terms": ["term_bounds", "tree_bounds"],
     "truncation": ["best_truncation", "defect_bound", "exponential_bound", "step_defect"],
 }

@@ -1,4 +1,4 @@
-"""Bound, estimate and truth of the distance from gradient descent, side by side."""
+"""Bound, estimate and truth side by side: of distances from gradient descent, and of learning rates for a distance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from eomsym.bounds.bound import Bound
 from eomsym.bounds.fundamental import distance_bound, measured_bound
 from eomsym.bounds.hessian import Curvature, EstimatedCurvature, as_kernel, curvature_of
 from eomsym.bounds.leading_error import check_orders
-from eomsym.bounds.prediction import predict_error
+from eomsym.bounds.prediction import predict_error, predict_step_size
+from eomsym.bounds.step_size import safe_step_size, search_step_size
 from eomsym.dynamics.descent import checked_count, descend
 from eomsym.dynamics.flow import check_positive, flow
 from eomsym.errors import DivergenceError, HypothesisError, TableError
@@ -22,7 +23,7 @@ from eomsym.errors import DivergenceError, HypothesisError, TableError
 if TYPE_CHECKING:
     from eomsym.losses.objective import Objective
 
-__all__ = ["Row", "compare_bounds", "format_rows"]
+__all__ = ["RateRow", "Row", "compare_bounds", "compare_rates", "format_rates", "format_rows"]
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,77 @@ def _attempt(function: Callable[..., Bound], *arguments: Any) -> Bound | str:
         return str(error)
 
 
+@dataclass(frozen=True)
+class RateRow:
+    """One order: learning rates that keep gradient descent within a distance of the equation of motion.
+
+    Attributes
+    ----------
+    order : int
+    theorem : Bound or str or None
+        The guarantee of Elkabetz and Cohen, or why there is none; None but at order 0.
+    search : Bound or str
+        The largest guaranteed rate found, or why there is none.
+    predicted : float
+        The rate at which the leading error is that distance; NaN if gradient flow diverges.
+    """
+
+    order: int
+    theorem: Bound | str | None
+    search: Bound | str
+    predicted: float
+
+
+def compare_rates(
+    loss: Objective,
+    start: ArrayLike,
+    time: float,
+    epsilon: float,
+    orders: Iterable[int] = range(3),
+    *,
+    curvature: Curvature | None = None,
+    progress: Callable[[str], None] = lambda label: None,
+) -> list[RateRow]:
+    """Compute guaranteed and predicted learning rates of several orders.
+
+    Parameters
+    ----------
+    loss : Objective
+    start : array_like, shape (n,)
+    time, epsilon : float
+        Gradient descent is to stay within `epsilon` up to this time.
+    orders : iterable of int
+    curvature, progress
+        As for `compare_bounds`.
+
+    Returns
+    -------
+    list of RateRow
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> loss = eom.DeepLinear((1, 1, 1), inputs=[[1.0]], targets=[[1.0]])
+    >>> row, = compare_rates(loss, [0.5, 0.5], time=2.0, epsilon=0.01, orders=[0])
+    >>> row.theorem.value < row.search.value < row.predicted
+    True
+    """
+    theta = loss.validate(start)
+    known = curvature if curvature is not None else _curvature(loss)
+    rows = []
+    for order in check_orders(orders):
+        progress(f"order {order}")
+        try:
+            predicted = predict_step_size(loss, theta, epsilon, time, order)
+        except DivergenceError:
+            predicted = math.nan
+        theorem = _attempt(safe_step_size, loss, theta, epsilon, time, known) if order == 0 else None
+        rows.append(
+            RateRow(order, theorem, _attempt(search_step_size, loss, theta, epsilon, time, order, known), predicted)
+        )
+    return rows
+
+
 def format_rows(rows: Sequence[Row]) -> str:
     """A table in plain text; estimates are marked with ~, what has no bound with a dash and its reason below.
 
@@ -179,15 +251,51 @@ def format_rows(rows: Sequence[Row]) -> str:
     columns = ["truth", "leading", "refined", "plain sum", "measured", "proven"]
     if any(row.rigorous is not None for row in rows):
         columns.append("rigorous")
+    cells = [
+        {"truth": row.true, "leading": row.leading, "refined": row.refined, "plain sum": row.plain,
+         "measured": row.measured, "proven": row.proven, "rigorous": row.rigorous}
+        for row in rows
+    ]  # fmt: skip
+    return _table([row.order for row in rows], columns, cells)
+
+
+def format_rates(rows: Sequence[RateRow]) -> str:
+    """A table in plain text, as of `format_rows`.
+
+    Parameters
+    ----------
+    rows : sequence of RateRow
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> print(format_rates([RateRow(1, None, "no bound: epsilon is too small", 0.02)]))
+    order  theorem    search     predicted
+        1             -          0.02
+    order 1, search: no bound: epsilon is too small
+    """
+    cells = [{"theorem": row.theorem, "search": row.search, "predicted": row.predicted} for row in rows]
+    return _table([row.order for row in rows], ["theorem", "search", "predicted"], cells)
+
+
+def _table(
+    orders: Sequence[int], columns: Sequence[str], cells: Sequence[dict[str, float | Bound | str | None]]
+) -> str:
     lines = ["order  " + "  ".join(f"{name:<9}" for name in columns)]
     reasons = []
-    for row in rows:
-        cells = [f"{number:.4g}" for number in (row.true, row.leading, row.refined, row.plain)]
-        for name, bound in (("measured", row.measured), ("proven", row.proven), ("rigorous", row.rigorous)):
-            if isinstance(bound, Bound):
-                cells.append(("" if bound.proven else "~") + f"{bound.value:.4g}")
-            elif bound is not None:
-                cells.append("-")
-                reasons.append(f"order {row.order}, {name}: {bound}")
-        lines.append(f"{row.order:5d}  " + "  ".join(f"{cell:<9}" for cell in cells))
+    for order, row in zip(orders, cells, strict=True):
+        shown = []
+        for name in columns:
+            cell = row[name]
+            if isinstance(cell, Bound):
+                shown.append(("" if cell.proven else "~") + f"{cell.value:.4g}")
+            elif isinstance(cell, str):
+                shown.append("-")
+                reasons.append(f"order {order}, {name}: {cell}")
+            else:
+                shown.append("" if cell is None else f"{cell:.4g}")
+        lines.append(f"{order:5d}  " + "  ".join(f"{text:<9}" for text in shown))
     return "\n".join(line.rstrip() for line in [*lines, *reasons])

@@ -6,8 +6,8 @@ on balls that shrink by ``delta`` from one term to the next, turns the recursion
     f_j = -sum_(i=2..j) 1/i! sum_(k_1+…+k_i = j) D_(k_1) … D_(k_(i-1)) f_(k_i),
 
 into ``|f_j| <= delta c_j (M/delta)**j`` with numbers ``c_j`` whose generating function solves ``1 + 2b - exp(b) = z``.
-See derivations/best_truncation. Where the derivatives of g are bounded one by one (derivations/all_derivatives), the sum
-over trees is sharper.
+See derivations/best_truncation. Where the derivatives of g are bounded one by one, as in derivations/all_derivatives,
+the sum over trees is sharper.
 """
 
 from __future__ import annotations

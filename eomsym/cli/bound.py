@@ -27,6 +27,7 @@ from eomsym.errors import InputError
 )
 @click.option("--time", type=float, metavar="T", help="Fixed time T.")
 @click.option("--steps", type=int, metavar="INTEGER", help="Number of steps; the learning rate is T over it.")
+@click.option("--epsilon", type=float, metavar="NUMBER", help="Ask for learning rates that keep the distance below it.")
 @click.option("--orders", default="0-2", show_default=True, metavar="INTEGERS", help="Orders K.")
 @click.option(
     "--rigorous", is_flag=True, help="Add machine-checked bounds, all rounding included; small problems only."
@@ -40,6 +41,7 @@ def command(
     path: Path | None,
     time: float | None,
     steps: int | None,
+    epsilon: float | None,
     orders: str,
     rigorous: bool,
     as_json: bool,
@@ -49,8 +51,11 @@ def command(
     `leading` is the leading error with its propagator, `refined` has the next order too, and `plain sum` leaves the
     propagator out. `measured` bounds the distance a posteriori, `proven` from closed forms alone; estimates carry a ~.
     Where a hypothesis does not hold there is no number, and the hypothesis is named below the table.
+
+    With --epsilon the table is of learning rates: `theorem` is the guarantee of Elkabetz and Cohen, `search` the
+    largest guaranteed rate that was found, and at `predicted` the leading error is epsilon.
     """
-    from eomsym.bounds.tables import compare_bounds, format_rows
+    from eomsym.bounds.tables import compare_bounds, compare_rates, format_rates, format_rows
     from eomsym.cli.verify import integers
 
     if sum(option is not None for option in (problem, expression, path)) > 1:
@@ -58,17 +63,33 @@ def command(
     loss, point, default_time, default_steps = _load(problem, expression, variables, start, path)
     duration = default_time if time is None else time
     count = default_steps if steps is None else steps
+    chosen = integers(orders, "--orders")
+
+    def progress(label: str) -> None:
+        click.echo(label, err=True)
+
+    if epsilon is not None:
+        if rigorous or steps is not None:
+            raise InputError("--epsilon asks for learning rates; leave out --steps and --rigorous")
+        rates = compare_rates(loss, point, duration, epsilon, chosen, progress=progress)
+        if as_json:
+            click.echo(json.dumps([_record(row, ("predicted",), ("theorem", "search")) for row in rates], indent=2))
+        else:
+            click.echo(f"{loss.name}: learning rates for a distance below {epsilon:g} up to time {duration:g}")
+            click.echo(format_rates(rates))
+        return
     rows = compare_bounds(
         loss,
         point,
         duration,
         count,
-        integers(orders, "--orders"),
+        chosen,
         rigorous=rigorous,
-        progress=lambda label: click.echo(label, err=True),
+        progress=progress,
     )
     if as_json:
-        click.echo(json.dumps([_record(row) for row in rows], indent=2))
+        numbers, bounds = ("true", "leading", "refined", "plain"), ("measured", "proven", "rigorous")
+        click.echo(json.dumps([_record(row, numbers, bounds) for row in rows], indent=2))
     else:
         click.echo(f"{loss.name}: {count} steps up to time {duration:g}, eta = {duration / count:.4g}")
         click.echo(format_rows(rows))
@@ -104,7 +125,7 @@ def _load(
     return loss, point, chosen.time, chosen.steps[0]
 
 
-def _record(row: Any) -> dict[str, Any]:
+def _record(row: Any, numbers: tuple[str, ...], bounds: tuple[str, ...]) -> dict[str, Any]:
     from eomsym.bounds.bound import Bound
 
     def told(bound: Any) -> Any:
@@ -113,8 +134,6 @@ def _record(row: Any) -> dict[str, Any]:
                     "source": bound.source}  # fmt: skip
         return None if bound is None else {"refused": bound}
 
-    numbers = {"true": row.true, "leading": row.leading, "refined": row.refined, "plain_sum": row.plain}
-    record: dict[str, Any] = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-    return (
-        {"order": row.order} | record | {name: told(getattr(row, name)) for name in ("measured", "proven", "rigorous")}
-    )
+    found = {name: getattr(row, name) for name in numbers}
+    known = {name: value if math.isfinite(value) else None for name, value in found.items()}
+    return {"order": row.order} | known | {name: told(getattr(row, name)) for name in bounds}

@@ -34,7 +34,7 @@ from eomsym.losses.objective import Objective
 try:
     from hypothesis import strategies as st
 except ImportError as missing:
-    raise MissingDependencyError("the strategies need Hypothesis; type: pip install hypothesis") from missing
+    raise MissingDependencyError("the strategies need Hypothesis; type: pip install 'eomsym[testing]'") from missing
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy

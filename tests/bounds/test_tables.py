@@ -55,6 +55,18 @@ def test_command_on_a_file(tmp_path: Path) -> None:
     assert record["measured"]["proven"]
 
 
+def test_command_for_learning_rates() -> None:
+    arguments = ["bound", "--loss", "(x*y - 1)**2/2", "--variables", "x y", "--start", "0.5, 0.5", "--epsilon", "0.01"]
+    result = CliRunner().invoke(main, [*arguments, "--orders", "0,1", "--json"])
+    assert result.exit_code == 0, result.output
+    first, second = json.loads(result.stdout)
+    assert first["theorem"]["value"] < first["search"]["value"] < first["predicted"] < second["search"]["value"]
+    assert second["theorem"] is None
+    text = CliRunner().invoke(main, [*arguments, "--orders", "1"]).stdout.splitlines()
+    assert text[1].split() == ["order", "theorem", "search", "predicted"]
+    assert len(text[2].split()) == 3
+
+
 def test_what_is_no_number_is_null() -> None:
     # The motion runs away where gradient descent does not.
     arguments = ["bound", "--loss", "4*sqrt(x)/3", "--variables", "x", "--start", "1", "--time", "1.2", "--steps", "3"]
@@ -71,6 +83,8 @@ def test_what_is_no_number_is_null() -> None:
         (["--problem", "nothing"], "unknown problem 'nothing'"),
         (["--loss", "x**2"], "--loss needs --variables and --start"),
         (["--start", "1"], "add --loss EXPR"),
+        (["--epsilon", "0.1", "--steps", "5"], "leave out --steps and --rigorous"),
+        (["--epsilon", "-1"], "epsilon=-1.0: expected a positive number"),
         (["--loss", "x**2", "--problem", "rosenbrock"], "exclude each other"),
     ],
 )

@@ -101,5 +101,5 @@ def test_every_name_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "hypothesis", None)
     monkeypatch.delitem(sys.modules, "eomsym.testing.strategies")
     monkeypatch.delattr(testing, "strategies")
-    with pytest.raises(ImportError, match="pip install hypothesis"):
+    with pytest.raises(ImportError, match=r"pip install 'eomsym\[testing\]'"):
         testing.runs  # noqa: B018
