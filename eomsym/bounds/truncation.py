@@ -155,7 +155,13 @@ def step_defect(
 
 def _step_defect(known: Derivatives, distance: float, eta: float, order: int, exact: Array, highest: int) -> float:
     top = max(highest, order + 1)
-    radii = max(eta * float(known.at(distance, 0)[0]), 1e-15) * np.geomspace(0.05, 1000.0, 48)
+    steepest = float(known.at(distance, 0)[0])
+    if not np.isfinite(steepest):
+        raise HypothesisError(
+            f"no bound: needed a bounded gradient on the complex ball of radius {distance:.3g}, got none: the closed "
+            "form ends before; use a smaller eta or fewer steps"
+        )
+    radii = max(eta * steepest, 1e-15) * np.geomspace(0.05, 1000.0, 48)
     wide = tree_bounds(known.at(distance + radii, top), top)
     powers = eta ** np.arange(top + 1.0)
     inner = tree_bounds(known.at(distance, top), top)

@@ -4,15 +4,20 @@ Plain lines that numba compiles, like those of :mod:`eomsym.taylor.primitives`.
 """
 
 
-def motion(execute, machine, thetas, order, low, m, field, psi, coupling, chi, push, y, out):
+def motion(execute, machine, thetas, order, plain, m, field, psi, coupling, chi, push, y, out):
     """Terms 0..order at each row of `thetas` into `out`.
 
-    ``execute(d, low, m, machine)`` fills in degree d of all tables. The parameters of each stage are the first table
-    in its memory ``m[stage]`` and its field g begins at `field`. ``y`` holds the flow up to degree order + 1 and ends
-    in a zero. ``push`` is added to its velocity: zero, but for derivatives along a direction.
+    ``execute(d, low, m, machine)`` fills in degree d of all tables; at the last degree (``low >= 2``) only the sum of
+    its entries with the weights that the last term needs. The parameters of each stage are the first table in its
+    memory ``m[stage]`` and its field g begins at `field`. ``plain`` is 1 if the pure powers of eta vanish. ``y`` holds
+    the flow up to degree order + 1 and ends in a zero. ``push`` is added to its velocity: zero, but for derivatives
+    along a direction.
     """
     points, n = thetas.shape
     zero = y[-1]
+    for s in range(psi.shape[0]):
+        for h in range(order + 1):
+            m[s, -2 - h] = chi[s, 0, h]
     for point in range(points):
         for q in range(n):
             y[q] = thetas[point, q]
@@ -34,7 +39,17 @@ def motion(execute, machine, thetas, order, low, m, field, psi, coupling, chi, p
                             g = field + (here - d + p) * n
                             for q in range(n):
                                 z[q] -= coupling[s, t] * m[t, g + q]
+            last = d == order and d > 0
+            low = plain + 2 if last else plain
             for s in range(psi.shape[0]):
+                if last:  # the entries with their weights, in the place of the last one
+                    z = m[s, (here + d) * n : (here + d + 1) * n]
+                    for q in range(n):
+                        z[q] *= chi[s, 0, d]
+                    for p in range(plain, d):
+                        x = m[s, (here + p) * n : (here + p + 1) * n]
+                        for q in range(n):
+                            z[q] += chi[s, 0, p] * x[q]
                 execute(d, low, m[s], machine)
             for q in range(n):  # y(0, eta) = theta: nothing at the pure powers of eta
                 y[(here + d + 1) * n + q] = zero
@@ -43,8 +58,13 @@ def motion(execute, machine, thetas, order, low, m, field, psi, coupling, chi, p
                 for q in range(n):
                     z[q] = zero
                 for s in range(chi.shape[0]):
-                    for h in range(d - p + 1):
-                        if chi[s, p, h] != 0 and (p + h >= low or d == 0):
+                    if last:
+                        g = field + (here + d) * n
+                        x = m[s, g : g + n]
+                        for q in range(n):
+                            z[q] -= x[q]
+                    for h in range(0 if last else d - p + 1):
+                        if chi[s, p, h] != 0 and (p + h >= plain or d == 0):
                             g = field + (here + p + h) * n
                             x = m[s, g : g + n]
                             for q in range(n):

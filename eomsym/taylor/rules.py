@@ -201,8 +201,8 @@ def _square(w: Writer, node: Node) -> None:
 
 
 def _matmul(w: Writer, node: Node) -> None:
-    w.scratch = max(w.scratch, node.size)
     rows, inner = w.shape(0)
+    w.scratch = max(w.scratch, node.size, inner * node.shape[1])
     w.write("matmul", w.out, w.input(0), w.input(1), rows, inner, node.shape[1])
 
 

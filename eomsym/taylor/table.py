@@ -71,8 +71,8 @@ class Plan:
         return range(next(size for size in MACHINES if size >= needed))
 
     def memory(self, order: int) -> int:
-        """Numbers of memory for terms 0..order: tables, scratch, and the zero of the ring at the end."""
-        return self.lanes * entries(order) + self.scratch * (order + 1) + 1
+        """Numbers of memory for terms 0..order: tables, scratch, weights of the last degree, the zero of the ring."""
+        return self.lanes * entries(order) + self.scratch * (order + 1) + order + 2
 
     @property
     def constants(self) -> np.ndarray:

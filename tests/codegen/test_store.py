@@ -71,7 +71,7 @@ def test_a_name_with_quotes_and_backslashes_stays_inside_the_header():
 def fresh(tmp_path, monkeypatch):
     """An empty cache, and a machine whose module is not imported yet."""
     monkeypatch.setenv("EOMSYM_CACHE_DIR", str(tmp_path / "cache"))
-    source = machine([0, 1])
+    source = machine(range(2))
     monkeypatch.delitem(sys.modules, f"eomsym_kernel_{digest(source)}", raising=False)
     yield source
     sys.modules.pop(f"eomsym_kernel_{digest(source)}", None)
