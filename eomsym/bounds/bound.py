@@ -82,8 +82,10 @@ class Bound:
     source : str
         The theorem.
     proven : bool
-        True if the claim follows from the hypotheses, but for the rounding of float64; False if an estimate
-        took the place of a proven number.
+        True if the claim follows from the hypotheses, but for the rounding of float64, and for the error of an
+        integrator where one of `notes` names it; False if an estimate took the place of a proven number.
+    notes : tuple of str
+        What else must be known.
     """
 
     claim: str

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
     from eomsym.losses.objective import Objective
 
-__all__ = ["distance_bound", "fundamental_bound", "measured_bound"]
+__all__ = ["distance_bound", "distances", "fundamental_bound", "measured_bound"]
 
 Array = NDArray[np.float64]
 ENLARGEMENTS = 60
@@ -161,19 +161,7 @@ def distance_bound(
     kernel = as_kernel(loss, order and order + 1)
     known = checked_curvature(loss, curvature)
     path = descend(loss, kernel.loss.validate(start), rate, checked_count(steps, "steps", 1))
-    values = np.empty(len(path.thetas))
-    values[0] = initial
-    for k, theta in enumerate(path.thetas[:-1]):
-        around = known.at(theta)
-        distance = values[k]
-        if order == 0:
-            defect = _euler_defect(around, distance, rate, _curved(kernel, theta))
-        else:
-            sizes = np.sqrt(np.sum(kernel.terms(theta) ** 2, axis=1))
-            defect = step_defect(around.derivatives(), distance, rate, order, sizes)
-        values[k + 1] = around.spectrum(distance).amplification(rate) * distance + defect
-        if not np.isfinite(values[k + 1]):
-            raise HypothesisError(f"no bound: needed a finite tube, got {values[k + 1]} after {k + 1} steps; use fewer")
+    values = distances(kernel, known, path.thetas, rate, order, initial)
     what = "gradient flow" if order == 0 else f"the equation of motion of order {order}"
     hypotheses = (
         Hypothesis("each ball around the run lies in the domain of the curvature", f"radii up to {values.max():.4g}"),
@@ -182,6 +170,56 @@ def distance_bound(
     source = "eomsym, derivations/fundamental_theorem" + ("" if order == 0 else " and derivations/best_truncation")
     return Bound(f"distance of gradient descent from {what} up to time {path.times[-1]:.4g}", values, path.times,
                  hypotheses, source, known.proven)  # fmt: skip
+
+
+def distances(
+    kernel: Kernel, known: Curvature, thetas: Array, eta: float, order: int, initial: float = 0.0, limit: float = np.inf
+) -> Array:
+    """The numbers of `distance_bound` along a run of gradient descent, up to the first that is above a limit.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        To the order ``order + 1``, at order 0 any.
+    known : Curvature
+    thetas : ndarray, shape (k+1, n)
+    eta : float
+    order : int
+    initial, limit : float
+
+    Returns
+    -------
+    ndarray, shape (k+1,) or shorter
+
+    Raises
+    ------
+    HypothesisError
+        As `distance_bound`.
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> from eomsym.bounds.hessian import curvature_of
+    >>> loss = eom.Loss("x**2/2", variables="x")
+    >>> thetas = eom.descend(loss, [1.0], 0.1, 2).thetas
+    >>> distances(eom.compile(loss, 0), curvature_of(loss), thetas, 0.1, 0).round(4)
+    array([0.    , 0.0056, 0.0101])
+    """
+    values = [initial]
+    for k, theta in enumerate(thetas[:-1]):
+        around = known.at(theta)
+        distance = values[k]
+        if order == 0:
+            defect = _euler_defect(around, distance, eta, _curved(kernel, theta))
+        else:
+            sizes = np.sqrt(np.sum(kernel.terms(theta) ** 2, axis=1))
+            defect = step_defect(around.derivatives(), distance, eta, order, sizes)
+        values.append(around.spectrum(distance).amplification(eta) * distance + defect)
+        if not np.isfinite(values[-1]):
+            raise HypothesisError(f"no bound: needed a finite tube, got {values[-1]} after {k + 1} steps; use fewer")
+        if values[-1] > limit:
+            break
+    return np.array(values)
 
 
 def _curved(kernel: Kernel, theta: Array) -> float:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cached_property, partial
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from eomsym.bounds.hessian import DENSE, Curvature, Neighbourhood, Spectrum, as_kernel, eigenvalue_range
 from eomsym.bounds.terms import Derivatives
 from eomsym.errors import HypothesisError
-from eomsym.losses.network import Network
+from eomsym.losses.network import DeepLinear, Network
 from eomsym.losses.objective import Objective
 
 __all__ = ["NetworkCurvature", "product_derivatives"]
@@ -51,12 +50,18 @@ def product_derivatives(norms: Array, top: int) -> list[float]:
     [2.0, 2.236068, 0.5, 0.0]
     """
     n = len(norms)
-    ordered = np.sort(norms)[::-1]
-    bounds = [math.comb(n, k) * n ** (-k / 2) * float(np.prod(ordered[: n - k])) if k <= n else 0.0
-              for k in range(top + 1)]  # fmt: skip
+    given = [float(norm) for norm in norms]
+    largest = [1.0]  # products of the largest ones
+    for norm in sorted(given, reverse=True):
+        largest.append(largest[-1] * norm)
+    bounds = [math.comb(n, k) * n ** (-k / 2) * largest[n - k] if k <= n else 0.0 for k in range(top + 1)]
     if top >= 1:
-        rests = [math.prod(float(x) for x in rest) for rest in combinations(norms, n - 1)]
-        bounds[1] = math.sqrt(sum(rest**2 for rest in rests))
+        before = [1.0]
+        after = [1.0]
+        for j in range(n - 1):
+            before.append(before[-1] * given[j])
+            after.append(after[-1] * given[n - 1 - j])
+        bounds[1] = math.sqrt(sum((x * y) ** 2 for x, y in zip(before, reversed(after), strict=True)))
     return bounds
 
 
@@ -84,7 +89,13 @@ class NetworkCurvature(Curvature):
     """
 
     def __init__(self, loss: Objective, *, sharp: bool = True) -> None:
-        if not isinstance(loss, Network) or loss.activation not in {"linear", "relu", "leaky_relu"} or loss.bias:
+        # Not their subclasses: normalisation or convolution makes another function of the same matrices.
+        if (
+            not isinstance(loss, Network)
+            or type(loss) not in (Network, DeepLinear)
+            or loss.activation not in {"linear", "relu", "leaky_relu"}
+            or loss.bias
+        ):
             raise HypothesisError(
                 "no bound: needed a network without biases whose activation is linear, relu or leaky_relu, got "
                 f"{loss!r}; give GivenCurvature(lower, upper, slope), or EstimatedCurvature(kernel) for an estimate"
@@ -131,32 +142,42 @@ class _NetworkNeighbourhood(Neighbourhood):
                 hidden = np.where(hidden > 0, hidden, (loss.slope if loss.activation == "leaky_relu" else 0.0) * hidden)
         if loss.loss == "mse":
             residuals = hidden - loss.targets
+            sizes = np.linalg.norm(hidden, axis=1) + np.linalg.norm(loss.targets, axis=1)
         else:
             chances = np.exp(hidden - hidden.max(axis=1, keepdims=True))
             chances /= chances.sum(axis=1, keepdims=True)
-            residuals = chances - loss.targets
-            # Largest variance of a coordinate of a unit vector: below the largest eigenvalue of diag(p) - p p^T.
-            covariances = np.einsum("ij,jk->ijk", chances, np.eye(chances.shape[1]))
-            covariances -= np.einsum("ij,ik->ijk", chances, chances)
-            variances = np.linalg.eigvalsh(covariances)[:, -1]
+            others = chances @ (1 - np.eye(chances.shape[1]))  # 1 - p without cancellation
+            residuals = np.where(loss.targets == 1, -others, chances - loss.targets)
+            sizes = np.full(len(hidden), 2.0)
+            variances = np.maximum(_variances(chances, others), 1e-300)  # softmax can underflow, its derivatives do not
             self.variance = float(np.max(variances))
             weighted = loss.inputs * variances[:, None]
             squares = weighted.T @ loss.inputs / len(loss.inputs)
             self.spread = float(np.linalg.eigvalsh(squares)[-1] if owner.linear else np.trace(squares))
+        # The residuals of a fit are differences: what rounding may have taken from them.
+        haze = 4e-16 * float(np.mean(sizes * owner.lengths))
         if owner.linear:
             self.residual = float(np.linalg.norm(residuals.T @ loss.inputs)) / len(hidden)
         else:
             self.residual = float(np.mean(np.linalg.norm(residuals, axis=1) * owner.lengths))
-        self.slope = float(np.linalg.norm(owner.kernel.gradient(theta)))
+        self.residual += haze
+        self.haze = haze * owner.gain
+        self.slope = float(np.linalg.norm(owner.kernel.gradient(theta))) + self.haze * self._product[1]
 
     @cached_property
     def _centre(self) -> tuple[float, float]:
-        return eigenvalue_range(self.owner.kernel, self.theta)
+        own, (_, p1, p2, *_) = self.owner, self._product
+        rounding = 2 * p2 * self.haze + 4e-16 * own.gain**2 * own.bend * own.second * p1**2
+        lower, upper = eigenvalue_range(own.kernel, self.theta)
+        return lower - rounding, upper + rounding
+
+    @cached_property
+    def _product(self) -> list[float]:
+        return product_derivatives(self.norms, max(len(self.norms), 2))
 
     def _change(self, radius: float, norms: Array | None = None) -> float:
         """Largest change of the product over the ball."""
-        chosen = self.norms if norms is None else norms
-        bounds = product_derivatives(chosen, len(chosen))
+        bounds = self._product if norms is None else product_derivatives(norms, len(norms))
         return sum(p * radius**k for k, p in enumerate(bounds) if k > 0)
 
     def _stay_in_region(self, radius: float) -> None:
@@ -214,7 +235,7 @@ class _NetworkNeighbourhood(Neighbourhood):
     def derivatives(self) -> Derivatives:
         own = self.owner
         depth = own.loss.depth
-        product = own.gain * np.array([0.0, *product_derivatives(self.norms, depth)[1:]])
+        product = own.gain * np.array([0.0, *self._product[1 : depth + 1]])
         if own.loss.loss == "mse":
             height = np.zeros(2 * depth + 1)
             height[: depth + 1] = self.residual * product
@@ -240,7 +261,7 @@ class _NetworkNeighbourhood(Neighbourhood):
                 moved[j] += coefficient * math.comb(k, j) * radii ** (k - j)
         height = self.residual * moved
         longest = float(np.max(own.lengths))
-        if self.variance > 0 and longest > 0:
+        if longest > 0:
             y = math.sqrt(2) * longest * moved
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 inside = self.variance / 2 * (_exponential(y) - y)
@@ -251,6 +272,19 @@ class _NetworkNeighbourhood(Neighbourhood):
         bounds[0] += own.decay * (self.length + radii)
         bounds[1:2] += own.decay
         return bounds
+
+
+def _variances(chances: Array, others: Array) -> Array:
+    """Largest variance of a coordinate of a unit vector under each softmax: below the top of ``diag(p) - p p^T``."""
+    # By Gershgorin, exact for two classes; where no class is almost certain, the eigenvalue itself can be trusted.
+    found = np.minimum(2 * np.max(chances * others, axis=1), 0.5)
+    unsure = chances.max(axis=1) < 0.999
+    covariances = -np.einsum("ij,ik->ijk", chances, chances)
+    places = np.arange(chances.shape[1])
+    covariances[:, places, places] = chances * others
+    eigenvalues = np.linalg.eigvalsh(covariances)[:, -1] * (1 + 1e-12)
+    variances: Array = np.where(unsure, np.minimum(eigenvalues, found), found)
+    return variances
 
 
 def _exponential(y: Array) -> Array:

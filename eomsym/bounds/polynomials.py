@@ -13,7 +13,7 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from eomsym.bounds.hessian import Curvature, Neighbourhood, Spectrum, as_kernel, eigenvalue_range
+from eomsym.bounds.hessian import DENSE, Curvature, Neighbourhood, Spectrum, as_kernel, eigenvalue_range
 from eomsym.bounds.terms import Derivatives
 from eomsym.errors import HypothesisError
 from eomsym.losses.expression import Loss
@@ -50,7 +50,7 @@ class PolynomialCurvature(Curvature):
 
     def __init__(self, loss: Loss) -> None:
         try:
-            terms = sympy.Poly(loss.expression, *loss.variables, domain="QQ").terms()
+            terms = sympy.Poly(loss.expression, *loss.variables).terms()
         except sympy.PolynomialError as error:
             raise HypothesisError(
                 f"no bound: needed a network without biases or a polynomial loss, got {loss!r}; give "
@@ -74,6 +74,8 @@ class PolynomialCurvature(Curvature):
                 left.append([b - a for b, a in zip(powers, lower, strict=True)])
                 at.append(places.setdefault(lower, len(places)))
         self.numbers, self.left, self.places = np.array(numbers), np.array(left), np.array(at)
+        # Of a sum that cancels rounding leaves up to this share of its summands.
+        self.rounding = 4e-16 * (len(terms) + max((sum(powers) for powers, _ in terms), default=0))
         self.degrees = np.array([sum(lower) for lower in places])
         # j! a!, as a tensor has each mixed derivative j!/a! times and the derivative is a! c_a.
         self.squares = np.array(
@@ -90,8 +92,13 @@ class _PolynomialNeighbourhood(Neighbourhood):
         self.owner, self.theta = owner, theta
         with np.errstate(over="ignore", invalid="ignore"):
             products = owner.numbers * np.prod(theta**owner.left, axis=1)
-            coefficients = np.bincount(owner.places, weights=products, minlength=len(owner.degrees))
-            norms = np.sqrt(np.bincount(owner.degrees, weights=owner.squares * coefficients**2))
+            count = len(owner.degrees)
+            coefficients = np.abs(np.bincount(owner.places, weights=products, minlength=count))
+            haze = owner.rounding * np.bincount(owner.places, weights=np.abs(products), minlength=count)
+            norms, doubts = (
+                np.sqrt(np.bincount(owner.degrees, weights=owner.squares * numbers**2))
+                for numbers in (coefficients + haze, haze)
+            )
         if not np.isfinite(norms).all():
             raise HypothesisError(
                 f"no bound: needed finite derivatives, got {norms.tolist()} at a point with entries up to "
@@ -99,8 +106,13 @@ class _PolynomialNeighbourhood(Neighbourhood):
             )
         bounds = np.zeros(max(len(norms) - 1, 2))
         bounds[: len(norms) - 1] = norms[1:]
-        bounds[0] = np.linalg.norm(owner.kernel.gradient(theta))
-        self.centre = eigenvalue_range(owner.kernel, theta)
+        doubts = np.append(doubts, np.zeros(2))
+        bounds[0] = np.linalg.norm(owner.kernel.gradient(theta)) + doubts[1]
+        if len(theta) <= DENSE:
+            lower, upper = eigenvalue_range(owner.kernel, theta)
+            self.centre = (lower - float(doubts[2]), upper + float(doubts[2]))
+        else:  # Lanczos finds eigenvalues from inside
+            self.centre = (owner.decay - float(bounds[1]), owner.decay + float(bounds[1]))
         bounds[1] = max(map(abs, self.centre))
         self.known = Derivatives(bounds)
 

@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike
 from scipy.special import exprel
 
 from eomsym.bounds.bound import Bound, Hypothesis, require
-from eomsym.bounds.fundamental import distance_bound
+from eomsym.bounds.fundamental import distances
 from eomsym.bounds.hessian import Curvature, as_kernel, checked_curvature
 from eomsym.bounds.prediction import predict_step_size
 from eomsym.codegen.kernel import checked_order
-from eomsym.dynamics.descent import checked_count
+from eomsym.dynamics.descent import checked_count, descend
 from eomsym.dynamics.flow import check_positive, flow
 from eomsym.errors import DivergenceError, HypothesisError, InputError, TableError
 
@@ -136,7 +136,9 @@ def safe_step_size(
     rates = np.empty(pieces + 1)
     rates[0] = np.inf
     for i, theta in enumerate(path.thetas[:-1]):
-        moved = float(np.sqrt(h * max(heights[i] - heights[i + 1], 0.0)))
+        # The difference of two losses is rounded.
+        fallen = max(heights[i] - heights[i + 1], 0.0) + 4e-16 * max(abs(heights[i]), abs(heights[i + 1]))
+        moved = float(np.sqrt(h * fallen))
         ball = known.at(theta).spectrum(eps + moved + path.error)
         beta, gamma, m = max(beta, ball.smoothness), max(gamma, ball.slope), ball.growth
         # m is constant on the piece, so both are monotone there.
@@ -217,20 +219,23 @@ def search_step_size(
     eps, duration, order = check_positive("epsilon", epsilon), check_positive("time", time), checked_order(order)
     limit = checked_count(most_steps, "most_steps", 1)
     known = checked_curvature(loss, curvature)
+    kernel = as_kernel(loss, order and order + 1)
+    theta = kernel.loss.validate(start)
     refusals: list[str] = []
 
     def held(steps: int) -> bool:
         try:
-            reached = distance_bound(loss, start, duration / steps, steps, order, known).largest
+            path = descend(loss, theta, duration / steps, steps)
+            reached = float(np.max(distances(kernel, known, path.thetas, duration / steps, order, limit=eps)))
         except (HypothesisError, DivergenceError, TableError) as error:
             refusals.append(f"with {steps} steps: {error}")
             return False
         if reached > eps:
-            refusals.append(f"with {steps} steps the distance is below {reached:.4g} only")
+            refusals.append(f"with {steps} steps the bound reaches {reached:.4g}")
         return reached <= eps
 
     try:
-        promising = predict_step_size(loss, start, eps, duration, order)
+        promising = predict_step_size(loss, theta, eps, duration, order)
     except DivergenceError:
         promising = duration
     steps = int(np.clip(np.ceil(duration / promising), 1, limit))

@@ -180,9 +180,11 @@ class Derivatives:
         if self.majorant is not None:
             out = self.majorant(radii, top)
             change = np.minimum(change - self.majorant(np.zeros(1), len(change) - 1)[:, 0], 0.0)
-        for i, number in enumerate(change):
-            for j in range(min(i, top) + 1):
-                out[j] += number * radii ** (i - j) / factorial(i - j)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for i, number in enumerate(change):
+                for j in range(min(i, top) + 1):
+                    out[j] += number * radii ** (i - j) / factorial(i - j)
+        out[np.isnan(out)] = np.inf
         return np.maximum(out, 0.0).reshape(top + 1, *r.shape)  # a difference may be rounded to below zero
 
 

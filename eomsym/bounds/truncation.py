@@ -25,6 +25,7 @@ __all__ = ["Truncation", "best_truncation", "defect_bound", "exponential_bound",
 
 Array = NDArray[np.float64]
 GROWTHS = 12
+HIGHEST = 17
 TINY = float(np.finfo(np.float64).tiny)
 #: ``c = 2/(2 ln 2 - 1)``.
 CONSTANT = 2 / (2 * np.log(2) - 1)
@@ -38,7 +39,7 @@ def defect_bound(terms: ArrayLike, radius: ArrayLike, eta: float) -> float:
 
     As a function of a complex learning rate z the distance has a zero of order K + 2. The motion moves no faster than
     ``S(r) = sum_(k<=K) |z|**k |term_k|`` as long as it is in the ball of radius r, so for ``|z| <= eps`` it reaches the
-    radius R not before ``int_0^R dr/S(r)``. If that is ``eps``, the distance is at most
+    radius R not before ``int_0^R dr/S(r)``. If that is at least ``eps``, the distance is at most
     ``(eta/eps)**(K+2) (R + eps |g|)`` for ``eta <= eps`` by the maximum principle. The best ``eps`` is taken.
 
     Parameters
@@ -96,7 +97,8 @@ def defect_bound(terms: ArrayLike, radius: ArrayLike, eta: float) -> float:
         )
         last = np.argmax(arrived, axis=1)[stays]
         eps, rows = circles[stays], np.flatnonzero(stays)
-        away = balls[last] - (times[rows, last] - eps) * speed[rows, last]
+        before = np.where(last > 0, times[rows, last - 1], 0.0)
+        away = np.where(last > 0, balls[last - 1], 0.0) + (eps - before) * speed[rows, last]
         found = (rate / eps) ** (len(known) + 1) * (away + eps * known[0, 0])
     return float(np.min(found))
 
@@ -128,7 +130,7 @@ def step_defect(
     measured : array_like, shape (m,)
         Norms of the first counter terms at the centre, which sharpen the bound.
     highest : int
-        J goes up to it, or to ``K + 1`` if that is more.
+        J goes up to it, or to ``K + 1`` if that is more; at most 17.
 
     Returns
     -------
@@ -137,7 +139,7 @@ def step_defect(
     Raises
     ------
     HypothesisError
-        If `eta` is too large.
+        If `eta` is too large, or the order is above 16.
 
     Examples
     --------
@@ -154,7 +156,12 @@ def step_defect(
 
 
 def _step_defect(known: Derivatives, distance: float, eta: float, order: int, exact: Array, highest: int) -> float:
-    top = max(highest, order + 1)
+    top = min(max(highest, order + 1), HIGHEST)
+    if order >= HIGHEST:
+        raise HypothesisError(
+            f"no bound: needed the trees of one order more, which are too many from order {HIGHEST + 1} on, got order "
+            f"{order}; use a lower order"
+        )
     steepest = float(known.at(distance, 0)[0])
     if not np.isfinite(steepest):
         raise HypothesisError(

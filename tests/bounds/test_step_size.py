@@ -80,7 +80,9 @@ def test_search_takes_one_step_if_that_is_enough() -> None:
 
 
 def test_search_that_finds_nothing_says_how_far_it_came() -> None:
-    with pytest.raises(HypothesisError, match=r"needed a distance below epsilon = 1e-06 .* got with 50 steps the dist"):
+    with pytest.raises(
+        HypothesisError, match=r"needed a distance below epsilon = 1e-06 .* got with 50 steps the bound"
+    ):
         search_step_size(DEEP.build(), DEEP.start, 1e-6, 1.0, most_steps=50)
 
 

@@ -105,6 +105,58 @@ def test_only_what_is_not_known_comes_from_the_majorant() -> None:
     np.testing.assert_allclose(larger.at(0.5, 0), [2.0])
 
 
+def test_other_functions_of_the_same_matrices_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    loss = eom.NormalizedNetwork(
+        (2, 3, 1), rng.standard_normal((6, 2)), rng.standard_normal((6, 1)), activation="linear"
+    )
+    with pytest.raises(HypothesisError, match="needed a network without biases"):
+        curvature_of(loss)
+
+
+@pytest.mark.parametrize("gap", [5.0, 40.0, 1000.0])
+@pytest.mark.parametrize("classes", [2, 5])
+def test_softmax_that_is_almost_certain(gap: float, classes: int) -> None:
+    # Nothing may vanish that rounding or underflow takes away: far from the centre the loss is steep again.
+    labels = np.eye(classes)[:1]
+    loss = eom.DeepLinear((1, classes), [[40.0]], labels, loss="cross_entropy")
+    theta = np.full(loss.size, -gap / 80)
+    theta[0] = gap / 80
+    derivatives = curvature_of(loss).at(theta).derivatives()
+    small = math.exp(-gap) if gap < 700 else 0.0
+    chance = small / (1 + (classes - 1) * small)  # of each other class
+    assert derivatives.at(0.0, 0)[0] >= 40 * chance * math.sqrt((classes - 1) ** 2 + classes - 1) * (1 - 1e-12)
+    there = theta.copy()
+    there[0] -= 2 * gap / 80
+    assert derivatives.at(2 * gap / 80, 0)[0] >= np.linalg.norm(loss.gradient(there))
+    assert np.all(derivatives.at(0.0, 8) > 0)
+
+
+def test_cancellation_in_a_polynomial_is_allowed_for() -> None:
+    loss = eom.Loss("(x-100)**8/8", variables="x")
+    theta = np.array([100.05])
+    derivatives = curvature_of(loss).at(theta).derivatives()
+    true = [math.factorial(7) / math.factorial(7 - j) * 0.05 ** (7 - j) for j in range(8)]
+    assert np.all(derivatives.known >= true)
+
+
+def test_many_parameters_need_no_eigenvalues() -> None:
+    names = [f"x{i}" for i in range(420)]
+    loss = eom.Loss("+".join(f"{i}*{name}**2/840" for i, name in enumerate(names, 1)), variables=names)
+    spectrum = curvature_of(loss).at(np.ones(420)).spectrum(0.0)
+    assert spectrum.upper >= 1.0
+    assert spectrum.lower <= 1 / 420
+
+
+def test_irrational_coefficients_and_high_orders() -> None:
+    spectrum = curvature_of(eom.Loss("sqrt(2)*x**2", variables="x")).at(np.zeros(1)).spectrum(1.0)
+    assert spectrum.upper == pytest.approx(2 * math.sqrt(2))
+    loss = eom.Loss("x**2/2 + x**3/30", variables="x")
+    assert eom.bounds.distance_bound(loss, [1.0], 0.05, 1, order=16).value < 1e-12
+    with pytest.raises(HypothesisError, match="too many from order 18 on, got order 17"):
+        eom.bounds.distance_bound(loss, [1.0], 0.05, 1, order=17)
+
+
 def test_a_step_that_leaves_the_activation_region_has_no_bound() -> None:
     loss = eom.Network((1, 2, 1), [[1.0]], [[3.0]], "relu")
     start = [0.5, 0.01, 1.0, 1.0]  # the second unit is close to its kink

@@ -112,7 +112,7 @@ def check_step_size(run: Run, epsilon: float) -> float:
 
 def check_search(run: Run, epsilon: float, order: int) -> float:
     time = run.eta * run.steps
-    eta = bounded(search_step_size, run.loss, run.start, epsilon, time, order, most_steps=200).value
+    eta = bounded(search_step_size, run.loss, run.start, epsilon, time, order, most_steps=100).value
     true, doubt = truth(Run(run.loss, run.start, eta, round(time / eta)), order)
     assert_bound_holds(true, epsilon, atol=doubt)
     return float(epsilon / true.max()) if true.max() > 100 * doubt else math.nan
