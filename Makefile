@@ -42,7 +42,7 @@ test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n 2 -m 'slow and not bench'
 
 properties: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n 2 -m properties --hypothesis-profile=thorough
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m properties --hypothesis-profile=thorough
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
