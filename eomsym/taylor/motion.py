@@ -43,13 +43,11 @@ def motion(execute, machine, thetas, order, plain, m, field, psi, coupling, chi,
             low = plain + 2 if last else plain
             for s in range(psi.shape[0]):
                 if last:  # the entries with their weights, in the place of the last one
-                    z = m[s, (here + d) * n : (here + d + 1) * n]
-                    for q in range(n):
-                        z[q] *= chi[s, 0, d]
-                    for p in range(plain, d):
-                        x = m[s, (here + p) * n : (here + p + 1) * n]
-                        for q in range(n):
-                            z[q] += chi[s, 0, p] * x[q]
+                    for q in range(here * n, (here + 1) * n):
+                        mixed = zero
+                        for p in range(plain, d + 1):
+                            mixed += chi[s, 0, p] * m[s, q + p * n]
+                        m[s, q + d * n] = mixed
                 execute(d, low, m[s], machine)
             for q in range(n):  # y(0, eta) = theta: nothing at the pure powers of eta
                 y[(here + d + 1) * n + q] = zero
@@ -60,9 +58,8 @@ def motion(execute, machine, thetas, order, plain, m, field, psi, coupling, chi,
                 for s in range(chi.shape[0]):
                     if last:
                         g = field + (here + d) * n
-                        x = m[s, g : g + n]
                         for q in range(n):
-                            z[q] -= x[q]
+                            z[q] -= m[s, g + q]
                     for h in range(0 if last else d - p + 1):
                         if chi[s, p, h] != 0 and (p + h >= plain or d == 0):
                             g = field + (here + p + h) * n

@@ -50,7 +50,8 @@ def convolve(d, low, m, c, table, out, a, b, n, first, divide, at):
             if e == low or not last:
                 for q in range(count):
                     z[q] = zero
-            begin = d + 1 if last and e < d and m[-2 - e] == 0 else first
+            share = m[-2 - e]
+            begin = d + 1 if last and e < d and share == 0 else first
             for k in range(begin, d // 2 + 1 if both else d + 1):
                 h = d - k
                 weight = c[at] + c[at + 1] * k + c[at + 2] * d
@@ -58,11 +59,11 @@ def convolve(d, low, m, c, table, out, a, b, n, first, divide, at):
                     weight = weight + weight
                 bottom = max(low if k else 0, e - h)
                 top = min(k, e - (low if h else 0))
-                if last and (k == 0 or h == 0):  # one factor is a weighted sum already
+                if last and k * h == 0:  # one factor is a weighted sum already
                     bottom = k
                     top = k if e == d else -1
                 elif last:
-                    weight = weight * m[-2 - e]
+                    weight = weight * share
                 for p in range(bottom, top + 1):
                     x = a + (k * (k + 1) // 2 + p) * n + start
                     y = b + (h * (h + 1) // 2 + e - p) * n + start
