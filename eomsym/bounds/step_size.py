@@ -221,6 +221,8 @@ def search_step_size(
     known = checked_curvature(loss, curvature)
     kernel = as_kernel(loss, order and order + 1)
     theta = kernel.loss.validate(start)
+    if order > 0:
+        known.at(theta).derivatives()  # where there are none, more steps do not help: the error says so at once
     refusals: list[str] = []
 
     def held(steps: int) -> bool:

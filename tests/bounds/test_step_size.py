@@ -86,6 +86,12 @@ def test_search_that_finds_nothing_says_how_far_it_came() -> None:
         search_step_size(DEEP.build(), DEEP.start, 1e-6, 1.0, most_steps=50)
 
 
+def test_search_says_at_once_what_more_steps_cannot_mend() -> None:
+    loss = eom.Loss("exp(x) - x", variables="x")
+    with pytest.raises(HypothesisError, match=r"^no bound: needed all derivatives of the gradient"):
+        search_step_size(loss, [1.0], 0.05, 1.0, order=1, curvature=EstimatedCurvature(eom.compile(loss, 0)))
+
+
 def test_an_estimate_is_labelled() -> None:
     loss = eom.Loss("(x*y - 1)**2/2", variables="x y")
     curvature = EstimatedCurvature(eom.compile(loss, 0))
