@@ -11,7 +11,7 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -125,7 +125,7 @@ def leading_error(
     """
     asked = check_orders(orders)
     duration = check_positive("time", time)
-    theta = kernel.loss.validate(start)
+    theta = kernel.point(start)
     if max(asked) + 1 > kernel.order:
         raise InputError(
             f"the leading error of order {max(asked)} needs term {max(asked) + 1}, but the kernel has order "
@@ -133,8 +133,7 @@ def leading_error(
         )
     needed = kernel.at_order(max(asked) + 1)
     rows = np.array(asked) + 1
-    # term_0 = (sum_i chi_i(0)) g, because every stage is psi_i(0) = 1 times theta at eta = 0.
-    slowness = float(sum(chi[0] for chi in kernel.method.series(1).chi))
+    slope = _slope(needed)
     n = len(theta)
     # A vector that is zero must not be resolved to its last digit: floor its scale by that of theta.
     typical = float(np.sqrt(np.mean(theta**2))) or 1.0
@@ -147,7 +146,7 @@ def leading_error(
         out = np.empty((len(rows) + 1, n))
         out[0] = -terms[0]
         for i, vector in enumerate(vectors):
-            out[i + 1] = terms[rows[i]] / scales[i] - slowness * needed.hessian_vector(point, vector)
+            out[i + 1] = terms[rows[i]] / scales[i] - slope(point, vector)
         return out.ravel()
 
     first = np.concatenate([theta, np.zeros(len(rows) * n)])
@@ -155,6 +154,16 @@ def leading_error(
     states, error, evaluations = integrate(velocity, first, np.array([0.0, duration]), rtol, atol)
     vectors = states[-1].reshape(-1, n)[1:] * scales[:, None]
     return LeadingError(asked, duration, vectors, error * scales, evaluations)
+
+
+def _slope(kernel: Kernel) -> Callable[[Array, Array], Array]:
+    """Derivative of term 0 along a vector: of a linear method, the effective rate times that of the gradient."""
+    if kernel.method.is_linear and kernel.method.colours == 1:
+        # term_0 = (sum_i chi_i(0)) g, because every stage is psi_i(0) = 1 times theta at eta = 0.
+        rate = float(sum(chi[0] for chi in kernel.method.series(1).chi))
+        return lambda point, vector: rate * kernel.hessian_vector(point, vector)
+    motion = kernel.at_order(0)
+    return lambda point, vector: -motion.jacobian_vector(point, vector, 0.0)
 
 
 def check_orders(orders: Iterable[int]) -> tuple[int, ...]:

@@ -21,10 +21,10 @@ from eomsym.codegen.kernel import checked_order
 from eomsym.dynamics.descent import checked_count
 from eomsym.dynamics.flow import check_positive
 from eomsym.errors import HypothesisError
-from eomsym.exact.methods import GradientDescent
-from eomsym.taylor.balls import Ball, enclosed, load_flint, number_ball, series_ball, working
-from eomsym.taylor.primitives import FUNCTIONS, PRIMITIVES
-from eomsym.taylor.table import Plan, counter_terms_at
+from eomsym.losses.functions import FUNCTIONS
+from eomsym.taylor.plan import terms_plan
+from eomsym.taylor.rings.balls import Ball, Balls, enclosed, load_flint, working
+from eomsym.taylor.table import counter_terms_at
 
 if TYPE_CHECKING:
     from eomsym.losses.objective import Objective
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["EnclosedCurvature", "Enclosure", "enclose_flow", "enclose_terms", "rigorous_distance"]
 
 Array = NDArray[np.float64]
-UNKNOWN = {FUNCTIONS[name]: name for name in ("softplus", "erf")}
+NUMBERS, SERIES = Balls(), Balls(series=True)
 
 
 class _Field:
@@ -40,26 +40,20 @@ class _Field:
 
     def __init__(self, loss: Objective, order: int) -> None:
         self.loss = loss
-        self.plan = Plan(loss.program)
+        self.plan = terms_plan(loss, order)
         self.order = order
-        self.series = GradientDescent().series(order + 1)
-        for line in self.plan.code.tolist():
-            name = PRIMITIVES[line[0]].__name__
-            if name == "gate":
-                raise HypothesisError(f"rigorous mode needs a smooth loss, got {loss.name}, which has kinks")
-            if (name, line[5]) in UNKNOWN:
-                raise HypothesisError(
-                    f"rigorous mode knows no enclosure of {UNKNOWN[name, line[5]]}, which {loss.name} uses; write the "
-                    "loss with exp, log, tanh, sigmoid, sin, cos, atan or powers"
-                )
+        if "gate" in self.plan.primitives:
+            raise HypothesisError(f"rigorous mode needs a smooth loss, got {loss.name}, which has kinks")
+        for name in sorted(self.plan.functions):
+            FUNCTIONS[name].reading("ball", "Arb balls")
 
-    def terms(self, theta: Sequence[Any], ring: Any = number_ball) -> np.ndarray:
+    def terms(self, theta: Sequence[Any], ring: Any = NUMBERS) -> np.ndarray:
         """Terms over balls, or over series of balls, with `ring` for the numbers of the loss."""
-        terms: Any = counter_terms_at(self.plan, [Ball(x) for x in theta], self.series, self.order, ring)
+        terms: Any = counter_terms_at(self.plan, [Ball(x) for x in theta], self.order, ring)
         bare: Any = np.empty_like(terms)
         for place in np.ndindex(terms.shape):
             bare[place] = terms[place].value
-            parts = [bare[place]] if ring is number_ball else bare[place].coeffs()
+            parts = [bare[place]] if ring is NUMBERS else bare[place].coeffs()
             if not all(part.is_finite() for part in parts):
                 raise HypothesisError(
                     f"no bound: the box leaves the domain of {self.loss.name}, or is too wide for its operations; use "
@@ -68,7 +62,7 @@ class _Field:
         found: np.ndarray = bare
         return found
 
-    def velocity(self, theta: Sequence[Any], eta: Any, ring: Any = number_ball) -> list[Any]:
+    def velocity(self, theta: Sequence[Any], eta: Any, ring: Any = NUMBERS) -> list[Any]:
         """``-sum_k eta**k term_k``, by Horner's rule."""
         total = [enclosed(0)] * self.plan.size
         for row in self.terms(theta, ring)[::-1]:
@@ -81,7 +75,7 @@ class _Field:
         with working(2) as flint:
             for j in range(self.plan.size):
                 line = [flint.arb_series([x, 1] if i == j else [x]) for i, x in enumerate(theta)]
-                columns.append([value[1] for value in self.velocity(line, eta, series_ball)])
+                columns.append([value[1] for value in self.velocity(line, eta, SERIES)])
         return columns
 
     def taylor(self, theta: Sequence[Any], eta: Any, degree: int) -> list[list[Any]]:
@@ -90,7 +84,7 @@ class _Field:
         for i in range(degree):
             with working(i + 1) as flint:
                 lines = [flint.arb_series(list(line)) for line in zip(*coefficients, strict=True)]
-                coefficients.append([value[i] / (i + 1) for value in self.velocity(lines, eta, series_ball)])
+                coefficients.append([value[i] / (i + 1) for value in self.velocity(lines, eta, SERIES)])
         return coefficients
 
 

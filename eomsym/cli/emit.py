@@ -40,7 +40,7 @@ def build_loss(expression: str | None, velocity: str | None, variables: str | No
 @click.option(
     "--form",
     type=click.Choice(["table", "explicit", "auto"]),
-    default="table",
+    default="auto",
     show_default=True,
     help="explicit: the closed form, for many points of a small loss.",
 )

@@ -69,10 +69,10 @@ def read_scalar(text: str) -> Any:
     """Read an exact number or an expression in free symbols: ``9/10``, ``beta``, ``1 - 1/k``."""
     import sympy
 
-    from eomsym.losses.parse import FUNCTIONS, parse
+    from eomsym.losses.parse import functions, parse
 
     word = re.sub(r"\blambda\b", "lambda_", text)  # a word that Python reserves
-    names = {name for name in re.findall(r"[A-Za-z_]\w*", word) if name not in FUNCTIONS}
+    names = {name for name in re.findall(r"[A-Za-z_]\w*", word) if name not in functions()}
     return parse(word, [sympy.Symbol(name) for name in sorted(names)]).subs("lambda_", sympy.Symbol("lambda"))
 
 

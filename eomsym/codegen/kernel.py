@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,46 +10,47 @@ from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from eomsym.codegen import emit, explicit
-from eomsym.codegen.numbers import numeric_series, to_float, to_pairs
+from eomsym.codegen.backends import explicit, unrolled
+from eomsym.codegen.run import Machine, Runner
 from eomsym.codegen.store import load, write_atomically
-from eomsym.errors import ExpressionError, InputError, TableError
-from eomsym.exact.methods import GradientDescent, Method
-from eomsym.losses.objective import Linearised, Objective
-from eomsym.taylor.primitives import PRIMITIVES
-from eomsym.taylor.table import Plan, entries, is_plain
+from eomsym.errors import ExpressionError, InputError, MethodError, ShapeError, TableError
+from eomsym.exact.methods import Epoch, GradientDescent, Method
+from eomsym.losses.gradient import tangent
+from eomsym.losses.objective import Objective
+from eomsym.losses.program import Program
+from eomsym.taylor.circuit import Circuit
+from eomsym.taylor.plan import Plan, circuit_of
+from eomsym.taylor.rings.numbers import Decimals
+from eomsym.taylor.table import counter_terms_at, term_rows
 
 __all__ = ["Kernel", "compile"]
 
-
 #: How terms can be evaluated.
-FORMS = ("table", "explicit", "auto")
-PRECISIONS = ("double", "dd")
+FORMS = ("auto", "table", "explicit")
 
 
 def compile(
-    loss: Objective, order: int, method: Method | None = None, *, form: str = "table", precision: str = "double"
+    loss: Objective | Sequence[Objective], order: int, method: Method | None = None, *, form: str = "auto"
 ) -> Kernel:
     """Compile all counter terms of a loss up to an order.
 
     Parameters
     ----------
-    loss : Loss, Field, DeepLinear, Network
+    loss : Loss, Field, DeepLinear, Network, or a list of them
+        One loss for each batch of an `Epoch`.
     order : int
         Number of counter terms; 0 is gradient flow.
     method : Method, optional
         The discrete optimiser; gradient descent by default. Its parameters must be numbers.
-    form : {"table", "explicit", "auto"}
+    form : {"auto", "table", "explicit"}
         How the terms are evaluated. ``"table"`` runs the Taylor table; a new loss compiles nothing. ``"explicit"``
         compiles the closed form of all terms at a point: some fifty times faster for many points of a small loss at low
-        order, at the cost of about a second for 500 operations, for each loss, order and method. ``"auto"`` is
-        explicit where that is sure to be small. The forms agree up to rounding.
-    precision : {"double", "dd"}
-        ``"dd"`` computes with pairs of doubles, some 32 digits, by the same rules (the table form only); `terms` gives
-        the nearest doubles, `Kernel.terms_dd` both halves. It has no softplus and no erf.
+        order, at the cost of about a second for 500 operations, for each loss, order and method. ``"auto"`` chooses at
+        each call, by the predicted cost of its points. The forms agree up to rounding.
 
     Returns
     -------
@@ -58,13 +59,13 @@ def compile(
     Raises
     ------
     InputError
-        `order` is not an integer >= 0, `loss` is not a loss, or `form` or `precision` is unknown.
+        `order` is not an integer >= 0, `loss` is not a loss, or `form` is unknown.
     SizeError
         The explicit form would be too long.
     ExpressionError
         The loss has kinks (``Abs``, ``Max``) and `order` is at least 1.
     MethodError
-        The method holds a symbol.
+        The method holds a symbol, or the number of losses is not the number of its batches.
     CacheError
         The cache folder cannot be written.
 
@@ -81,27 +82,40 @@ def compile(
     ----------
     T. Miyagawa, Toward Equation of Motion for Deep Neural Networks, NeurIPS 2022, arXiv:2210.15898.
     """
-    if not isinstance(loss, Objective):
-        raise InputError(f"expected a loss such as eomsym.Loss('x**2', variables='x'), got {type(loss).__name__}")
     order = checked_order(order)
     chosen = GradientDescent() if method is None else method
     if not isinstance(chosen, Method):
         raise InputError(f"expected a method such as eomsym.HeavyBall(beta='9/10'), got {type(chosen).__name__}")
-    if order > 0 and not loss.smooth:
-        kinks = ", ".join(getattr(loss, "kinks", ["the loss"]))
-        raise ExpressionError(
-            f"{kinks} has no derivatives at its kinks, so there are no counter terms; "
-            "use order=0, or a smooth function such as softplus"
-        )
+    losses = checked_losses(loss, chosen)
+    for one in losses:
+        if order > 0 and not one.smooth:
+            kinks = ", ".join(getattr(one, "kinks", ["the loss"]))
+            raise ExpressionError(
+                f"{kinks} has no derivatives at its kinks, so there are no counter terms; "
+                "use order=0, or a smooth function such as softplus"
+            )
     if form not in FORMS:
         raise InputError(f"unknown form {form!r}; choose one of {', '.join(FORMS)}")
-    if form == "auto":
-        form = "explicit" if explicit.worth_it(Plan(loss.program), order) else "table"
-    if precision not in PRECISIONS:
-        raise InputError(f"unknown precision {precision!r}; choose one of {', '.join(PRECISIONS)}")
-    if precision == "dd" and form == "explicit":
-        raise InputError("the explicit form knows doubles only; use form='table' with precision='dd'")
-    return Kernel(loss, order, chosen, form, precision)
+    return Kernel(losses, order, chosen, form)
+
+
+def checked_losses(loss: Any, method: Method) -> tuple[Objective, ...]:
+    """The losses of a method, one for each batch; MethodError where their number is not that of its batches."""
+    losses = tuple(loss) if isinstance(loss, (list, tuple)) else (loss,)
+    for one in losses:
+        if not isinstance(one, Objective):
+            raise InputError(f"expected a loss such as eomsym.Loss('x**2', variables='x'), got {type(one).__name__}")
+    if len(losses) == 1 and method.colours > 1:
+        raise MethodError(
+            f"{method.name} needs {method.colours} losses, one for each batch, and got one; "
+            f"give a list of losses, or network.split({method.colours})"
+        )
+    if len(losses) != method.colours:
+        raise MethodError(
+            f"{method.name} takes {method.colours} loss{'es' * (method.colours > 1)} and got {len(losses)}; "
+            f"for one loss for each batch use {Epoch.__name__}({len(losses)})"
+        )
+    return losses
 
 
 def checked_order(order: Any) -> int:
@@ -111,40 +125,96 @@ def checked_order(order: Any) -> int:
     return int(order)
 
 
+def checked_numbers(method: Method) -> None:
+    """MethodError where a method holds a symbol."""
+    if method.symbols:
+        raise MethodError(
+            f"{method.name} holds the symbol {', '.join(method.symbols)}; give it a number to compile or to run, "
+            "for instance eomsym.HeavyBall('9/10')"
+        )
+
+
+#: Circuits and machines of losses, for each method; they go when the loss goes.
+_KNOWN: WeakKeyDictionary[Objective, dict[Any, Any]] = WeakKeyDictionary()
+#: Machines are made for this order at least, so that neighbouring orders share them.
+CAPACITY = 6
+
+
 @dataclass(frozen=True, eq=False)
 class Kernel:
     """Compiled counter terms of one loss, for one method, up to one order. Made by :func:`compile`."""
 
-    loss: Objective
+    losses: tuple[Objective, ...]
     order: int
     method: Method
-    form: str = "table"
-    precision: str = "double"
+    form: str = "auto"
 
     # numbers ------------------------------------------------------------------------------------------------------
 
-    @cached_property
-    def _compiled(self) -> _Compiled:
-        """Plan, module and constants, shared by all orders and methods of the loss object."""
-        known = self.loss.__dict__.setdefault("_compiled", {})
-        program = self.loss.program
-        if "kernel" not in known or known["kernel"].program is not program:
-            known["kernel"] = _Compiled(self.loss)
-        found: _Compiled = known["kernel"]
-        return found
+    @property
+    def loss(self) -> Objective:
+        """The loss; the first one, where there is one for each batch."""
+        return self.losses[0]
+
+    @property
+    def size(self) -> int:
+        """Numbers of a point: the parameters, and the memories that the method keeps as states."""
+        return self.loss.size + sum(self.method.kept(self.loss.size).values())
+
+    def _cached(self, key: Any, make: Any) -> Any:
+        """What belongs to the losses and not to this kernel alone."""
+        store = _KNOWN.setdefault(self.loss, {})
+        programs = tuple(id(one.program) for one in self.losses)  # kept alive below
+        if (key, programs) not in store:
+            store[key, programs] = (make(), [one.program for one in self.losses])
+        return store[key, programs][0]
+
+    @property
+    def circuit(self) -> Circuit:
+        """The optimiser on its losses."""
+        made: Circuit = self._cached(("circuit", self.method), lambda: circuit_of(list(self.losses), self.method))
+        return made
+
+    def _machine_of(self, kind: str, program: Any, flow: bool = True) -> Machine:
+        if flow:
+            checked_numbers(self.method)
+        capacity = max(self.order, CAPACITY)
+        key = (kind, self.method if flow else None, capacity)
+        made: Machine = self._cached(key, lambda: Machine(Plan.of(program(), capacity, flow=flow)))
+        return made
 
     @cached_property
-    def _series(self) -> dict[str, np.ndarray]:
-        return numeric_series(self.method, self.order)
+    def _terms(self) -> Machine:
+        return self._machine_of("terms", lambda: self.circuit.terms())
 
     @cached_property
-    def _plain(self) -> bool:
-        return is_plain(self.method.series(self.order + 1))
+    def _gradient(self) -> Machine:
+        """The gradient of the first loss along given curves."""
+        return self._machine_of("gradient", lambda: self.loss.program.pruned(self.loss.program.outputs[-1:]), False)
+
+    @cached_property
+    def _linearised(self) -> Machine:
+        """The terms and their derivatives along a direction, as one flow of twice the size."""
+
+        def program() -> Program:
+            terms = self.circuit.terms()
+            return tangent(terms, terms.outputs[0])
+
+        return self._machine_of("linearised", program)
 
     @cached_property
     def _explicit(self) -> tuple[explicit.Explicit, ModuleType]:
-        written = explicit.Explicit(self._compiled.plan, self.method, self.order)
+        written = explicit.Explicit(Plan.of(self.circuit.terms(), self.order, flow=True), self.order)
         return written, load(written.source)
+
+    def runner(self) -> Runner:
+        """The running optimiser."""
+        checked_numbers(self.method)
+        circuit = self.circuit
+        made: Runner = self._cached(
+            ("runner", self.method), lambda: Runner(Plan.of(circuit.change(), discrete=True), circuit.implicit)
+        )
+        return made
 
     # evaluation ---------------------------------------------------------------------------------------------------
 
@@ -170,7 +240,7 @@ class Kernel:
             A number overflowed; ``error.order`` is the first term that is not finite.
         """
         points = self._points(theta)
-        out = np.empty((len(points), self.order + 1, self.loss.size))
+        out = np.empty((len(points), self.order + 1, self.size))
         if threads == 1 or len(points) < 2:
             self._fill(points, out)
         else:
@@ -184,32 +254,47 @@ class Kernel:
             )
         return out if np.ndim(theta) == 2 else out[0]
 
-    def terms_dd(self, theta: Any, low: Any = 0.0) -> tuple[np.ndarray, np.ndarray]:
-        """All counter terms in double-double precision: two arrays whose exact sum is the result.
+    def decimals(self, theta: Any, digits: int = 30) -> np.ndarray:
+        """All counter terms to many digits, by the same instructions in plain Python; for small losses.
 
         Parameters
         ----------
-        theta, low : array_like, shape (n,)
-            The point is ``theta + low``, `low` being less than half a unit in the last place of `theta`.
+        theta : sequence of n numbers or texts
+            Texts such as ``"0.1"`` and fractions are read exactly, floats as the binary fractions that they are.
+        digits : int
+            What is computed with, plus five.
 
         Returns
         -------
-        high, low : ndarray, shape (order+1, n)
-            `high` is the double nearest to the sum.
+        ndarray of mpmath.mpf, shape (order+1, n)
+
+        Raises
+        ------
+        ExpressionError
+            A function of the loss has no decimal value.
+
+        Examples
+        --------
+        >>> import mpmath
+        >>> import eomsym as eom
+        >>> kernel = eom.compile(eom.Loss("exp(x)", variables="x"), 1)
+        >>> mpmath.nstr(kernel.decimals(["1"], 25)[1, 0], 25)  # exp(x) exp(x)/2
+        '3.694528049465325113615214'
         """
-        points = self._points(theta) + 1j * np.broadcast_to(np.asarray(low, dtype=np.float64), (1, self.loss.size))
-        out = self._compiled.fill_dd(points, self.order, int(self._plain), self.method)[0]
-        return out.real.copy(), out.imag.copy()
+        import sympy
+
+        ring = Decimals(digits)
+        point = [ring(sympy.Rational(x) if isinstance(x, str) else x) for x in theta]
+        if len(point) != self.size:
+            raise ShapeError(f"theta has {len(point)} numbers, expected {self.size}")
+        return counter_terms_at(Plan.of(self.circuit.terms(), self.order, flow=True), point, self.order, ring)
 
     def _fill(self, points: np.ndarray, out: np.ndarray) -> None:
-        if self.precision == "dd":
-            out[:] = self._compiled.fill_dd(
-                points.astype(np.complex128), self.order, int(self._plain), self.method
-            ).real
-        elif self.form == "explicit":
+        plan = self._terms.plan
+        if self.form == "explicit" or (self.form == "auto" and explicit.worth_it(plan, self.order, len(points))):
             self._explicit[1].explicit(points, out)
         else:
-            self._compiled.fill(points, self.order, int(self._plain), self._series, out)
+            self._terms.terms(points, self.order, out)
 
     def _fill_in_threads(self, points: np.ndarray, out: np.ndarray, threads: int) -> None:
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
@@ -230,50 +315,114 @@ class Kernel:
         return velocity
 
     def gradient(self, theta: Any) -> np.ndarray:
-        """Gradient g (weight decay included); shape (n,) or (m, n)."""
-        result: np.ndarray = self._flow.terms(theta)[..., 0, :]
-        return result
+        """Gradient g of the loss (weight decay included); shape (n,) or (m, n)."""
+        points = self._points(theta)
+        out = np.empty((len(points), 1, self.loss.size))
+        self._gradient.fill(points[:, None, : self.loss.size], 0, _FIRST, out)
+        if not np.isfinite(out).all():
+            raise TableError(f"the gradient of {self.loss.name} is not finite at this point", order=0)
+        return out[:, 0] if np.ndim(theta) == 2 else out[0, 0]
 
     def hessian_vector(self, theta: Any, direction: Any) -> np.ndarray:
         """Derivative of g at `theta`, shape (n,), along a direction, shape (n,): the Hessian times the vector."""
-        return self._compiled.directional(self._points(theta)[0], self._points(direction)[0])
+        given = np.stack([self._points(theta)[0, : self.loss.size], direction_of(direction, self.loss.size)])[None]
+        out = np.empty((1, 1, self.loss.size))
+        self._gradient.fill(given, 1, _SLOPE, out)
+        found: np.ndarray = out[0, 0]
+        return found
 
     def jacobian_vector(self, theta: Any, direction: Any, eta: float) -> np.ndarray:
         """Derivative of the velocity ``field(theta, eta)``, shape (n,), along a direction, shape (n,).
 
-        Modified fields commute with linearisation: the terms of the field ``(F(theta), DF(theta) u)`` are those of F
-        and their derivatives along u.
+        Modified fields commute with linearisation: the terms of the linearised circuit are the derivatives.
         """
-        n = self.loss.size
-        both = np.concatenate([self._points(theta)[0], self._points(direction)[0]])
-        result: np.ndarray = self._linearised.field(both, eta)[n:]
+        both = np.concatenate([self._points(theta)[0], direction_of(direction, self.size)])
+        terms = np.empty((1, self.order + 1, 2 * self.size))
+        self._linearised.terms(both[None], self.order, terms)
+        result: np.ndarray = -np.asarray(np.polynomial.polynomial.polyval(eta, terms[0, :, self.size :]))
         return result
 
-    @cached_property
-    def _linearised(self) -> Kernel:
-        return Kernel(Linearised(self.loss), self.order, self.method)
+    def memories(self, theta: Any, eta: float, *, rest: bool = False) -> np.ndarray:
+        """What the filters of the optimiser remember at a point of the modified flow, or at rest there.
 
-    @cached_property
-    def _flow(self) -> Kernel:
-        return Kernel(self.loss, 0, GradientDescent())
+        Parameters
+        ----------
+        theta : array_like, shape (n,)
+        eta : float
+        rest : bool
+            At rest, what gradients feed is empty, and everything else as if the point had always been there.
+
+        Returns
+        -------
+        ndarray, shape (k,)
+            One after the other, as in the circuit; empty for methods without a memory.
+        """
+        if not self.runner().plan.memories:
+            return np.zeros(0)
+        machine = self._machine_of("memory", lambda: self.circuit.memory())
+        order = 0 if rest else self.order
+        lanes = machine.plan.tables[machine.plan.outputs[1]].lanes
+        out = np.empty((1, order + 1, lanes))
+        machine.fill(self._points(theta)[:, None], order, term_rows(machine.plan, order), out, output=1)
+        if rest:
+            return np.asarray(np.where(self.circuit.empty_at_rest(), 0.0, out[0, 0]))
+        found: np.ndarray = np.asarray(np.polynomial.polynomial.polyval(eta, out[0]))
+        return found
 
     def at_order(self, order: int) -> Kernel:
         """The kernel of the same loss and method to another order. Nothing is compiled again."""
-        return Kernel(self.loss, checked_order(order), self.method, self.form, self.precision)
+        return Kernel(self.losses, checked_order(order), self.method, self.form)
+
+    def point(self, theta: Any) -> np.ndarray:
+        """A point as a vector of `size` numbers.
+
+        Parameters
+        ----------
+        theta : array_like, shape (n,) or (size,), or dict
+            The parameters, to which memories at rest are added; or all of them by name.
+        """
+        kept = self.method.kept(self.loss.size)
+        if not kept:
+            return self.loss.validate(theta)
+        if isinstance(theta, Mapping):
+            unknown = sorted(set(theta) - {"theta", *kept})
+            missing = sorted({"theta", *kept} - set(theta))
+            if unknown or missing:
+                raise InputError(
+                    f"the start of {self.method.name} has the states {', '.join(['theta', *kept])}; "
+                    f"missing: {', '.join(missing) or 'none'}, unknown: {', '.join(unknown) or 'none'}"
+                )
+            parts = [self.loss.validate(theta["theta"])]
+            for name, size in kept.items():
+                part = np.array(theta[name], dtype=np.float64).reshape(-1)
+                if part.shape != (size,) or not np.isfinite(part).all():
+                    raise ShapeError(f"the state {name} has shape {part.shape}, expected ({size},) of finite numbers")
+                parts.append(part)
+            return np.concatenate(parts)
+        vector = np.array(theta, dtype=np.float64)
+        if vector.shape == (self.size,) and np.isfinite(vector).all():
+            return vector
+        return np.concatenate([self.loss.validate(theta), np.zeros(sum(kept.values()))])
+
+    def states(self, points: Any) -> dict[str, np.ndarray]:
+        """Parameters and kept memories by name, from a point or from a path of them."""
+        places = self.circuit.states
+        return {name: np.asarray(points)[..., place] for name, place in places.items()}
 
     def _points(self, theta: Any) -> np.ndarray:
-        """A fast way through for what is right already; everything else is checked by the loss."""
-        n = self.loss.size
+        """A fast way through for what is right already; everything else is checked."""
+        n = self.size
         if type(theta) is np.ndarray and theta.dtype == np.float64 and theta.shape == (n,):
             if np.isfinite(theta).all():
                 return theta.reshape(1, n)
-        elif np.ndim(theta) == 2:
+        elif not isinstance(theta, Mapping) and np.ndim(theta) == 2:
             points = np.ascontiguousarray(theta, dtype=np.float64)
             if points.shape[1] == n and np.isfinite(points).all():
                 return points
-            for row in points:
-                self.loss.validate(row)
-        return self.loss.validate(theta).reshape(1, n)
+            for line in points:
+                self.point(line)
+            return np.array([self.point(line) for line in points])
+        return self.point(theta).reshape(1, n)
 
     # artifacts ----------------------------------------------------------------------------------------------------
 
@@ -282,11 +431,10 @@ class Kernel:
         """A standalone module (it needs numpy and numba only) with ``terms(theta)`` and ``field(theta, eta)``."""
         from eomsym import __version__
 
-        compiled = self._compiled
         header = (
             (
                 f"Counter terms of {self.method.name} to order {self.order}, generated by eomsym {__version__}.\n\n"
-                f"Loss: {self.loss.describe()}\nMachine: {emit.digest(compiled.source)}\n\n"
+                f"Loss: {'; '.join(one.describe() for one in self.losses)}\n\n"
                 "theta' = -sum_k eta**k terms(theta)[k] follows the discrete optimiser with learning rate eta."
             )
             .replace('"""', "'''")
@@ -294,7 +442,7 @@ class Kernel:
         )
         if self.form == "explicit":
             return explicit.standalone(self._explicit[0], header)
-        return emit.standalone(compiled.plan, compiled.constants, self.order, int(self._plain), self._series, header)
+        return unrolled.standalone(self._terms.plan, self._terms.numbers, self.order, header)
 
     def save(self, path: str | Path) -> Path:
         """Write `source` to a file, as a whole or not at all; returns its path."""
@@ -306,70 +454,15 @@ class Kernel:
         return f"<Kernel of {self.loss.describe()}, {self.method.name}, order {self.order}>"
 
 
-class _Compiled:
-    """A loss's plan, its numbers as float64, the imported module, and memory for each thread."""
-
-    def __init__(self, loss: Objective) -> None:
-        self.program = loss.program
-        self.plan = Plan(self.program)
-        self.constants = np.concatenate([to_float(piece) for piece in self.plan.pieces])
-        self.source = emit.machine(self.plan.primitives)
-        self.module: ModuleType = load(self.source)
-        self._local = threading.local()
-
-    def machine(self, count: int) -> tuple[Any, ...]:
-        """What `execute` takes apart, for tables of `count` entries."""
-        return (self.plan.code, self.plan.table, self.constants, count, self.plan.lanes * count)
-
-    def workspace(self, stages: int, order: int) -> tuple[Any, ...]:
-        """Machine, place of the field, and memory, kept for the next call of the same thread."""
-        known = self._local.__dict__
-        if known.get("key") != (stages, order):
-            count = entries(order)
-            memory = np.empty((stages, self.plan.memory(order)))
-            memory[:, -1] = 0.0
-            flow = np.zeros(self.plan.size * entries(order + 1) + 1)
-            known["space"] = (self.machine(count), self.plan.field * count, memory, flow)
-            known["key"] = (stages, order)
-        space: tuple[Any, ...] = known["space"]
-        return space
-
-    def fill(self, points: np.ndarray, order: int, low: int, series: dict[str, np.ndarray], out: np.ndarray) -> None:
-        psi, coupling, chi = series["psi"], series["coupling"], series["chi"]
-        machine, field, memory, flow = self.workspace(len(chi), order)
-        push = np.zeros(self.plan.size)
-        self.module.motion(machine, points, order, low, memory, field, psi, coupling, chi, push, flow, out)
-
-    def fill_dd(self, points: np.ndarray, order: int, low: int, method: Method) -> np.ndarray:
-        """Terms at rows of points, high parts real and low parts imaginary."""
-        special = next(number for number, f in enumerate(PRIMITIVES) if f.__name__ == "special")
-        if (self.plan.code[:, 0] == special).any():
-            raise InputError("softplus and erf have no double-double values; use precision='double'")
-        module = load(emit.machine(self.plan.primitives, double_double=True))
-        constants = np.concatenate([to_pairs(piece) for piece in self.plan.pieces])
-        series = numeric_series(method, order, True)
-        count = entries(order)
-        memory = np.zeros((len(series["chi"]), self.plan.memory(order)), dtype=np.complex128)
-        flow = np.zeros(self.plan.size * entries(order + 1) + 1, dtype=np.complex128)
-        push = np.zeros(self.plan.size, dtype=np.complex128)
-        out = np.empty((len(points), order + 1, self.plan.size), dtype=np.complex128)
-        machine = (self.plan.code, self.plan.table, constants, count, self.plan.lanes * count)
-        psi, coupling, chi = series["psi"], series["coupling"], series["chi"]
-        module.motion(machine, points, order, low, memory, self.plan.field * count, psi, coupling, chi, push, flow, out)
-        return out
-
-    def directional(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:
-        """Derivative of g along a direction: the second coefficient of ``g(theta + s * direction)``."""
-        machine, field, memory, flow = self.workspace(1, 1)
-        out = np.empty((1, 2, theta.size))
-        self.module.motion(
-            machine, theta.reshape(1, -1), 1, 1, memory, field, _ONE, _NONE, _SECOND, direction, flow, out
-        )
-        result: np.ndarray = out[0, 1]
-        return result
+def direction_of(direction: Any, size: int) -> np.ndarray:
+    """A direction as a finite vector; unlike a point it may be anything, zero too."""
+    vector = np.array(direction, dtype=np.float64)
+    if vector.shape != (size,):
+        raise ShapeError(f"the direction has shape {vector.shape}, expected ({size},)")
+    if not np.isfinite(vector).all():
+        raise InputError("the direction must be finite numbers")
+    return vector
 
 
-#: Series of a single plain stage, and one that stands still and looks at the coefficient of s in g.
-_ONE = np.array([[[1.0, 0.0], [1.0, 0.0]]])
-_NONE = np.zeros((1, 1))
-_SECOND = np.array([[[0.0, 1.0], [0.0, 0.0]]])
+#: Rows of tables: the value, and the derivative along s.
+_FIRST, _SLOPE = np.array([0]), np.array([2])

@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 from types import ModuleType
 
-from eomsym.codegen.emit import digest
+from eomsym.codegen.source import digest
 from eomsym.errors import CacheError
 
 __all__ = ["cache_folder", "load", "write_atomically"]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from eomsym.codegen.kernel import Kernel, compile
-from eomsym.codegen.numbers import nearest
-from eomsym.errors import DivergenceError, InputError, MethodError, ShapeError
+from eomsym.codegen.kernel import Kernel, checked_losses
+from eomsym.errors import DivergenceError, InputError, ShapeError
 from eomsym.exact.methods import GradientDescent, Method
 from eomsym.losses.objective import Objective
 
@@ -23,16 +23,19 @@ class DescentPath:
     Attributes
     ----------
     thetas : ndarray, shape (m, n)
-        The recorded iterates, the start first.
+        The recorded iterates, the start first; behind the parameters the memories that the method keeps as states.
     steps : ndarray of int, shape (m,)
         Their numbers.
     eta : float
         Learning rate.
+    memory : ndarray, shape (k,)
+        What the filters of the method remember at the end; as `memory` of the next run it goes on where this one ends.
     """
 
     thetas: np.ndarray
     steps: np.ndarray
     eta: float
+    memory: np.ndarray
 
     @property
     def times(self) -> np.ndarray:
@@ -41,31 +44,36 @@ class DescentPath:
 
 
 def descend(
-    loss: Objective,
+    loss: Objective | Sequence[Objective],
     start: Any,
     eta: float,
     steps: int,
     method: Method | None = None,
     *,
     every: int = 1,
-    history: Any = None,
+    memory: Any = "rest",
+    late: bool = False,
 ) -> DescentPath:
     """Run a discrete optimiser.
 
     Parameters
     ----------
-    loss : Loss, Field, DeepLinear, Network
-    start : array_like, shape (n,)
+    loss : Loss, Field, DeepLinear, Network, or a list of them
+        One for each batch of an `Epoch`.
+    start : array_like, shape (n,), or dict
+        Parameters; for a method that keeps memories as states also all states by name.
     eta : float
-        Learning rate.
+        Learning rate; for a method that keeps its memory, its step.
     steps : int
     method : Method, optional
         Gradient descent by default.
     every : int
         Keep every so many iterates.
-    history : array_like, shape (k, n), optional
-        Iterates -1, -2, … before the start, for methods with a memory. What is missing repeats the oldest one given,
-        which is how momentum methods are started at rest.
+    memory : {"rest", "flow"} or ndarray, shape (k,)
+        What a method with a memory remembers at the start. At rest, momentum is zero (and averages of the gradient
+        too); on the flow, it is what the modified equation of order 4 says; or that of an earlier path.
+    late : bool
+        Whether bias corrections are over, as long after the start.
 
     Returns
     -------
@@ -74,11 +82,11 @@ def descend(
     Raises
     ------
     InputError
-        ``eta <= 0``, bad `start`, `steps` or `every`.
+        ``eta <= 0``, bad `start`, `steps`, `every` or `memory`.
     DivergenceError
         The run left the finite numbers; ``error.step`` is the step at which it did.
     MethodError
-        The method has no discrete form, or holds a symbol.
+        The method has no discrete form, holds a symbol, or the losses are not those of its batches.
 
     Examples
     --------
@@ -86,8 +94,12 @@ def descend(
     >>> eom.descend(eom.Loss("x**2/2", variables="x"), [1.0], eta=0.5, steps=2).thetas.ravel()
     array([1.  , 0.5 , 0.25])
     """
-    kernel = compile(loss, 0)
-    return run(kernel, start, eta, steps, method, every=every, history=history)
+    kernel = Kernel(checked_losses(loss, method or GradientDescent()), 0, method or GradientDescent())
+    return run(kernel, start, eta, steps, every=every, memory=memory, late=late)
+
+
+#: Order to which the memory on the flow is taken.
+MEMORY_ORDER = 4
 
 
 def run(
@@ -95,66 +107,41 @@ def run(
     start: Any,
     eta: float,
     steps: int,
-    method: Method | None,
+    method: Method | None = None,
     *,
     every: int = 1,
-    history: Any = None,
+    memory: Any = "rest",
+    late: bool = False,
 ) -> DescentPath:
-    """`descend` for a kernel that exists already."""
-    loss = kernel.loss
-    theta = loss.validate(start)
+    """`descend` for a kernel that exists already; of its method, if no other one is given."""
+    if method is not None and method != kernel.method:
+        kernel = Kernel(kernel.losses, kernel.order, method)
+    theta = kernel.point(start)
     eta = checked_eta(eta)
     steps, every = checked_count(steps, "steps", 0), checked_count(every, "every", 1)
-    form = (method or GradientDescent()).general_linear()
-    past, weights, extrapolation, coupling = (
-        _numeric(part, method) for part in ([form.past], form.weights, form.extrapolation, form.coupling)
-    )
-    depth = max(past.shape[1], weights.shape[1] + extrapolation.shape[1] - 1) + 1
-    ring = np.empty((depth, loss.size))
-    ring[0] = theta
-    given = np.atleast_2d(np.asarray(theta if history is None else history, dtype=np.float64))
-    if given.shape[1] != loss.size or not np.isfinite(given).all():
-        raise ShapeError(f"history has shape {given.shape}, expected (k, {loss.size}) of finite numbers")
-    for back in range(1, depth):
-        ring[-back] = given[min(back, len(given)) - 1]
-    slopes = np.zeros((depth, len(weights), loss.size))
-    compiled = kernel._compiled
-    for back in range(1, weights.shape[1]):  # the field at the stages of earlier steps
-        lags = extrapolation.shape[1]
-        for stage in range(len(weights)):
-            point = extrapolation[stage] @ np.array([ring[-min(back + lag, depth - 1)] for lag in range(lags)])
-            slopes[-back, stage] = -kernel.gradient(point)
-    out = np.empty((steps // every + 1, loss.size))
-    machine, field, memory, _ = compiled.workspace(1, 0)
-    bad = compiled.module.descend(
-        ring,
-        slopes,
-        eta,
-        steps,
-        every,
-        past[0],
-        weights,
-        extrapolation,
-        coupling,
-        machine,
-        field,
-        memory[0],
-        out,
-    )
+    runner = kernel.runner()
+    remembered = _memory(kernel, theta, eta, memory)
+    out, left, bad = runner.run(theta, remembered, eta, steps, every, late)
     if bad:
         raise DivergenceError(
             f"the run diverged at step {bad} of {steps} with eta = {eta:g}; use a smaller learning rate",
             step=bad,
         )
-    return DescentPath(out, every * np.arange(len(out)), eta)
+    return DescentPath(out, every * np.arange(len(out)), eta, left)
 
 
-def _numeric(part: Any, method: Method | None) -> np.ndarray:
-    try:
-        return np.array([[nearest(x) for x in row] for row in part], dtype=np.float64).reshape(len(part), -1)
-    except (InputError, TypeError) as error:
-        name = method.name if method else "the method"
-        raise MethodError(f"{name} holds a symbol; give it a number to run, such as HeavyBall('9/10')") from error
+def _memory(kernel: Kernel, theta: np.ndarray, eta: float, memory: Any) -> np.ndarray:
+    """What the filters remember at the start."""
+    if isinstance(memory, str):
+        if memory not in {"rest", "flow"}:
+            raise InputError(f"unknown memory {memory!r}; choose 'rest', 'flow', or the memory of a path")
+        chosen = kernel if memory == "rest" else kernel.at_order(max(kernel.order, MEMORY_ORDER))
+        return chosen.memories(theta, eta, rest=memory == "rest")
+    expected = kernel.memories(theta, eta, rest=True).shape
+    found = np.array(memory, dtype=np.float64)
+    if found.shape != expected or not np.isfinite(found).all():
+        raise ShapeError(f"memory has shape {found.shape}, expected {expected} of finite numbers")
+    return found
 
 
 def checked_eta(eta: Any) -> float:

@@ -114,7 +114,7 @@ def flow(
     Hairer, Nørsett, Wanner (1993), Solving Ordinary Differential Equations I, sections II.4, II.5 and II.10,
     doi:10.1007/978-3-540-78862-1.
     """
-    theta = kernel.loss.validate(start)
+    theta = kernel.point(start)
     check_positive("eta", eta)
 
     def velocity(theta: Array) -> Array:

@@ -10,19 +10,14 @@ import numpy as np
 
 from eomsym.errors import ShapeError
 from eomsym.losses.objective import Objective
-from eomsym.losses.operations import PRIMITIVES
 from eomsym.losses.program import Builder, Value, evaluate
 
 __all__ = ["ACTIVATIONS", "HOMOGENEOUS", "region", "region_changes"]
 
 
-def _primitive(builder: Builder, x: Value, name: str) -> Value:
-    return builder.elementwise("integral", x, PRIMITIVES[name].derivative(builder, x), parameters=(name,))
-
-
 def _gelu(builder: Builder, x: Value, slope: float) -> Value:
     """``x Phi(x)`` with the distribution function of the normal distribution."""
-    return x * (_primitive(builder, x * math.sqrt(0.5), "erf") + 1) * 0.5
+    return x * ((x * math.sqrt(0.5)).call("erf") + 1) * 0.5
 
 
 #: Activation functions by name: (builder, argument, slope) -> value.
@@ -31,7 +26,7 @@ ACTIVATIONS: dict[str, Callable[[Builder, Value, float], Value]] = {
     "tanh": lambda builder, x, slope: builder.elementwise("tanh", x),
     "sigmoid": lambda builder, x, slope: builder.elementwise("sigmoid", x),
     "sin": lambda builder, x, slope: builder.elementwise("sin", x),
-    "softplus": lambda builder, x, slope: _primitive(builder, x, "softplus"),
+    "softplus": lambda builder, x, slope: x.call("softplus"),
     "gelu": _gelu,
     "relu": lambda builder, x, slope: builder.elementwise("gate", x, x, parameters=(1, 0)),
     "leaky_relu": lambda builder, x, slope: builder.elementwise("gate", x, x, parameters=(1, slope)),

@@ -9,10 +9,9 @@ from typing import Any
 import sympy
 
 from eomsym.errors import ExpressionError
-from eomsym.losses.functions import sigmoid, softplus
+from eomsym.losses.functions import FUNCTIONS
 from eomsym.losses.grouping import group
 from eomsym.losses.objective import Block, Objective
-from eomsym.losses.operations import PRIMITIVES
 from eomsym.losses.parse import parse, symbols, unsupported
 from eomsym.losses.program import Builder, Number, Program, Value, exact
 
@@ -179,11 +178,13 @@ class Lowering:
         if expression.is_Pow:
             return self._power(*expression.args)
         name = expression.func.__name__
-        rule = getattr(self, f"_{name.lower()}", None) if name in _FUNCTIONS else None
-        if rule is None:
+        if name in _WRITTEN:
+            result: Value = getattr(self, f"_{name.lower()}")(*expression.args)
+            return result
+        row = next((row for row in FUNCTIONS.values() if row.symbol is expression.func), None)
+        if row is None:
             raise ExpressionError(unsupported(name))
-        result: Value = rule(*expression.args)
-        return result
+        return self.known[expression.args[0]].call(row.name)
 
     # arithmetic ---------------------------------------------------------------------------------------------------
 
@@ -215,13 +216,13 @@ class Lowering:
 
     def _power(self, base: Any, exponent: Any) -> Value:
         if base == sympy.E:
-            return self._exp(exponent)
+            return self.known[exponent].call("exp")
         if exponent.free_symbols:
             if base.free_symbols:
-                logarithm = self._primitive("log", self.known[base])
+                logarithm = self.known[base].call("log")
             else:
                 logarithm = self.builder.combine([], [], [_number(sympy.log(base))])
-            return self.builder.elementwise("exp", self.known[exponent] * logarithm)
+            return (self.known[exponent] * logarithm).call("exp")
         x = self.known[base]
         if exponent.is_Integer:
             n = abs(int(exponent))
@@ -251,50 +252,18 @@ class Lowering:
     # functions ----------------------------------------------------------------------------------------------------
 
     def _reciprocal(self, x: Value) -> Value:
-        return self.builder.elementwise("reciprocal", x)
-
-    def _primitive(self, name: str, x: Value) -> Value:
-        derivative = PRIMITIVES[name].derivative(self.builder, x)
-        return self.builder.elementwise("integral", x, derivative, parameters=(name,))
-
-    def _exp(self, x: Any) -> Value:
-        return self.builder.elementwise("exp", self.known[x])
-
-    def _tanh(self, x: Any) -> Value:
-        return self.builder.elementwise("tanh", self.known[x])
-
-    def _sigmoid(self, x: Any) -> Value:
-        return self.builder.elementwise("sigmoid", self.known[x])
-
-    def _sin(self, x: Any) -> Value:
-        return self.builder.elementwise("sin", self.known[x])
-
-    def _cos(self, x: Any) -> Value:
-        return self._sin(x).companion
+        return x.call("reciprocal")
 
     def _tan(self, x: Any) -> Value:
-        sine = self._sin(x)
-        return sine * self._reciprocal(sine.companion)
+        return self.known[x].call("sin") / self.known[x].call("cos")
 
     def _sinh(self, x: Any) -> Value:
-        e = self._exp(x)
+        e = self.known[x].call("exp")
         return (e - self._reciprocal(e)) * Fraction(1, 2)
 
     def _cosh(self, x: Any) -> Value:
-        e = self._exp(x)
+        e = self.known[x].call("exp")
         return (e + self._reciprocal(e)) * Fraction(1, 2)
-
-    def _log(self, x: Any) -> Value:
-        return self._primitive("log", self.known[x])
-
-    def _softplus(self, x: Any) -> Value:
-        return self._primitive("softplus", self.known[x])
-
-    def _erf(self, x: Any) -> Value:
-        return self._primitive("erf", self.known[x])
-
-    def _atan(self, x: Any) -> Value:
-        return self._primitive("atan", self.known[x])
 
     def _abs(self, x: Any) -> Value:
         return self._gate(self.known[x], 1, -1)
@@ -319,26 +288,8 @@ class Lowering:
         return self.builder.elementwise("gate", x, x, parameters=(above, below))
 
 
-_FUNCTIONS = {
-    "exp",
-    "tanh",
-    "sigmoid",
-    "sin",
-    "cos",
-    "tan",
-    "sinh",
-    "cosh",
-    "log",
-    "softplus",
-    "erf",
-    "atan",
-} | {
-    "Abs",
-    "Max",
-    "Min",
-}
-# The classes stand here so that a reader finds them where the functions are lowered.
-assert {sigmoid.__name__, softplus.__name__} <= _FUNCTIONS
+#: Functions that are written with others.
+_WRITTEN = {"tan", "sinh", "cosh", "Abs", "Max", "Min"}
 
 
 def _number(expression: Any) -> Number:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from eomsym.errors import InternalError
-from eomsym.losses.operations import OPERATIONS
-from eomsym.losses.program import Builder, Program, Value
+from eomsym.losses.operations import operation
+from eomsym.losses.program import Builder, Node, Program, Value
 
 __all__ = ["gradient", "tangent"]
 
@@ -62,7 +62,7 @@ def gradient(program: Program) -> Program:
             key = (node.parameters[0], node.shape)
             pieces[key] = pieces[key] + up if key in pieces else up
             continue
-        parts = OPERATIONS[node.operation].adjoint(builder, node, up, value, *inputs)
+        parts = operation(node.operation).adjoint(builder, node, up, value, *inputs)
         for source, part in zip(node.inputs, parts, strict=True):
             if part is None:
                 continue
@@ -96,11 +96,18 @@ def tangent(program: Program, field: int) -> Program:
     builder = Builder(2 * size)
     values: list[Value] = []
     tangents: list[Value] = []
+    later: list[tuple[int, int]] = []
     constants = [builder.constant(array) for array in program.constants]
-    for node in program.nodes:
+    for place, node in enumerate(program.nodes):
         if node.operation == "theta":
             values.append(builder.part(0, (size, 1)))
             tangents.append(builder.part(size, (size, 1)))
+            continue
+        if any(i >= place for i in node.inputs):  # a feedback: what it reads is not written yet
+            for found in (values, tangents):
+                builder.nodes.append(Node(node.operation, (0,), node.shape, node.parameters))
+                later.append((len(builder.nodes) - 1, node.inputs[0]))
+                found.append(Value(builder, len(builder.nodes) - 1))
             continue
         parameters = node.parameters
         if node.operation in {"constant", "shift", "weigh", "matmul_left", "matmul_right"}:
@@ -110,7 +117,10 @@ def tangent(program: Program, field: int) -> Program:
         placed = builder.nodes[value.index]
         values.append(value)
         tangents.append(
-            OPERATIONS[node.operation].tangent(builder, placed, value, inputs, [tangents[i] for i in node.inputs])
+            operation(node.operation).tangent(builder, placed, value, inputs, [tangents[i] for i in node.inputs])
         )
+    for (index, source), found in zip(later, (values, tangents) * len(later), strict=False):
+        node = builder.nodes[index]
+        builder.nodes[index] = Node(node.operation, (found[source].index,), node.shape, node.parameters)
     both = builder.join([(0, values[field]), (size, tangents[field])], 2 * size)
     return builder.finish([both])

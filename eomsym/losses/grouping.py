@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TypeAlias
 
-from eomsym.losses.operations import FUNCTIONS
+from eomsym.losses.functions import FUNCTIONS
+from eomsym.losses.operations import ELEMENTWISE
 from eomsym.losses.program import Builder, Node, Number, Program, Value
 
 __all__ = ["group"]
@@ -33,7 +34,7 @@ SCALAR = {
     "shift",
     "multiply",
     "square",
-    *FUNCTIONS,
+    *ELEMENTWISE,
 }
 
 #: A shared linear form of more terms than this is computed once; a shorter one is repeated where it is used.
@@ -43,7 +44,9 @@ SHORT = 3
 def group(program: Program) -> Program:
     """The same outputs from grouped operations; a program that holds arrays already is returned as it is."""
     for node in program.nodes:
-        if node.operation not in SCALAR or (node.size > 1 and node.operation not in {"theta", "join"}):
+        if node.operation not in SCALAR | FUNCTIONS.keys() or (
+            node.size > 1 and node.operation not in {"theta", "join"}
+        ):
             return program
     return _Grouping(program).result()
 
@@ -118,13 +121,10 @@ class _Grouping:
     def _opaque(self, index: int, node: Node) -> Form:
         """A function or product: a new atom, put into the group of its level."""
         atom = (index, 0)
-        if node.operation == "companion":
-            self.levels[atom] = self.levels[node.inputs[1], 0]
-        else:
-            inputs = [self.forms[i][0] for i in node.inputs]
-            level = 1 + max((self.levels[a] for terms in inputs for a in terms), default=0)
-            self.levels[atom] = level
-            self.groups[level, node.operation, node.parameters].append(index)
+        inputs = [self.forms[i][0] for i in node.inputs]
+        level = 1 + max((self.levels[a] for terms in inputs for a in terms), default=0)
+        self.levels[atom] = level
+        self.groups[level, node.operation, node.parameters].append(index)
         return {atom: 1}, 0
 
     def _joined(self, node: Node) -> list[Form]:
@@ -139,6 +139,9 @@ class _Grouping:
         if operation == "combine":
             value = self._vector(builder, [self.forms_of_kept(index) for index in members])
         else:
+            # In the order of what they read: a function and its derivative then have the same order, and no gather is
+            # needed between them.
+            members = sorted(members, key=self._reads)
             arity = len(self.program.nodes[members[0]].inputs)
             inputs = [
                 self._vector(builder, [self.forms[self.program.nodes[m].inputs[slot]] for m in members])
@@ -154,17 +157,14 @@ class _Grouping:
         assert linear is not None
         return linear
 
-    def _find(self, builder: Builder, atom: Atom) -> tuple[Value, int]:
-        """The array node that holds an atom, and its lane. A companion lies beside its function."""
-        if atom not in self.place:
-            node = self.program.nodes[atom[0]]
-            value, lane = self.place[node.inputs[1], 0]
-            self.place[atom] = (value.companion, lane)
-        return self.place[atom]
+    def _reads(self, index: int) -> list[tuple[int, int]]:
+        """Places that the inputs of a node are made of."""
+        atoms = [self.place[atom] for i in self.program.nodes[index].inputs for atom in self.forms[i][0]]
+        return [(value.index, lane) for value, lane in atoms]
 
     def _vector(self, builder: Builder, forms: list[Form]) -> Value:
         """The vector of some linear forms: an existing array where it is one, else a sparse affine map."""
-        found = [[(*self._find(builder, atom), c) for atom, c in terms.items()] for terms, _ in forms]
+        found = [[(*self.place[atom], c) for atom, c in terms.items()] for terms, _ in forms]
         if all(len(row) == 1 and row[0][2] == 1 and shift == 0 for row, (_, shift) in zip(found, forms, strict=True)):
             first = found[0][0][0]
             if first.shape[0] == len(forms) and all(

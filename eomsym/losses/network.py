@@ -239,9 +239,7 @@ def loss_of_outputs(builder: Builder, outputs: Value, targets: np.ndarray, loss:
     else:
         logits = builder.elementwise("center", outputs)
         partition = builder.sum(builder.elementwise("exp", logits), 0)
-        reciprocal = builder.elementwise("reciprocal", partition)
-        logarithm = builder.elementwise("integral", partition, reciprocal, parameters=("log",))
-        total = builder.sum(logarithm) - builder.sum(logits * targets.T)
+        total = builder.sum(partition.call("log")) - builder.sum(logits * targets.T)
     return total * (1 / len(targets))
 
 

@@ -14,11 +14,11 @@ from typing import Any, Self
 import numpy as np
 
 from eomsym.errors import InputError, ShapeError
-from eomsym.losses.gradient import gradient, tangent
+from eomsym.losses.gradient import gradient
 from eomsym.losses.grouping import group
 from eomsym.losses.program import Builder, Number, Program, Value, evaluate, exact
 
-__all__ = ["Block", "Linearised", "Objective"]
+__all__ = ["Block", "Objective"]
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,7 @@ class Objective:
         if not valid:
             raise InputError(f"weight_decay must be a finite number >= 0 (or a sympy symbol), got {weight_decay!r}")
         other = copy.copy(self)
-        for cached in ("program", "_compiled"):
-            other.__dict__.pop(cached, None)
+        other.__dict__.pop("program", None)
         other.weight_decay = number
         return other
 
@@ -165,19 +164,3 @@ class Objective:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.describe()}>"
-
-
-class Linearised(Objective):
-    """The field ``(F(theta), DF(theta) u)`` of the parameters ``(theta, u)``."""
-
-    def __init__(self, objective: Objective) -> None:
-        blocks = {"theta": Block(0, (objective.size,)), "direction": Block(objective.size, (objective.size,))}
-        super().__init__(f"linearisation of {objective.name}", blocks)
-        self.smooth = objective.smooth
-        self._objective = objective
-
-    @cached_property
-    def program(self) -> Program:
-        """The tangent program."""
-        program = self._objective.program
-        return tangent(program, program.outputs[-1])

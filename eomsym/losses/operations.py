@@ -1,8 +1,7 @@
 """The table of operations: for each its NumPy value, its adjoint and its tangent.
 
-The Taylor rule of each operation stands in :mod:`eomsym.taylor.rules` under the same name. To add an elementwise
-function whose derivative can be built from functions that exist, one row in `PRIMITIVES` is enough: the rule
-``integral`` serves them all.
+The Taylor rule of each operation stands in :mod:`eomsym.taylor.rules` under the same name. Elementary functions have
+rows of their own in :mod:`eomsym.losses.functions`; every one of them is an operation.
 """
 
 from __future__ import annotations
@@ -13,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from eomsym.errors import InternalError
+from eomsym.losses.functions import FUNCTIONS, Function
 from eomsym.losses.program import Builder, Node, Program, Value
 
-__all__ = ["OPERATIONS", "PRIMITIVES", "Operation", "Primitive"]
+__all__ = ["OPERATIONS", "Operation", "operation"]
 
 Array = np.ndarray
 #: (builder, node, gradient of the output, the output, inputs) -> gradient of each input (None: does not depend on it)
@@ -188,37 +189,28 @@ LINEAR: dict[str, Operation] = {
     "center": Operation(lambda p, node, a: a - a.max(axis=0), lambda b, node, g, y, a: (g,), _passed_on),
 }
 
+
+def _weighted(node: Node, product: Array) -> Array:
+    """``weight * product + plus``; both numbers are left out where they are 1 and 0."""
+    if not node.parameters:
+        return product
+    weight, plus = node.parameters if product.dtype == object else map(number, node.parameters)
+    return weight * product + plus
+
+
 PRODUCTS: dict[str, Operation] = {
     "multiply": Operation(lambda p, node, a, b: a * b, lambda _, node, g, y, a, b: (g * b, g * a), _bilinear),
+    # parameters: weight and plus of ``weight a² + plus``
     "square": Operation(
-        lambda p, node, a: a * a,
-        lambda _, node, g, y, a: (g * a * 2,),
-        lambda _, node, y, inputs, tangents: inputs[0] * tangents[0] * 2,
+        lambda p, node, a: _weighted(node, a * a),
+        lambda _, node, g, y, a: (g * a * (2 * (node.parameters or (1,))[0]),),
+        lambda _, node, y, inputs, tangents: inputs[0] * tangents[0] * (2 * (node.parameters or (1,))[0]),
     ),
     "matmul": Operation(lambda p, node, a, b: a @ b, _matmul_adjoint, _bilinear),
 }
 
 
-# elementwise functions ----------------------------------------------------------------------------------------------
-
-
-#: Second outputs that the Taylor rule of a function computes anyway: the value from (x, y), and its derivative.
-COMPANIONS: dict[str, tuple[Callable[[Array, Array], Array], Callable[[Value, Value], Value]]] = {
-    "tanh": (lambda x, y: 1 - y * y, lambda y, w: y * w * -2),
-    "sigmoid": (lambda x, y: y * (1 - y), lambda y, w: w - w * y * 2),
-    "sin": (lambda x, y: np.cos(x), lambda y, w: -y),
-}
-
-
-def _companion(program: Program, node: Node, x: Array, parent: Array) -> Array:
-    value, _ = COMPANIONS[program.nodes[node.inputs[1]].operation]
-    result: Array = value(x, parent)
-    return result
-
-
-def _companion_slope(node: Node, w: Value, x: Value, parent: Value) -> Value:
-    _, slope = COMPANIONS[w.builder.nodes[parent.index].operation]
-    return slope(parent, w)
+# elementwise ------------------------------------------------------------------------------------------------------
 
 
 def _gate(program: Program, node: Node, g: Array, x: Array) -> Array:
@@ -241,64 +233,44 @@ def _gate_tangent(builder: Builder, node: Node, y: Value, inputs: list[Value], t
 
 def _power(program: Program, node: Node, x: Array, reciprocal: Array) -> Array:
     exponent = node.parameters[0]
-    result: Array = x ** (exponent if x.dtype == object else number(exponent))
-    return result
+    return FUNCTIONS["power"].value(x, exponent if x.dtype == object else number(exponent))  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True)
-class Primitive:
-    """A function that is known through its derivative: its NumPy value, and the derivative as a value of x."""
-
-    value: Callable[[Array], Array]
-    derivative: Callable[[Builder, Value], Value]
+def _of_row(row: Function) -> Operation:
+    """The operation of an elementary function."""
+    return _function(lambda p, node, x: row.value(x), lambda node, y, x: row.derivative(x, y))
 
 
-def _reciprocal(builder: Builder, x: Value) -> Value:
-    return builder.elementwise("reciprocal", x)
-
-
-def _gaussian(builder: Builder, x: Value) -> Value:
-    return builder.scaled(builder.elementwise("exp", -(x * x)), 2 / np.sqrt(np.pi))
-
-
-def _erf(x: Array) -> Array:
-    from scipy.special import erf  # here, because it is slow to import and rarely needed
-
-    return np.asarray(erf(x))
-
-
-def _softplus(x: Array) -> Array:
-    result: Array = np.logaddexp(x, 0)
-    return result
-
-
-#: Functions integrated from their derivative by the one rule ``integral``.
-PRIMITIVES: dict[str, Primitive] = {
-    "log": Primitive(np.log, _reciprocal),
-    "softplus": Primitive(_softplus, lambda b, x: b.elementwise("sigmoid", x)),
-    "erf": Primitive(_erf, _gaussian),
-    "atan": Primitive(np.arctan, lambda b, x: _reciprocal(b, x * x + 1)),
-}
-
-
-def _integral(program: Program, node: Node, x: Array, derivative: Array) -> Array:
-    return PRIMITIVES[node.parameters[0]].value(x)
-
-
-FUNCTIONS: dict[str, Operation] = {
-    "exp": _function(lambda p, node, x: np.exp(x), lambda node, y, x: y),
-    "tanh": _function(lambda p, node, x: np.tanh(x), lambda node, y, x: y.companion),
-    "sigmoid": _function(lambda p, node, x: 1 / (1 + np.exp(-x)), lambda node, y, x: y.companion),
-    "sin": _function(lambda p, node, x: np.sin(x), lambda node, y, x: y.companion),
-    "reciprocal": _function(lambda p, node, x: 1 / x, lambda node, y, x: -(y * y)),
+ELEMENTWISE: dict[str, Operation] = {
     # inputs: x and 1/x
     "power": _function(_power, lambda node, y, x, r: y * r * node.parameters[0]),
-    # inputs: x and the derivative at x
-    "integral": _function(_integral, lambda node, y, x, w: w),
-    # inputs: x and the function of x whose second output this is
-    "companion": _function(_companion, _companion_slope),
     # inputs: what passes, and what decides
     "gate": Operation(_gate, _gate_adjoint, _gate_tangent),
 }
 
-OPERATIONS: dict[str, Operation] = {**LINEAR, **PRODUCTS, **FUNCTIONS}
+# elements of a circuit --------------------------------------------------------------------------------------------
+
+
+def _no_value(program: Program, node: Node, *inputs: Array) -> Array:
+    raise InternalError(f"a {node.operation} has no value at a single point; run the circuit")
+
+
+def _no_adjoint(*_: Any) -> tuple[Value, ...]:
+    raise InternalError("a circuit has no adjoint: its outputs are not a loss")
+
+
+#: Both are linear in what they read. A filter reads earlier steps, a series multiplies by powers of eta.
+CIRCUIT: dict[str, Operation] = {
+    "filter": Operation(_no_value, _no_adjoint, _same),
+    "series": Operation(_no_value, _no_adjoint, _same),
+    "correction": Operation(_no_value, _no_adjoint, _constant_tangent),
+}
+
+OPERATIONS: dict[str, Operation] = {**LINEAR, **PRODUCTS, **ELEMENTWISE, **CIRCUIT}
+
+
+def operation(name: str) -> Operation:
+    """The row of an operation or of an elementary function."""
+    if name not in OPERATIONS:
+        OPERATIONS[name] = _of_row(FUNCTIONS[name])
+    return OPERATIONS[name]

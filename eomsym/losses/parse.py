@@ -10,25 +10,16 @@ from typing import Any
 import sympy
 
 from eomsym.errors import ExpressionError
-from eomsym.losses.functions import sigmoid, softplus
+from eomsym.losses.functions import FUNCTIONS
 
-__all__ = ["FUNCTIONS", "parse", "symbols"]
+__all__ = ["functions", "parse", "symbols"]
 
-#: Functions that an expression may call, by the name to type.
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "exp": sympy.exp,
-    "log": sympy.log,
+#: Functions that an expression may call by other names, or that are written with those of the table of functions.
+_WRITTEN: dict[str, Callable[..., Any]] = {
     "sqrt": sympy.sqrt,
-    "tanh": sympy.tanh,
-    "sigmoid": sigmoid,
-    "softplus": softplus,
-    "sin": sympy.sin,
-    "cos": sympy.cos,
     "tan": sympy.tan,
     "sinh": sympy.sinh,
     "cosh": sympy.cosh,
-    "atan": sympy.atan,
-    "erf": sympy.erf,
     "Abs": sympy.Abs,
     "abs": sympy.Abs,
     "Max": sympy.Max,
@@ -36,6 +27,14 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Min": sympy.Min,
     "min": sympy.Min,
 }
+
+
+def functions() -> dict[str, Callable[..., Any]]:
+    """Functions that an expression may call, by the name to type."""
+    rows = {name: row.symbol for name, row in FUNCTIONS.items() if row.rule == "follow"}
+    return rows | _WRITTEN
+
+
 CONSTANTS = {"pi": sympy.pi, "E": sympy.E}
 _OPERATORS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: lambda a, b: a + b,
@@ -99,7 +98,7 @@ class _Reader:
         if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
             return _OPERATORS[type(node.op)](self.read(node.left), self.read(node.right))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
-            if node.func.id not in FUNCTIONS:
+            if node.func.id not in functions():
                 raise ExpressionError(unsupported(node.func.id))
             return self._call(node.func.id, [self.read(argument) for argument in node.args])
         raise ExpressionError(
@@ -110,7 +109,7 @@ class _Reader:
     def _name(self, name: str) -> Any:
         if name in self.names:
             return self.names[name]
-        if name in FUNCTIONS:
+        if name in functions():
             raise ExpressionError(f"{name} is a function: write {name}(...)")
         raise ExpressionError(
             f"unknown name {name!r}{nearest(name, self.names)}; the variables are {', '.join(self.variables)}"
@@ -118,7 +117,7 @@ class _Reader:
 
     def _call(self, name: str, arguments: list[Any]) -> Any:
         try:
-            return FUNCTIONS[name](*arguments)
+            return functions()[name](*arguments)
         except TypeError as error:
             raise ExpressionError(f"{name} got {len(arguments)} arguments: {error}") from error
 
@@ -131,4 +130,4 @@ def nearest(name: str, known: Any) -> str:
 
 def unsupported(name: str) -> str:
     """Message for a function that has no rule, with the nearest ones that have."""
-    return f"unsupported function {name!r}{nearest(name, FUNCTIONS)}; supported: {', '.join(FUNCTIONS)}"
+    return f"unsupported function {name!r}{nearest(name, functions())}; supported: {', '.join(functions())}"

@@ -83,6 +83,15 @@ class Program:
         return Program(tuple(nodes), self.constants, tuple(place[i] for i in outputs))
 
 
+#: Constants up to this size are known again when a finished program is taken up.
+KEYED = 4096
+
+
+def _key(array: np.ndarray) -> tuple[Any, ...]:
+    """What makes two constant arrays the same."""
+    return (array.shape, tuple(array.ravel().tolist()) if array.dtype == object else array.tobytes())
+
+
 def exact(number: Number) -> Number:
     """The exact number that stands for `number`: a float is the binary fraction that it is."""
     if isinstance(number, (int, Fraction)):
@@ -125,11 +134,21 @@ class Value:
             return Value(self.builder, node.inputs[0])
         return self.builder.apply("transpose", [self], (self.shape[1], self.shape[0]))
 
-    @property
-    def companion(self) -> Value:
-        """The second output of tanh, sigmoid and sin: ``1 - tanh**2``, ``s*(1 - s)`` and ``cos``."""
-        argument = Value(self.builder, self.builder.nodes[self.index].inputs[0])
-        return self.builder.apply("companion", [argument, self], self.shape)
+    def call(self, name: str) -> Value:
+        """An elementary function of this array, by name."""
+        return self.builder.elementwise(name, self)
+
+    def squared(self, weight: Number = 1, plus: Number = 0) -> Value:
+        """``weight * x**2 + plus``, entry by entry, in one operation."""
+        parameters = () if (weight, plus) == (1, 0) else (weight, plus)
+        return self.builder.apply("square", [self], self.shape, parameters)
+
+    def power(self, exponent: Number) -> Value:
+        """A fixed power, entry by entry."""
+        exponent = exact(exponent)
+        if exponent == -1:
+            return self.call("reciprocal")
+        return self.builder.elementwise("power", self, self.call("reciprocal"), parameters=(exponent,))
 
     def __add__(self, other: Any) -> Value:
         return self.builder.add(self, other, 1, 1)
@@ -149,6 +168,14 @@ class Value:
         return self.builder.multiply(self, other)
 
     __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Value:
+        if isinstance(other, Value):
+            return self * other.call("reciprocal")
+        return self * (1 / exact(other) if not isinstance(exact(other), int) else Fraction(1, other))
+
+    def __rtruediv__(self, other: Any) -> Value:
+        return self.builder.multiply(self.call("reciprocal"), other)
 
     def __matmul__(self, other: Any) -> Value:
         return self.builder.matmul(self, other)
@@ -174,7 +201,9 @@ class Builder:
         builder.nodes = list(program.nodes)
         builder.constants = list(program.constants)
         builder._known = {node: index for index, node in enumerate(program.nodes)}
-        builder._constant_keys = {}
+        builder._constant_keys = {
+            _key(array): index for index, array in enumerate(program.constants) if array.size <= KEYED
+        }
         builder.theta = Value(builder, 0)
         return builder
 
@@ -198,7 +227,7 @@ class Builder:
 
     @staticmethod
     def _arithmetic(operation: str) -> bool:
-        from eomsym.losses.operations import LINEAR, PRODUCTS
+        from eomsym.losses.operations import LINEAR, PRODUCTS  # the table of operations is built on this module
 
         return operation in LINEAR or operation in PRODUCTS
 
@@ -206,7 +235,7 @@ class Builder:
         self, operation: str, inputs: Sequence[Value], shape: tuple[int, int], parameters: tuple[Any, ...]
     ) -> Value:
         """The constant that an operation on constants gives."""
-        from eomsym.losses.operations import OPERATIONS
+        from eomsym.losses.operations import OPERATIONS  # as above
 
         program = Program(tuple(self.nodes), tuple(self.constants), ())
         node = Node(operation, tuple(value.index for value in inputs), shape, parameters)
@@ -229,11 +258,9 @@ class Builder:
         array = np.asarray(array)
         if array.dtype == object and any(isinstance(entry, float) for entry in array.flat):
             array = array.astype(np.float64)
-        if array.dtype == object:
-            key: tuple[Any, ...] = (array.shape, tuple(array.ravel().tolist()))
-        else:
+        if array.dtype != object:
             array = np.ascontiguousarray(array, dtype=np.float64)
-            key = (array.shape, array.tobytes())
+        key = _key(array)
         if key not in self._constant_keys:
             self._constant_keys[key] = len(self.constants)
             self.constants.append(array)
@@ -290,6 +317,7 @@ class Builder:
             sign = -1 if right_weight == -1 else 1
             shifted = self.scaled(left, left_weight)
             return self.apply("shift", [shifted], left.shape, (self.constant(sign * array),))
+        left, right = self._matched(left, right)
         if left.shape != right.shape:
             raise ShapeError(f"cannot add arrays of shapes {left.shape} and {right.shape}")
         left, left_weight = self._unscaled(left, left_weight)
@@ -303,6 +331,14 @@ class Builder:
             return Value(self, node.inputs[0]), exact(weight * node.parameters[0])
         return value, exact(weight)
 
+    def _matched(self, left: Value, right: Value) -> tuple[Value, Value]:
+        """Two arrays, one of which may be a single number: it is copied to the shape of the other."""
+        for one, other in ((left, right), (right, left)):
+            if one.shape == (1, 1) != other.shape:
+                spread = self.expand(self.expand(one, 0, other.shape[0]), 1, other.shape[1])
+                return (spread, other) if one is left else (other, spread)
+        return left, right
+
     def multiply(self, left: Value, right: Any) -> Value:
         if isinstance(right, Value) and right.fixed is not None:
             right = right.fixed
@@ -314,6 +350,7 @@ class Builder:
             if array.strides == (0, 0) or (array == first).all():
                 return self.scaled(left, first)
             return self.apply("weigh", [left], left.shape, (self.constant(array),))
+        left, right = self._matched(left, right)
         if left.shape != right.shape:
             raise ShapeError(f"cannot multiply arrays of shapes {left.shape} and {right.shape} entry by entry")
         left, left_weight = self._unscaled(left, 1)
@@ -374,7 +411,7 @@ def evaluate(program: Program, theta: np.ndarray) -> list[np.ndarray]:
 
     With an object array the values are exact, as far as the entries know the functions that are called on them.
     """
-    from eomsym.losses.operations import OPERATIONS
+    from eomsym.losses.operations import operation  # the table of operations is built on this module
 
     if theta.dtype != object:
         program = Program(program.nodes, tuple(c.astype(np.float64) for c in program.constants), program.outputs)
@@ -383,6 +420,6 @@ def evaluate(program: Program, theta: np.ndarray) -> list[np.ndarray]:
         if node.operation == "theta":
             values.append(theta.reshape(-1, 1))
             continue
-        value: Callable[..., np.ndarray] = OPERATIONS[node.operation].value
+        value: Callable[..., np.ndarray] = operation(node.operation).value
         values.append(value(program, node, *(values[i] for i in node.inputs)).reshape(node.shape))
     return values

@@ -1,27 +1,25 @@
-"""The machine of Taylor tables: a few primitives, written once for every ring.
+"""The primitives of Taylor tables, written once for every ring.
 
-A *table* holds the coefficients ``y_ij`` of a series in time s and step size eta, truncated at total degree.
-It is stored by total degree: the entry of ``s**i eta**(d-i)`` is number ``d(d+1)/2 + i``, and the numbers of an entry
-(its *lanes*) lie side by side. All tables live in one flat memory ``m``; a table is named by the place where it begins.
+A *table* holds the coefficients ``y_ij`` of a series in time s and step size eta, truncated at total degree: an array
+of entries × lanes, entry ``d(d+1)/2 + i`` being that of ``s**i eta**(d-i)``, and the lanes the numbers of the array
+that the table expands. Sorted by total degree it is an ordinary Taylor series whose coefficient of degree d is the
+binary form ``sum_i y_i s**i eta**(d-i)``: products convolve, and since the Euler operator ``D = s d/ds + eta d/deta``
+multiplies degree d by d and is a derivation, ``D y = w D x`` becomes ``d y_d = sum_k k x_k w_(d-k)``, without a
+special case.
 
-Sorted by total degree the table is an ordinary Taylor series, whose coefficient of degree d is the binary form
-``sum_i y_i s**i eta**(d-i)``: products convolve, and since the Euler operator ``D = s d/ds + eta d/deta`` multiplies
-degree d by d and is a derivation, ``y' = w x'`` becomes ``d y_d = sum_k k x_k w_(d-k)``, without a special case.
-A primitive fills in degree d of the table `out` from degrees 0..d of its inputs and 0..d-1 of `out`.
+A primitive fills in degree d of the table `z` from the degrees up to d of its inputs `x` and `y` and the lower ones
+of `z`. All primitives have the same six arguments: ``at``, which is ``(d, low, mixed, weights, zero, scratch)``; the
+tables ``z, x, y``; integers ``i`` and numbers ``c``.
 
-All primitives have the same arguments: the degree ``d``; ``low``, which is 1 where the pure powers of eta
-(i = 0, d > 0) are known to vanish and are never touched, and 2 more at the last degree; the memory ``m``, whose last
-number is the ring's zero; the numbers ``c`` and the integers ``table`` of the loss; the tables ``out``, ``a``, ``b``;
-three integers ``i``, ``j``, ``k`` and a place ``at`` in ``c``.
+``low`` is 1 where the pure powers of eta (entry 0 of degree d > 0) are known to vanish; they are then never touched.
 
-At the last degree only the sum over its entries e with the weights ``m[-2 - e]`` is wanted. It stands in the place of
-entry d. All that is linear works on this one entry; many weights are zero, and a product of matrices of one entry with
-the weighted sum of others takes the place of many products (a third less time at order 6).
+``mixed`` says that of degree d only the sum of its entries with ``weights`` is wanted, as at the last degree, from
+which one number a parameter is read. It stands in the place of the last entry. All that is linear works on this one
+entry, and a product of matrices with weighted sums takes the place of many products (a third less time at order 6).
 
 numba compiles these lines for float64 (:mod:`eomsym.codegen`); on object arrays they run as plain Python over exact
-fractions, polynomials and Arb balls. They are therefore plain functions of numbers and flat arrays and carry no
-annotations: generated modules contain them as they stand. Inner loops run over slices, whose bounds numba can see;
-that makes them three times faster than sums of indices.
+fractions, polynomials and Arb balls. They are therefore plain functions and carry no annotations; modules that are
+written out contain them as they stand.
 
 References
 ----------
@@ -29,378 +27,352 @@ A. Griewank and A. Walther, Evaluating Derivatives, 2nd ed., SIAM (2008), sectio
 doi:10.1137/1.9780898717761.
 """
 
-import math
-
 import numpy as np
 
+# entries --------------------------------------------------------------------------------------------------------------
 
-def convolve(d, low, m, c, table, out, a, b, n, first, divide, at):
-    """Set ``out_d = sum (c0 + c1 k + c2 d) a_k b_(d-k)`` over k = first..d, over d if `divide`; plus c3 at degree 0."""
+
+def row(d, e):
+    """Where entry e of degree d stands."""
+    return d * (d + 1) // 2 + e
+
+
+def begin(at):
+    """The first row of degree d that a linear primitive fills in; the last one is ``row(d, d)``."""
+    return row(at[0], at[0]) if at[2] else row(at[0], at[1])
+
+
+# products -------------------------------------------------------------------------------------------------------------
+
+
+def convolve(at, z, x, y, i, c):
+    """Set ``z_d = sum (c0 + c1 k + c2 d) x_k y_(d-k)`` over k = i0..d, over d if i1; plus c3 at degree 0.
+
+    ``i2`` says that x and y are one table: each pair k < d - k then counts twice.
+    """
+    d, low, mixed, weights, zero, _ = at
+    first, divide, square = i[0], i[1], i[2]
     if d < first:
         return
-    zero = m[-1]
-    last = low > 1
-    low = low % 2
-    both = a == b and first == 0  # a square: each pair k < d - k once, doubled
-    for start in range(0, n, 128):  # lanes in blocks that stay in the fastest cache
-        count = min(128, n - start)
-        for e in range(low if d else 0, d + 1):
-            o = out + (d * (d + 1) // 2 + (d if last else e)) * n + start
-            z = m[o : o + count]
-            if e == low or not last:
-                for q in range(count):
-                    z[q] = zero
-            share = m[-2 - e]
-            begin = d + 1 if last and e < d and share == 0 else first
-            for k in range(begin, d // 2 + 1 if both else d + 1):
+    lanes = z.shape[1]
+    for start in range(0, lanes, 128):  # in blocks that stay in the fastest cache
+        stop = min(start + 128, lanes)
+        for e in range(low, d + 1):
+            total = z[row(d, d if mixed else e), start:stop]
+            if e == low or not mixed:
+                for q in range(stop - start):
+                    total[q] = zero
+            share = weights[e]
+            for k in range(d + 1 if mixed and e < d and share == 0 else first, d // 2 + 1 if square else d + 1):
                 h = d - k
-                weight = c[at] + c[at + 1] * k + c[at + 2] * d
-                if both and k < h:
+                weight = c[0] + c[1] * k + c[2] * d
+                if square and k < h:
                     weight = weight + weight
                 bottom = max(low if k else 0, e - h)
                 top = min(k, e - (low if h else 0))
-                if last and k * h == 0:  # one factor is a weighted sum already
+                if mixed and k * h == 0:  # one factor is a weighted sum already
                     bottom = k
                     top = k if e == d else -1
-                elif last:
+                elif mixed:
                     weight = weight * share
                 for p in range(bottom, top + 1):
-                    x = a + (k * (k + 1) // 2 + p) * n + start
-                    y = b + (h * (h + 1) // 2 + e - p) * n + start
-                    u = m[x : x + count]
-                    w = m[y : y + count]
-                    for q in range(count):
-                        z[q] += weight * (u[q] * w[q])
-            if divide and (e == d or not last):
-                for q in range(count):
-                    z[q] /= d
+                    u = x[row(k, p), start:stop]
+                    v = y[row(h, e - p), start:stop]
+                    for q in range(stop - start):
+                        total[q] += weight * (u[q] * v[q])
+            if divide and (e == d or not mixed):
+                for q in range(stop - start):
+                    total[q] /= d
             if d == 0:
-                for q in range(count):
-                    z[q] += c[at + 3]
+                for q in range(stop - start):
+                    total[q] += c[3]
 
 
-def value(d, low, m, c, table, out, a, b, n, function, k, at):
-    """Degree 0 of exp (0), tanh (1) and the reciprocal (2)."""
-    if d > 0:
+def times_first(at, z, x, y, i, c):
+    """Multiply degree d > 0 of z, lane by lane, by degree 0 of x."""
+    if at[0] == 0:
         return
-    x = m[a : a + n]
-    z = m[out : out + n]
-    if function == 0:  # a loop for each, so that it can become vector instructions
-        for q in range(n):
-            z[q] = np.exp(x[q])
-    elif function == 1:
-        for q in range(n):
-            z[q] = np.tanh(x[q])
-    else:
-        for q in range(n):
-            z[q] = 1 / x[q]
+    u = x[0]
+    for r in range(begin(at), row(at[0], at[0]) + 1):
+        v = z[r]
+        for q in range(v.size):
+            v[q] *= u[q]
 
 
-def value_too(d, low, m, c, table, out, a, b, n, function, k, at):
-    """Degree 0 of sigmoid (0), sin (1), cos (2), a power (3), log (4) and arctan (5); apart, to be compiled apart."""
-    if d > 0:
-        return
-    x = m[a : a + n]
-    z = m[out : out + n]
-    for q in range(n):
-        if function == 0:
-            z[q] = 1 / (1 + np.exp(-x[q]))
-        elif function == 1:
-            z[q] = np.sin(x[q])
-        elif function == 2:
-            z[q] = np.cos(x[q])
-        elif function == 3:
-            z[q] = x[q] ** c[at]
-        elif function == 4:
-            z[q] = np.log(x[q])
-        elif function == 5:
-            z[q] = np.arctan(x[q])
+def matmul(at, z, x, y, i, c):
+    """Product of matrices of i0 × i1 and i1 × i2.
 
-
-def special(d, low, m, c, table, out, a, b, n, function, k, at):
-    """Degree 0 of a function that only floating-point numbers know: softplus (0) and erf (1)."""
-    if d > 0:
-        return
-    x = m[a : a + n]
-    z = m[out : out + n]
-    for q in range(n):
-        if function == 0:
-            z[q] = max(x[q], 0.0) + np.log1p(np.exp(-abs(x[q])))
-        else:
-            z[q] = math.erf(x[q])
-
-
-def times_first(d, low, m, c, table, out, a, b, n, j, k, at):
-    """Multiply degree d > 0 of `out`, lane by lane, by degree 0 of `a`."""
-    if d == 0:
-        return
-    x = m[a : a + n]
-    for e in range(d if low > 1 else low, d + 1):
-        o = out + (d * (d + 1) // 2 + e) * n
-        z = m[o : o + n]
-        for q in range(n):
-            z[q] *= x[q]
-
-
-def combine(d, low, m, c, table, out, a, first, n, width, rows, at):
-    """Add the part of a sparse affine map that reads one table, `width` lanes wide; `first` sets the n lanes anew.
-
-    At `rows` in `table`: the number r of rows with coefficients, which ones, r + 1 row pointers, and the lane of each
-    coefficient. At `at` in `c`: the coefficients and, if `first`, the n offsets and a zero.
+    The entries of one degree of x, one below the other, times one entry of y give neighbouring entries of z: one
+    product for all of them, small ones by loops, large ones by BLAS through the scratch memory.
     """
-    count = table[rows]
-    which = rows + 1
-    ends = which + count
-    size = table[ends + count]
-    lanes = table[ends + count + 1 : ends + count + 1 + size]
-    weights = c[at : at + size]
-    for e in range(d if low > 1 else low if d else 0, d + 1):
-        place = d * (d + 1) // 2 + e
-        z = m[out + place * n : out + (place + 1) * n]
-        x = m[a + place * width : a + (place + 1) * width]
-        if first:
-            for q in range(n):
-                z[q] = c[at + size + q] if d == 0 else c[at + size + n]
-        for r in range(count):
-            row = table[which + r]
-            total = z[row]
-            for k in range(table[ends + r], table[ends + r + 1]):
-                total += weights[k] * x[lanes[k]]
-            z[row] = total
-
-
-def affine(d, low, m, c, table, out, a, b, n, two, k, at):
-    """``out = c0 a`` or, if `two`, ``out = c0 a + c1 b``."""
-    begin = (d * (d + 1) // 2 + (d if low > 1 else low if d else 0)) * n
-    count = (d + 1) * (d + 2) // 2 * n - begin
-    z = m[out + begin : out + begin + count]
-    x = m[a + begin : a + begin + count]
-    y = m[b + begin : b + begin + count]
-    if two:
-        for q in range(count):
-            z[q] = c[at] * x[q] + c[at + 1] * y[q]
-    else:
-        for q in range(count):
-            z[q] = c[at] * x[q]
-
-
-def array(d, low, m, c, table, out, a, b, n, mode, k, at):
-    """A constant array (mode 0), `a` plus it (1), or `a` times it, lane by lane (2)."""
-    zero = m[-1]
-    w = c[at : at + n]
-    for e in range(d if low > 1 else low if d else 0, d + 1):
-        place = (d * (d + 1) // 2 + e) * n
-        z = m[out + place : out + place + n]
-        x = m[a + place : a + place + n]
-        for q in range(n):
-            if mode == 2:
-                z[q] = w[q] * x[q]
-            elif mode == 0:
-                z[q] = w[q] if d == 0 else zero
-            else:
-                z[q] = x[q] + (w[q] if d == 0 else zero)
-
-
-def copy(d, low, m, c, table, out, a, b, width, start, place, at):
-    """Lanes of `a` to lanes of `out`. In `table`: width of `a`, first lane there, number of lanes."""
-    n = table[place]
-    skip = table[place + 1]
-    count = table[place + 2]
-    for e in range(d if low > 1 else low if d else 0, d + 1):
-        o = out + (d * (d + 1) // 2 + e) * width + start
-        x = a + (d * (d + 1) // 2 + e) * n + skip
-        z = m[o : o + count]
-        y = m[x : x + count]
-        for q in range(count):
-            z[q] = y[q]
-
-
-def clear(d, low, m, c, table, out, a, b, n, j, k, at):
-    """Set degree d to zero."""
-    zero = m[-1]
-    for z in range(out + d * (d + 1) // 2 * n, out + (d + 1) * (d + 2) // 2 * n):
-        m[z] = zero
-
-
-def transpose(d, low, m, c, table, out, a, b, rows, columns, k, at):
-    """`rows` and `columns` are those of the input."""
-    for e in range(d if low > 1 else low if d else 0, d + 1):
-        place = (d * (d + 1) // 2 + e) * rows * columns
-        for r in range(rows):
-            x = m[a + place + r * columns : a + place + (r + 1) * columns]
-            for q in range(columns):
-                m[out + place + q * rows + r] = x[q]
-
-
-def total(d, low, m, c, table, out, a, b, rows, columns, axis, at):
-    """Sum of `a`, which has `rows` and `columns`, along an axis."""
-    zero = m[-1]
-    width = columns if axis == 0 else rows
-    for e in range(d if low > 1 else low if d else 0, d + 1):
-        place = d * (d + 1) // 2 + e
-        z = m[out + place * width : out + (place + 1) * width]
-        for q in range(width):
-            z[q] = zero
-        for r in range(rows):
-            x = a + (place * rows + r) * columns
-            y = m[x : x + columns]
-            for q in range(columns):
-                z[q if axis == 0 else r] += y[q]
-
-
-def expand(d, low, m, c, table, out, a, b, rows, columns, axis, at):
-    """Copies of `a` along an axis, up to `rows` and `columns`."""
-    width = columns if axis == 0 else rows
-    for e in range(d if low > 1 else low if d else 0, d + 1):
-        place = d * (d + 1) // 2 + e
-        x = m[a + place * width : a + (place + 1) * width]
-        for r in range(rows):
-            o = out + (place * rows + r) * columns
-            z = m[o : o + columns]
-            for q in range(columns):
-                z[q] = x[q if axis == 0 else r]
-
-
-def center(d, low, m, c, table, out, a, b, rows, columns, k, at):
-    """`a` less the largest entry of each column at degree 0, a constant."""
-    for e in range(d if low > 1 else low if d else 0, d + 1):
-        place = (d * (d + 1) // 2 + e) * rows * columns
-        for q in range(rows * columns):
-            m[out + place + q] = m[a + place + q]
-    if d == 0:
-        for q in range(columns):
-            peak = m[a + q]
-            for r in range(1, rows):
-                if m[a + r * columns + q] > peak:
-                    peak = m[a + r * columns + q]
-            for r in range(rows):
-                m[out + r * columns + q] -= peak
-
-
-def gate(d, low, m, c, table, out, a, b, n, j, k, at):
-    """`a` times c0 where degree 0 of `b` is positive, times c1 elsewhere."""
-    x = m[b : b + n]
-    for e in range(d if low > 1 else low if d else 0, d + 1):
-        place = (d * (d + 1) // 2 + e) * n
-        z = m[out + place : out + place + n]
-        y = m[a + place : a + place + n]
-        for q in range(n):
-            z[q] = (c[at] if x[q] > 0 else c[at + 1]) * y[q]
-
-
-def matmul(d, low, m, c, table, out, a, b, rows, inner, columns, scratch):
-    """Product of two tables of matrices.
-
-    The entries of one degree of `a`, one below the other, times one entry of `b` give neighbouring entries of `out`:
-    one product for all of them, small ones by loops, large ones by BLAS through memory at `scratch`. At the last degree
-    each entry of `a` is multiplied with a weighted sum of entries of `b`.
-    """
-    zero = m[-1]
-    last = low > 1
-    low = low % 2
-    size = rows * columns
-    begin = out + (d * (d + 1) // 2 + (d if last else 0)) * size
-    z = m[begin : out + (d + 1) * (d + 2) // 2 * size]
-    for q in range(z.size):
-        z[q] = zero
+    d, low, mixed, weights, zero, scratch = at
+    rows, inner, columns = i[0], i[1], i[2]
+    z[row(d, d if mixed else 0) : row(d, d) + 1] = zero
+    spare = scratch[inner * columns :]
     for k in range(d + 1):
         h = d - k
-        first = low if k else 0
-        height = rows if last else (k + 1 - first) * rows
-        bottom = low if h else 0
-        if last:
-            bottom = d if k == d else first
-        for p in range(bottom, (k if last else h) + 1):
-            x = a + (k * (k + 1) // 2 + (p if last else first)) * rows * inner
-            y = b + (h * (h + 1) // 2 + (h if last else p)) * inner * columns
-            o = 0 if last else (first + p) * size
-            u = z[o : o + height * columns]
-            if last and 0 < k < d:
-                y = scratch
-                mixed = m[y : y + inner * columns]
-                for q in range(inner * columns):
-                    mixed[q] = zero
-                for e in range(low, h + 1):
-                    if m[-2 - p - e] != 0:
-                        o = b + (h * (h + 1) // 2 + e) * inner * columns
-                        w = m[o : o + inner * columns]
-                        for q in range(inner * columns):
-                            mixed[q] += m[-2 - p - e] * w[q]
-            if height * inner * columns < 1000:
-                for r in range(height):
-                    v = u[r * columns : (r + 1) * columns]
-                    for t in range(inner):
-                        w = m[y + t * columns : y + (t + 1) * columns]
-                        factor = m[x + r * inner + t]
-                        for q in range(columns):
-                            v[q] += factor * w[q]
-            else:
-                place = scratch + (inner * columns if last else 0)
-                spare = m[place : place + height * columns]
-                left = m[x : x + height * inner].reshape(height, inner)
-                right = m[y : y + inner * columns].reshape(inner, columns)
-                np.dot(left, right, spare.reshape(height, columns))
-                for q in range(height * columns):
-                    u[q] += spare[q]
+        bottom = low if k else 0
+        if mixed:
+            for p in range(d if k == d else bottom, k + 1):  # each entry of x with a weighted sum of entries of y
+                right = y[row(h, h)]
+                if 0 < k < d:
+                    right = scratch[: inner * columns]
+                    right[:] = zero
+                    for e in range(low, h + 1):
+                        if weights[p + e] != 0:
+                            share, v = weights[p + e], y[row(h, e)]
+                            for q in range(inner * columns):
+                                right[q] += share * v[q]
+                add_product(z[row(d, d)], x[row(k, p)], right, rows, inner, columns, spare)
+        else:
+            for p in range(low if h else 0, h + 1):
+                left = x[row(k, bottom) : row(k, k) + 1].reshape(-1)
+                total = z[row(d, bottom + p) : row(d, k + p) + 1].reshape(-1)
+                add_product(total, left, y[row(h, p)], (k + 1 - bottom) * rows, inner, columns, spare)
 
 
-def matmul_right(d, low, m, c, table, out, a, b, rows, inner, columns, at):
+def add_product(total, left, right, rows, inner, columns, spare):
+    """Add ``left @ right`` to `total`, flat arrays of matrices of rows × inner and inner × columns."""
+    if rows * inner * columns < 1000:
+        for r in range(rows):
+            line = total[r * columns : (r + 1) * columns]
+            for t in range(inner):
+                factor, v = left[r * inner + t], right[t * columns : (t + 1) * columns]
+                for q in range(columns):
+                    line[q] += factor * v[q]
+    else:
+        product = spare[: rows * columns]
+        np.dot(left.reshape(rows, inner), right.reshape(inner, columns), product.reshape(rows, columns))
+        for q in range(rows * columns):
+            total[q] += product[q]
+
+
+def matmul_right(at, z, x, y, i, c):
     """Times a constant matrix on the right: the entries of one degree, one below the other, are one product."""
-    skip = d if low > 1 else low if d else 0
-    count = (d + 1 - skip) * rows
-    x = a + (d * (d + 1) // 2 + skip) * rows * inner
-    o = out + (d * (d + 1) // 2 + skip) * rows * columns
-    left = m[x : x + count * inner].reshape(count, inner)
-    right = c[at : at + inner * columns].reshape(inner, columns)
-    np.dot(left, right, m[o : o + count * columns].reshape(count, columns))
+    first, last = begin(at), row(at[0], at[0]) + 1
+    rows, inner, columns = (last - first) * i[0], i[1], i[2]
+    right = c[: inner * columns].reshape(inner, columns)
+    np.dot(x[first:last].reshape(rows, inner), right, z[first:last].reshape(rows, columns))
 
 
-def matmul_left(d, low, m, c, table, out, a, b, rows, inner, columns, at):
+def matmul_left(at, z, x, y, i, c):
     """A constant matrix times each entry."""
-    left = c[at : at + rows * inner].reshape(rows, inner)
-    for e in range(d if low > 1 else low if d else 0, d + 1):
-        place = d * (d + 1) // 2 + e
-        x = a + place * inner * columns
-        o = out + place * rows * columns
-        right = m[x : x + inner * columns].reshape(inner, columns)
-        np.dot(left, right, m[o : o + rows * columns].reshape(rows, columns))
+    rows, inner, columns = i[0], i[1], i[2]
+    left = c[: rows * inner].reshape(rows, inner)
+    for r in range(begin(at), row(at[0], at[0]) + 1):
+        np.dot(left, x[r].reshape(inner, columns), z[r].reshape(rows, columns))
 
 
-#: Primitives by number: the first column of a plan's code.
-PRIMITIVES = (
-    convolve,
-    combine,
-    value,
-    value_too,
-    affine,
-    times_first,
-    special,
-    gate,
-    array,
-    copy,
-    clear,
-    matmul,
-    matmul_right,
-    matmul_left,
-    transpose,
-    total,
-    expand,
-    center,
-)
-#: Machines, from small to large: a loss runs on the first one that has all the primitives that it needs. Few of them,
-#: because each is compiled once (some seconds) and then serves all losses on it.
-MACHINES = (3, 8, len(PRIMITIVES))
-#: The primitive that knows each function, and its number there.
-FUNCTIONS = {
-    "exp": ("value", 0),
-    "tanh": ("value", 1),
-    "reciprocal": ("value", 2),
-    "sigmoid": ("value_too", 0),
-    "sin": ("value_too", 1),
-    "cos": ("value_too", 2),
-    "power": ("value_too", 3),
-    "log": ("value_too", 4),
-    "atan": ("value_too", 5),
-    "softplus": ("special", 0),
-    "erf": ("special", 1),
-}
+# linear maps ----------------------------------------------------------------------------------------------------------
+
+
+def combine(at, z, x, y, i, c):
+    """Add the part of a sparse affine map that reads the table x; with ``i0`` the entries are set anew.
+
+    Then in `i`: the number r of rows with coefficients, which ones, r + 1 row pointers, and the lane of each
+    coefficient. In `c`: the coefficients and, with ``i0``, an offset for each lane and a zero.
+    """
+    anew, count = i[0], i[1]
+    ends = 2 + count
+    size = i[ends + count]
+    lanes = i[ends + count + 1 : ends + count + 1 + size]
+    for e in range(begin(at), row(at[0], at[0]) + 1):
+        out = z[e]
+        line = x[e]
+        if anew:
+            for q in range(out.size):
+                out[q] = c[size + q] if at[0] == 0 else c[size + out.size]
+        for r in range(count):
+            total = out[i[2 + r]]
+            for k in range(i[ends + r], i[ends + r + 1]):
+                total += c[k] * line[lanes[k]]
+            out[i[2 + r]] = total
+
+
+def affine(at, z, x, y, i, c):
+    """``z = c0 x``, or with ``i0``: ``z = c0 x + c1 y``."""
+    for r in range(begin(at), row(at[0], at[0]) + 1):
+        total, u, v = z[r], x[r], y[r]
+        if i[0]:
+            for q in range(total.size):
+                total[q] = c[0] * u[q] + c[1] * v[q]
+        else:
+            for q in range(total.size):
+                total[q] = c[0] * u[q]
+
+
+def array(at, z, x, y, i, c):
+    """A constant array (``i0`` is 0), x plus it (1), or x times it, lane by lane (2)."""
+    for r in range(begin(at), row(at[0], at[0]) + 1):
+        total, u = z[r], x[r]
+        for q in range(total.size):
+            if i[0] == 2:
+                total[q] = c[q] * u[q]
+            elif i[0] == 0:
+                total[q] = c[q] if at[0] == 0 else at[4]
+            else:
+                total[q] = u[q] + (c[q] if at[0] == 0 else at[4])
+
+
+def copy(at, z, x, y, i, c):
+    """``i2`` lanes of x from lane i1 on to lanes of z from lane i0 on."""
+    for r in range(begin(at), row(at[0], at[0]) + 1):
+        total, u = z[r, i[0] : i[0] + i[2]], x[r, i[1] : i[1] + i[2]]
+        for q in range(total.size):
+            total[q] = u[q]
+
+
+def clear(at, z, x, y, i, c):
+    """Zero."""
+    z[row(at[0], 0) : row(at[0], at[0]) + 1] = at[4]
+
+
+def transpose(at, z, x, y, i, c):
+    """Matrices of i0 × i1."""
+    for r in range(begin(at), row(at[0], at[0]) + 1):
+        out, line = z[r], x[r]
+        for p in range(i[0]):
+            for q in range(i[1]):
+                out[q * i[0] + p] = line[p * i[1] + q]
+
+
+def total(at, z, x, y, i, c):
+    """Sum of matrices of i0 × i1 along the axis i2."""
+    rows, columns, axis = i[0], i[1], i[2]
+    for r in range(begin(at), row(at[0], at[0]) + 1):
+        out = z[r]
+        for q in range(out.size):
+            out[q] = at[4]
+        for p in range(rows):
+            line = x[r, p * columns : (p + 1) * columns]
+            for q in range(columns):
+                out[q if axis == 0 else p] += line[q]
+
+
+def expand(at, z, x, y, i, c):
+    """Copies along the axis i2, up to i0 × i1."""
+    rows, columns, axis = i[0], i[1], i[2]
+    for r in range(begin(at), row(at[0], at[0]) + 1):
+        line = x[r]
+        for p in range(rows):
+            out = z[r, p * columns : (p + 1) * columns]
+            for q in range(columns):
+                out[q] = line[q if axis == 0 else p]
+
+
+def center(at, z, x, y, i, c):
+    """Matrices of i0 × i1 less the largest number of each column at degree 0, a constant."""
+    rows, columns = i[0], i[1]
+    for r in range(begin(at), row(at[0], at[0]) + 1):
+        out, line = z[r], x[r]
+        for q in range(out.size):
+            out[q] = line[q]
+    if at[0] == 0:
+        for q in range(columns):
+            peak = x[0, q]
+            for r in range(1, rows):
+                if x[0, r * columns + q] > peak:
+                    peak = x[0, r * columns + q]
+            for r in range(rows):
+                z[0, r * columns + q] -= peak
+
+
+def gate(at, z, x, y, i, c):
+    """x times c0 where degree 0 of y is positive, times c1 elsewhere."""
+    decides = y[0]
+    for r in range(begin(at), row(at[0], at[0]) + 1):
+        out, line = z[r], x[r]
+        for q in range(out.size):
+            out[q] = (c[0] if decides[q] > 0 else c[1]) * line[q]
+
+
+# the recursion --------------------------------------------------------------------------------------------------------
+
+
+def state(at, z, x, y, i, c):
+    """The flow whose velocity is -x: ``z_(i+1, j) = -x_ij / (i + 1)``; degree 0 is the point, given from outside."""
+    d, _, mixed, weights, zero, _ = at
+    for e in range(d + 1 if d > 0 else 0):
+        out = z[row(d, d if mixed else e)]
+        line = x[row(d - 1, max(e, 1) - 1)]
+        share = weights[e] if mixed else 1
+        for q in range(out.size):
+            if e == 0:
+                out[q] = zero
+            elif mixed:
+                out[q] -= share * line[q] / e
+            else:
+                out[q] = -line[q] / e
+
+
+def filtered(at, z, x, y, i, c):
+    """``sum_k c_k (eta d/ds)**k`` of x: ``z_ij = sum_k c_k (i+k)!/i! x_(i+k, j-k)``.
+
+    Mixed, the weights are those that belong to x; ``i0`` says that their sum stands in x already.
+    """
+    d, _, mixed, weights, zero, _ = at
+    if mixed and i[0]:
+        out, line = z[row(d, d)], x[row(d, d)]
+        for q in range(out.size):
+            out[q] = line[q]
+        return
+    for e in range(d if mixed else 0, d + 1):
+        out = z[row(d, e)]
+        for q in range(out.size):
+            out[q] = zero
+        rising = 1
+        for h in range(0 if mixed else e, d + 1):
+            factor = weights[h] if mixed else c[h - e] * rising
+            rising *= h + 1
+            if factor != 0:
+                line = x[row(d, h)]
+                for q in range(out.size):
+                    out[q] += factor * line[q]
+
+
+def series(at, z, x, y, i, c):
+    """``sum_k c_k eta**k`` times x, k = 0..i0: ``z_ij = sum_k c_k x_(i, j-k)``."""
+    d, _, mixed, weights, zero, _ = at
+    for e in range(d + 1):
+        out = z[row(d, d if mixed else e)]
+        if e == 0 or not mixed:
+            for q in range(out.size):
+                out[q] = zero
+        for k in range(min(d - e, i[0]) + 1):
+            factor = c[k]
+            if mixed and k == 0:
+                factor = factor if e == d else zero
+            elif mixed:
+                factor = factor * weights[e]
+            if factor != 0:
+                line = x[row(d - k, d if mixed and k == 0 else e)]
+                for q in range(out.size):
+                    out[q] += factor * line[q]
+
+
+# the running optimiser ------------------------------------------------------------------------------------------------
+
+
+def recur(at, z, x, y, i, c):
+    """A filter in step k: ``z = c0 x + s_1``; the memories ``s_1 … s_i0`` lie one behind the other in y."""
+    for q in range(z.shape[1]):
+        z[0, q] = c[0] * x[0, q] + (y[0, q] if i[0] > 0 else at[4])
+
+
+def remember(at, z, x, y, i, c):
+    """What the filter remembers for the next step: ``s_l <- c_l x - c_(i0+1+l) z + s_(l+1)``."""
+    lanes = z.shape[1]
+    for k in range(i[0]):
+        for q in range(lanes):
+            later = y[0, (k + 1) * lanes + q] if k + 1 < i[0] else at[4]
+            y[0, k * lanes + q] = c[k + 1] * x[0, q] - c[i[0] + 2 + k] * z[0, q] + later
+
+
+def correct(at, z, x, y, i, c):
+    """``1/(1 - beta**(k+1))``, where y holds ``beta**k`` in step k = 0, 1, …"""
+    z[0, 0] = 1 / (1 - y[0, 0] * c[0])
+
+
+def wait(at, z, x, y, i, c):
+    """One more power of beta."""
+    y[0, 0] *= c[0]

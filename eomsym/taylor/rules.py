@@ -1,7 +1,8 @@
 """One Taylor rule for each operation: which primitives it consists of.
 
-A rule is a function of a :class:`Writer` and a node. It writes one line of code, or a few, each a primitive of
-:mod:`eomsym.taylor.primitives` with its tables, integers and numbers. Numbers are exact.
+A rule is a function of a :class:`Writer` and a node. It writes one line, or a few, each a primitive of
+:mod:`eomsym.taylor.primitives` with its tables, integers and numbers. Numbers are exact. Elementary functions share the
+rules at the end; which one is theirs stands in their row.
 """
 
 from __future__ import annotations
@@ -10,72 +11,71 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import sympy
 
-from eomsym.losses.program import Node, Number, Program
-from eomsym.taylor.primitives import FUNCTIONS, PRIMITIVES
+from eomsym.errors import ExpressionError
+from eomsym.losses.functions import FUNCTIONS
+from eomsym.losses.program import Node, Number, Program, exact
+from eomsym.taylor.instructions import Instruction, Table
 
-__all__ = ["RULES", "Writer"]
-
-_NUMBER = {function.__name__: number for number, function in enumerate(PRIMITIVES)}
+__all__ = ["RULES", "Writer", "taylor", "variable"]
 
 
 class Writer:
-    """Lays out the tables of a program and collects the lines of code.
+    """Lays out the tables of a program and collects lines.
 
     Attributes
     ----------
-    code : list of rows ``[primitive, out, a, b, i, j, k, at]``
-        The tables are numbered by where they would begin if each had one entry.
-    comments : list of str
-        For each row, which node it computes.
+    lines, after : list of Instruction
+        What is swept, and what a discrete run does when a step is done.
     table : list of int
+        Integers of the lines.
     constants : list of arrays
+        Numbers of the lines.
     """
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.code: list[list[int]] = []
-        self.comments: list[str] = []
-        self.table: list[int] = []
+    def __init__(self, program: Program, slopes: dict[int, int], order: int, discrete: bool) -> None:
+        self.program, self.slopes, self.order, self.discrete = program, slopes, order, discrete
+        self.lines: list[Instruction] = []
+        self.after: list[Instruction] = []
+        self.table: list[int] = [0]
         self.constants: list[np.ndarray] = []
-        self.scratch = 0
-        self._end = 0
-        self._constant_places: dict[int, int] = {}
+        self.memories: list[int] = []
+        self.clocks: list[int] = []
+        self.factors: list[tuple[int, Any]] = []
+        self.scratch = (0, 0)
         self._end_of_constants = 0
-        self.starts: list[int] = []
-        self.companions: dict[int, int] = {}
-        for index, node in enumerate(program.nodes):
-            if node.operation == "companion":  # lies behind its function, whose rule fills it in
-                self.starts.append(self.companions[node.inputs[1]])
-                continue
-            self.starts.append(self._end)
-            self._end += node.size
-            if node.operation in {"tanh", "sigmoid", "sin"}:
-                self.companions[index] = self._end
-                self._end += node.size
-        for index, node in enumerate(program.nodes):
-            if node.operation not in {"theta", "companion"}:
-                self.index = index
-                self.node = node
-                RULES[node.operation](self, node)
+        self._constant_places: dict[int, int] = {}
+        self.tables: list[Table] = []
+        for node in program.nodes:
+            self.new_table(node.shape)
 
-    @property
-    def lanes(self) -> int:
-        """Numbers in one entry of all tables."""
-        return self._end
+    def new_table(self, shape: tuple[int, int]) -> int:
+        """The number of one more table."""
+        start = self.tables[-1].start + self.tables[-1].lanes if self.tables else 0
+        self.tables.append(Table(start, shape))
+        return len(self.tables) - 1
+
+    def write_state(self, velocity: int) -> None:
+        """The line that continues the flow of the parameters."""
+        self.index, self.node = 0, self.program.nodes[0]
+        self.write("state", velocity, comment=f"v0 = parameters, their velocity is -v{velocity}")
+
+    def write_node(self, index: int, node: Node, mixed_input: bool) -> None:
+        """The lines of one node."""
+        self.index, self.node, self.mixed_input = index, node, mixed_input
+        row = FUNCTIONS.get(node.operation)
+        if row is not None:
+            _FUNCTION_RULES[row.rule](self, node)
+        elif self.discrete and node.operation in DISCRETE:
+            DISCRETE[node.operation](self, node)
+        else:
+            RULES[node.operation](self, node)
 
     # what rules use -----------------------------------------------------------------------------------------------
 
-    @property
-    def out(self) -> int:
-        return self.starts[self.index]
-
-    @property
-    def companion(self) -> int:
-        return self.companions[self.index]
-
     def input(self, slot: int) -> int:
-        return self.starts[self.node.inputs[slot]]
+        return self.node.inputs[slot]
 
     def shape(self, slot: int) -> tuple[int, int]:
         return self.program.nodes[self.node.inputs[slot]].shape
@@ -83,18 +83,32 @@ class Writer:
     def write(
         self,
         primitive: str,
-        out: int,
-        a: int = 0,
-        b: int = 0,
-        i: int = 0,
-        j: int = 0,
-        k: int = 0,
-        at: int = 0,
+        x: int | None = None,
+        y: int | None = None,
+        integers: Sequence[int] = (),
+        numbers: int | Sequence[Number] = (),
+        *,
+        out: int | None = None,
+        comment: str = "",
+        after: bool = False,
     ) -> None:
-        self.code.append([_NUMBER[primitive], out, a, b, i, j, k, at])
-        rows, columns = self.node.shape
+        """Write a line; `numbers` may be a place among the constants already."""
+        out = self.index if out is None else out
+        at = numbers if isinstance(numbers, int) else self.numbers(numbers) if len(numbers) else 0
         inputs = ", ".join(f"v{i}" for i in self.node.inputs)
-        self.comments.append(f"{primitive}: v{self.index} = {self.node.operation}({inputs}), {rows} x {columns}")
+        rows, columns = self.node.shape
+        told = comment or f"v{self.index} = {self.node.operation}({inputs}), {rows} x {columns}"
+        line = Instruction(
+            self.index, primitive, out, out if x is None else x, out if y is None else y, self.place(integers), at, told
+        )
+        (self.after if after else self.lines).append(line)
+
+    def place(self, integers: Sequence[int]) -> int:
+        """Place of some integers in the table."""
+        if not integers:
+            return 0
+        self.table += integers
+        return len(self.table) - len(integers)
 
     def numbers(self, values: Sequence[Number]) -> int:
         """Place of some exact numbers among the constants."""
@@ -108,11 +122,6 @@ class Writer:
             self._constant_places[index] = self._placed(self.program.constants[index].ravel())
         return self._constant_places[index]
 
-    def integers(self, values: Sequence[int]) -> int:
-        """Place of some integers in the table."""
-        self.table += values
-        return len(self.table) - len(values)
-
     def _placed(self, piece: np.ndarray) -> int:
         self.constants.append(piece)
         self._end_of_constants += piece.size
@@ -120,131 +129,58 @@ class Writer:
 
     # lines that several rules share -------------------------------------------------------------------------------
 
-    def product(self, out: int, a: int, b: int, weight: Number = 1, plus: Number = 0) -> None:
-        self.write("convolve", out, a, b, self.node.size, 0, 0, self.numbers([weight, 0, 0, plus]))
+    def product(self, x: int, y: int, weight: Number = 1, plus: Number = 0) -> None:
+        self.write("convolve", x, y, [0, 0, int(x == y)], [weight, 0, 0, plus])
 
-    def follow(self, out: int, x: int, w: int, sign: int = 1) -> None:
-        """Degrees above 0 from ``D out = sign w D x``."""
-        self.write("convolve", out, x, w, self.node.size, 1, 1, self.numbers([0, sign, 0, 0]))
-
-    def start(self, name: str, out: int, at: int = 0) -> None:
+    def value(self, exponent: Number = 0) -> None:
         """Degree 0 of a function."""
-        primitive, number = FUNCTIONS[name]
-        self.write(primitive, out, self.input(0), 0, self.node.size, number, 0, at)
+        number = list(FUNCTIONS).index(self.node.operation)
+        self.write("value", self.input(0), None, [number], [exponent])
 
     def copied(self, start: int, slot: int, skip: int, count: int) -> None:
-        place = self.integers([self.program.nodes[self.node.inputs[slot]].size, skip, count])
-        self.write("copy", self.out, self.input(slot), 0, self.node.size, start, place)
-
-
-# functions ----------------------------------------------------------------------------------------------------------
-
-
-def _exp(w: Writer, node: Node) -> None:
-    w.start("exp", w.out)
-    w.follow(w.out, w.input(0), w.out)
-
-
-def _tanh(w: Writer, node: Node) -> None:
-    w.start("tanh", w.out)
-    w.follow(w.out, w.input(0), w.companion)
-    w.product(w.companion, w.out, w.out, -1, 1)  # 1 - tanh²
-
-
-def _sigmoid(w: Writer, node: Node) -> None:
-    w.start("sigmoid", w.out)
-    w.follow(w.out, w.input(0), w.companion)
-    w.product(w.companion, w.out, w.out, -1)
-    w.write("affine", w.companion, w.companion, w.out, node.size, 1, 0, w.numbers([1, 1]))  # s - s²
-
-
-def _sin(w: Writer, node: Node) -> None:
-    w.start("sin", w.out)
-    w.start("cos", w.companion)
-    w.follow(w.out, w.input(0), w.companion)
-    w.follow(w.companion, w.input(0), w.out, -1)
-
-
-def _reciprocal(w: Writer, node: Node) -> None:
-    """From ``x y = 1``: ``y_d = -y_0 sum_(k>0) x_k y_(d-k)``."""
-    w.start("reciprocal", w.out)
-    w.write("convolve", w.out, w.input(0), w.out, node.size, 1, 0, w.numbers([-1, 0, 0, 0]))
-    w.write("times_first", w.out, w.out, 0, node.size)
-
-
-def _power(w: Writer, node: Node) -> None:
-    """From ``x Dy = p y Dx``: ``d x_0 y_d = sum_(k>0) (p k - (d - k)) x_k y_(d-k)``; the second input is 1/x."""
-    exponent = node.parameters[0]
-    w.start("power", w.out, w.numbers([exponent]))
-    w.write("convolve", w.out, w.input(0), w.out, node.size, 1, 1, w.numbers([0, exponent + 1, -1, 0]))
-    w.write("times_first", w.out, w.input(1), 0, node.size)
-
-
-def _integral(w: Writer, node: Node) -> None:
-    w.start(node.parameters[0], w.out)
-    w.follow(w.out, w.input(0), w.input(1))
-
-
-def _gate(w: Writer, node: Node) -> None:
-    w.write("gate", w.out, w.input(0), w.input(1), node.size, at=w.numbers(node.parameters))
+        self.write("copy", self.input(slot), None, [start, skip, count])
 
 
 # products -----------------------------------------------------------------------------------------------------------
 
 
 def _multiply(w: Writer, node: Node) -> None:
-    w.product(w.out, w.input(0), w.input(1))
+    w.product(w.input(0), w.input(1))
 
 
 def _square(w: Writer, node: Node) -> None:
-    w.product(w.out, w.input(0), w.input(0))
+    w.product(w.input(0), w.input(0), *node.parameters)
 
 
 def _matmul(w: Writer, node: Node) -> None:
     rows, inner = w.shape(0)
-    w.scratch = max(w.scratch, node.size, inner * node.shape[1])
-    w.write("matmul", w.out, w.input(0), w.input(1), rows, inner, node.shape[1])
+    w.scratch = (max(w.scratch[0], inner * node.shape[1]), max(w.scratch[1], node.size))
+    w.write("matmul", w.input(0), w.input(1), [rows, inner, node.shape[1]])
 
 
 def _matmul_right(w: Writer, node: Node) -> None:
-    rows, inner = w.shape(0)
-    at = w.constant(node.parameters[0])
-    w.write("matmul_right", w.out, w.input(0), 0, rows, inner, node.shape[1], at)
+    w.write("matmul_right", w.input(0), None, [*w.shape(0), node.shape[1]], w.constant(node.parameters[0]))
 
 
 def _matmul_left(w: Writer, node: Node) -> None:
     inner, columns = w.shape(0)
-    at = w.constant(node.parameters[0])
-    w.write("matmul_left", w.out, w.input(0), 0, node.shape[0], inner, columns, at)
+    w.write("matmul_left", w.input(0), None, [node.shape[0], inner, columns], w.constant(node.parameters[0]))
 
 
 # linear maps --------------------------------------------------------------------------------------------------------
 
 
-def _constant(w: Writer, node: Node) -> None:
-    w.write("array", w.out, 0, 0, node.size, 0, 0, w.constant(node.parameters[0]))
+def _array(mode: int) -> Callable[[Writer, Node], None]:
+    def rule(w: Writer, node: Node) -> None:
+        w.write("array", w.input(0) if mode else None, None, [mode], w.constant(node.parameters[0]))
 
-
-def _shift(w: Writer, node: Node) -> None:
-    w.write("array", w.out, w.input(0), 0, node.size, 1, 0, w.constant(node.parameters[0]))
-
-
-def _weigh(w: Writer, node: Node) -> None:
-    w.write("array", w.out, w.input(0), 0, node.size, 2, 0, w.constant(node.parameters[0]))
-
-
-def _part(w: Writer, node: Node) -> None:
-    w.copied(0, 0, node.parameters[0], node.size)
-
-
-def _reshape(w: Writer, node: Node) -> None:
-    w.copied(0, 0, 0, node.size)
+    return rule
 
 
 def _join(w: Writer, node: Node) -> None:
     sizes = [w.program.nodes[i].size for i in node.inputs]
     if sum(sizes) < node.size:
-        w.write("clear", w.out, i=node.size)
+        w.write("clear")
     for slot, (start, size) in enumerate(zip(node.parameters, sizes, strict=True)):
         w.copied(start, slot, 0, size)
 
@@ -260,61 +196,148 @@ def _combine(w: Writer, node: Node) -> None:
         ordered = sorted(rows)
         ends = np.cumsum([0, *(len(rows[row]) for row in ordered)]).tolist()
         lanes = [lane for row in ordered for lane, _ in rows[row]]
-        place = w.integers([len(ordered), *ordered, *ends, *lanes])
-        at = w.numbers([*(x for row in ordered for _, x in rows[row]), *([*offset, 0] if slot == 0 else [])])
-        width = w.program.nodes[node.inputs[slot]].size
-        w.write("combine", w.out, w.input(slot), int(slot == 0), node.size, width, place, at)
+        integers = [int(slot == 0), len(ordered), *ordered, *ends, *lanes]
+        numbers = [*(x for row in ordered for _, x in rows[row]), *([*offset, 0] if slot == 0 else [])]
+        w.write("combine", w.input(slot), None, integers, numbers)
 
 
 def _scaled(w: Writer, node: Node) -> None:
-    w.write("affine", w.out, w.input(0), 0, node.size, 0, 0, w.numbers(node.parameters))
+    w.write("affine", w.input(0), None, [0], node.parameters)
 
 
 def _add(w: Writer, node: Node) -> None:
-    w.write("affine", w.out, w.input(0), w.input(1), node.size, 1, 0, w.numbers(node.parameters))
+    w.write("affine", w.input(0), w.input(1), [1], node.parameters)
 
 
-def _transpose(w: Writer, node: Node) -> None:
-    w.write("transpose", w.out, w.input(0), 0, *w.shape(0))
+def _gate(w: Writer, node: Node) -> None:
+    w.write("gate", w.input(0), w.input(1), (), node.parameters)
 
 
-def _sum(w: Writer, node: Node) -> None:
-    w.write("total", w.out, w.input(0), 0, *w.shape(0), node.parameters[0])
+# circuits -----------------------------------------------------------------------------------------------------------
 
 
-def _expand(w: Writer, node: Node) -> None:
-    w.write("expand", w.out, w.input(0), 0, *node.shape, node.parameters[0])
+def _filter(w: Writer, node: Node) -> None:
+    w.write(
+        "filtered", w.input(0), None, [int(w.mixed_input)], [exact(c) for c in node.parameters[0].series(w.order + 1)]
+    )
 
 
-def _center(w: Writer, node: Node) -> None:
-    w.write("center", w.out, w.input(0), 0, *node.shape)
+def _series(w: Writer, node: Node) -> None:
+    (factor,) = node.parameters
+    coefficients = taylor(factor, w.order + 1)
+    last = max((k for k, c in enumerate(coefficients) if c != 0), default=0)
+    w.write("series", w.input(0), None, [last], [exact(c) for c in coefficients])
 
 
-RULES: dict[str, Callable[[Writer, Node], Any]] = {
-    "exp": _exp,
-    "tanh": _tanh,
-    "sigmoid": _sigmoid,
-    "sin": _sin,
-    "reciprocal": _reciprocal,
-    "power": _power,
-    "integral": _integral,
-    "gate": _gate,
+def taylor(factor: Any, count: int) -> list[Any]:
+    """Taylor coefficients at 0 of a function of eta."""
+    eta = variable(factor)
+    if factor.is_polynomial(eta):
+        found = sympy.Poly(factor, eta).all_coeffs()[::-1][:count]
+    else:
+        expansion = sympy.series(factor, eta, 0, count).removeO().expand()
+        found = [expansion.coeff(eta, k) for k in range(count)]
+        if sympy.expand(expansion - sum(c * eta**k for k, c in enumerate(found))) != 0:
+            raise ExpressionError(f"the factor {factor} has no Taylor series in eta at 0")
+    return [*found, *([sympy.S.Zero] * (count - len(found)))]
+
+
+def variable(factor: Any) -> Any:
+    """The symbol that stands for eta in a factor."""
+    return next(s for s in factor.free_symbols if s.name == "eta")
+
+
+def _correction(w: Writer, node: Node) -> None:
+    w.write("array", None, None, [0], [1])
+
+
+RULES: dict[str, Callable[[Writer, Node], None]] = {
     "multiply": _multiply,
     "square": _square,
     "matmul": _matmul,
     "matmul_right": _matmul_right,
     "matmul_left": _matmul_left,
-    "constant": _constant,
-    "shift": _shift,
-    "weigh": _weigh,
-    "part": _part,
-    "reshape": _reshape,
+    "constant": _array(0),
+    "shift": _array(1),
+    "weigh": _array(2),
+    "part": lambda w, node: w.copied(0, 0, node.parameters[0], node.size),
+    "reshape": lambda w, node: w.copied(0, 0, 0, node.size),
     "join": _join,
     "combine": _combine,
     "scaled": _scaled,
     "add": _add,
-    "transpose": _transpose,
-    "sum": _sum,
-    "expand": _expand,
-    "center": _center,
+    "transpose": lambda w, node: w.write("transpose", w.input(0), None, w.shape(0)),
+    "sum": lambda w, node: w.write("total", w.input(0), None, [*w.shape(0), node.parameters[0]]),
+    "expand": lambda w, node: w.write("expand", w.input(0), None, [*node.shape, node.parameters[0]]),
+    "center": lambda w, node: w.write("center", w.input(0), None, node.shape),
+    "gate": _gate,
+    "filter": _filter,
+    "series": _series,
+    "correction": _correction,
+}
+
+
+# functions ----------------------------------------------------------------------------------------------------------
+
+
+def _follow(w: Writer, node: Node) -> None:
+    """``D y = w D x``: degree d of y from degrees below d of its derivative w, which may stand later in the list."""
+    w.value()
+    if w.index in w.slopes:
+        w.write("convolve", w.input(0), w.slopes[w.index], [1, 1, 0], [0, 1, 0, 0])
+
+
+def _reciprocal(w: Writer, node: Node) -> None:
+    """From ``x y = 1``: ``y_d = -y_0 sum_(k>0) x_k y_(d-k)``."""
+    w.value()
+    w.write("convolve", w.input(0), w.index, [1, 0, 0], [-1, 0, 0, 0])
+    w.write("times_first", w.index)
+
+
+def _power(w: Writer, node: Node) -> None:
+    """From ``x Dy = p y Dx``: ``d x_0 y_d = sum_(k>0) (p k - (d - k)) x_k y_(d-k)``; the second input is 1/x."""
+    exponent = node.parameters[0]
+    w.value(exponent)
+    w.write("convolve", w.input(0), w.index, [1, 1, 0], [0, exponent + 1, -1, 0])
+    w.write("times_first", w.input(1))
+
+
+_FUNCTION_RULES: dict[str, Callable[[Writer, Node], None]] = {
+    "follow": _follow,
+    "reciprocal": _reciprocal,
+    "power": _power,
+}
+
+
+# the running optimiser ----------------------------------------------------------------------------------------------
+
+
+def _recurrence(w: Writer, node: Node) -> None:
+    chosen = node.parameters[0]
+    above, below = chosen.coefficients()
+    memory = w.new_table((chosen.taps * node.size, 1))
+    w.memories.append(memory)
+    at = w.numbers([*map(exact, above), *map(exact, below)])
+    w.write("recur", w.input(0), memory, [chosen.taps], at)
+    w.write("remember", w.input(0), memory, [chosen.taps], at, after=True)
+
+
+def _factor(w: Writer, node: Node) -> None:
+    at = w.numbers([0])
+    w.factors.append((at, node.parameters[0]))
+    w.write("affine", w.input(0), None, [0], at)
+
+
+def _corrected(w: Writer, node: Node) -> None:
+    memory = w.new_table((1, 1))
+    w.clocks.append(memory)
+    at = w.numbers([exact(node.parameters[0])])
+    w.write("correct", None, memory, (), at)
+    w.write("wait", None, memory, (), at, after=True)
+
+
+DISCRETE: dict[str, Callable[[Writer, Node], None]] = {
+    "filter": _recurrence,
+    "series": _factor,
+    "correction": _corrected,
 }

@@ -9,25 +9,23 @@ from typing import Any, overload
 import sympy
 
 from eomsym.errors import ExpressionError, InputError
-from eomsym.exact.concrete import apply_term
-from eomsym.exact.counter_terms import counter_terms
 from eomsym.exact.methods import GradientDescent, Method
 from eomsym.losses.objective import Objective
-from eomsym.taylor.primitives import FUNCTIONS, PRIMITIVES
-from eomsym.taylor.rings import PolynomialRing
-from eomsym.taylor.table import Plan, counter_terms_at
+from eomsym.taylor.plan import Plan, terms_plan
+from eomsym.taylor.rings.polynomials import PolynomialRing
+from eomsym.taylor.table import counter_terms_at
 
 __all__ = ["ModifiedField", "modified_field"]
 
 
 def modified_field(
-    loss: Objective, order: int, method: Method | None = None, *, use_flint: bool | None = None
+    loss: Objective | Sequence[Objective], order: int, method: Method | None = None, *, use_flint: bool | None = None
 ) -> ModifiedField:
     """Exact counter terms of a given loss as formulas in its variables.
 
     Parameters
     ----------
-    loss : Loss, Field, DeepLinear, Network
+    loss : Loss, Field, DeepLinear, Network, or a list of them, one for each batch
         Polynomial, rational or with functions. Floating-point data are taken as the fractions that they are.
     order : int
         Number of counter terms; 0 is gradient flow.
@@ -65,28 +63,37 @@ def modified_field(
     """
     if isinstance(order, bool) or not isinstance(order, int) or order < 0:
         raise InputError(f"order must be an integer >= 0 (0 is gradient flow), got {order!r}")
-    if not isinstance(loss, Objective):
-        raise InputError(f"expected a loss such as eomsym.Loss('x**2', variables='x'), got {type(loss).__name__}")
-    if not loss.smooth:
-        raise ExpressionError(f"{loss.name} has kinks, so it has no formula for counter terms")
     method = GradientDescent() if method is None else method
-    plan = Plan(loss.program)
-    series = method.series(order + 1)
-    ring = PolynomialRing(loss.symbols, _spare(plan, series), use_flint)
-    theta = [ring.element(i) for i in range(loss.size)]
-    rows = counter_terms_at(plan, theta, series, order, ring, ring.value)
-    return ModifiedField(loss, order, method, ring, rows)
+    losses = tuple(loss) if isinstance(loss, (list, tuple)) else (loss,)
+    for one in losses:
+        if not isinstance(one, Objective):
+            raise InputError(f"expected a loss such as eomsym.Loss('x**2', variables='x'), got {type(one).__name__}")
+        if not one.smooth:
+            raise ExpressionError(f"{one.name} has kinks, so it has no formula for counter terms")
+    plan = terms_plan(list(losses), order, method)
+    symbols = _symbols(losses[0], method)
+    ring = PolynomialRing(symbols, _spare(plan, order), use_flint)
+    theta = [ring.element(i) for i in range(len(symbols))]
+    rows = counter_terms_at(plan, theta, order, ring)
+    return ModifiedField(losses[0], order, method, ring, rows)
 
 
-def _spare(plan: Plan, series: Any) -> int:
+def _symbols(loss: Objective, method: Method) -> tuple[Any, ...]:
+    """Symbols of the parameters, and of the memories that a method keeps."""
+    kept = [
+        sympy.Symbol(f"{name}_{loss.symbols[i]}" if size == loss.size else name)
+        for name, size in method.kept(loss.size).items()
+        for i in range(size)
+    ]
+    return (*loss.symbols, *kept)
+
+
+def _spare(plan: Plan, order: int) -> int:
     """Generators that may be needed: function values, and numbers that are not rational."""
-    functions = {primitive for primitive, _ in FUNCTIONS.values()}
-    values = sum(int(line[4]) for line in plan.code if PRIMITIVES[line[0]].__name__ in functions)
-    numbers = {x for x in plan.constants.ravel().tolist() if getattr(x, "is_Rational", True) is not True}
-    for row in (*series.psi, *series.chi, *series.coupling):
-        numbers |= {x for x in row if getattr(x, "is_Rational", True) is not True}
-    # a symbolic coefficient meets up to order + 1 different factorials
-    return values + len(numbers) * (len(series.chi[0]) + 1)
+    values = sum(plan.tables[line.out].lanes for line in plan.instructions if line.primitive == "value")
+    weights = [x for line in plan.weights(order) for x in line]
+    numbers = {x for x in [*plan.numbers.tolist(), *weights] if getattr(x, "is_Rational", True) is not True}
+    return values + len(numbers)
 
 
 class Terms(Sequence[Any]):
@@ -147,21 +154,10 @@ class ModifiedField:
     def velocity(self, eta: Any = None) -> Any:
         """The right-hand side ``-sum_k eta**k terms[k]``: a column vector, or an expression for one variable."""
         eta = sympy.Symbol("eta") if eta is None else eta
-        total = -sum((eta**k * term for k, term in enumerate(self.terms)), sympy.zeros(self.loss.size, 1))
-        total = total.applyfunc(sympy.expand_mul) if self.loss.size == 1 else total
-        return total[0] if self.loss.size == 1 else total
-
-    def agrees_with_trees(self, order: int | None = None) -> bool:
-        """Whether the terms up to an order equal the sum over rooted trees, by differentiating the gradient."""
-        top = self.order if order is None else min(order, self.order)
-        universal = counter_terms(top, self.method)
-        gradient = list(self.terms[0] / self.method.series(1).chi[0][0] if len(self.method.series(1).chi) == 1 else ())
-        gradient = gradient or list(modified_field(self.loss, 0).terms[0])
-        for k in range(top + 1):
-            expected = sympy.Matrix(apply_term(universal[k], gradient, self.variables))
-            if any(sympy.simplify(x) != 0 for x in expected - self.terms[k]):
-                return False
-        return True
+        total = -sum((eta**k * term for k, term in enumerate(self.terms)), sympy.zeros(len(self.variables), 1))
+        if len(self.variables) > 1:
+            return total
+        return sympy.expand_mul(total[0])
 
     def latex(self, eta: str = r"\eta", theta: str = r"\dot\theta") -> str:
         """LaTeX of the equation of motion, one aligned line for each order (amsmath)."""

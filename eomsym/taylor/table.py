@@ -1,174 +1,105 @@
 """The time-step-size Taylor table: all counter terms of a program in polynomial time, over any ring.
 
-With ``y(s, eta) = sum y_ij s**i eta**j`` the exact modified flow of a discrete method and ``b = F(y)``,
+With ``y(s, eta) = sum y_ij s**i eta**j`` the exact modified flow of a discrete method, of which a step is the shift
+``exp(eta d/ds)``, and ``u`` the change of a step over eta,
 
-    a_ij = sum_k chi_k (i+k)!/i! b_(i+k, j-k),        y_(i+1, j) = a_ij / (i+1),
+    a = chi(eta d/ds) u,        y_(i+1, j) = a_ij / (i+1),        chi(z) = z/(exp(z) - 1),
 
-so the forms of total degree d of ``a`` and the forms of degree d + 1 of ``y`` follow from those of degree d of ``b``:
-the loop runs over the total degree only. ``-term_j`` is ``a_0j``.
+and ``u`` follows from ``y`` by the operations of the circuit, each of which needs only known coefficients: one list of
+instructions is swept degree by degree, and ``-term_j`` is ``a_0j``. This module is the plain reading of that list; the
+back ends of :mod:`eomsym.codegen` are tested against it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from fractions import Fraction
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from eomsym.exact.methods import MethodSeries
-from eomsym.losses.program import Number, Program
-from eomsym.taylor.motion import motion
-from eomsym.taylor.primitives import FUNCTIONS, MACHINES, PRIMITIVES
-from eomsym.taylor.rules import Writer
+from eomsym.errors import InternalError
+from eomsym.losses.functions import FUNCTIONS
+from eomsym.taylor import primitives
+from eomsym.taylor.instructions import SKIP, Instruction, entries
+from eomsym.taylor.plan import Plan
+from eomsym.taylor.rings.numbers import Rationals
 
-__all__ = ["Plan", "counter_terms_at", "entries", "is_plain", "weights"]
-
-
-_FUNCTION_NAMES = {place: name for name, place in FUNCTIONS.items()}
+__all__ = ["counter_terms_at", "sweep", "term_rows"]
 
 
-def entries(order: int) -> int:
-    """Entries of a table for terms 0..order."""
-    return (order + 1) * (order + 2) // 2
-
-
-class Plan:
-    """A program as code for the machine of Taylor tables.
-
-    Attributes
-    ----------
-    code : ndarray of int64, shape (lines, 8)
-        ``primitive, out, a, b, i, j, k, at``; a table is named by its beginning in tables of one entry.
-    comments : tuple of str, one for each line
-    table : ndarray of int64
-    pieces : tuple of ndarray
-        Constants, one behind the other: exact numbers (object) and data (float64).
-    lanes : int
-        Numbers in one entry of all tables; the scratch memory begins after them.
-    field : int
-        The table of the vector field g. That of the parameters begins at 0.
-    size : int
-        Number n of parameters.
-    """
-
-    def __init__(self, program: Program) -> None:
-        pruned = program.pruned(program.outputs[-1:])
-        writer = Writer(pruned)
-        self.size = pruned.size
-        self.field = writer.starts[pruned.outputs[0]]
-        self.lanes = writer.lanes
-        self.scratch = writer.scratch
-        self.code = np.array(writer.code, dtype=np.int64).reshape(-1, 8)
-        self.comments = tuple(writer.comments)
-        self.table = np.array(writer.table or [0], dtype=np.int64)
-        self.pieces = tuple(writer.constants) or (np.zeros(1),)
-
-    @property
-    def primitives(self) -> range:
-        """Numbers of the primitives of the smallest machine that has all that the code uses."""
-        needed = int(self.code[:, 0].max(initial=0)) + 1
-        return range(next(size for size in MACHINES if size >= needed))
-
-    def memory(self, order: int) -> int:
-        """Numbers of memory for terms 0..order: tables, scratch, weights of the last degree, the zero of the ring."""
-        return self.lanes * entries(order) + self.scratch * (order + 1) + order + 2
-
-    @property
-    def constants(self) -> np.ndarray:
-        """All constants as objects."""
-        return np.concatenate([piece.astype(object) for piece in self.pieces])
-
-
-def execute(d: int, low: int, m: np.ndarray, machine: tuple[Any, ...]) -> None:
-    """Degree d of all tables, as plain Python on any ring: the reading that the generated one repeats."""
-    code, table, c, count, scratch, values = machine
-    for primitive, out, a, b, i, j, k, at in code.tolist():
-        function = PRIMITIVES[primitive]
-        name = function.__name__
-        if values is not None and (name, j) in _FUNCTION_NAMES:
-            for q in range(i if d == 0 else 0):
-                m[out * count + q] = values(_FUNCTION_NAMES[name, j], m[a * count + q], c[at])
+def sweep(plan: Plan, d: int, order: int, tables: list[np.ndarray], numbers: Any, weights: Any, ring: Any) -> None:
+    """Degree d of all tables of arrays of ring elements."""
+    integers, zero = plan.integers, ring(0)
+    scratch = np.full(plan.scratch_for(order), zero, dtype=object)
+    for line in plan.instructions:
+        last = d == order and d > 0
+        if last and line.mix == SKIP:
             continue
-        if name == "matmul":
-            at = scratch
-        if name != "combine":  # its third argument is not a table
-            b *= count
-        function(d, low, m, c, table, out * count, a * count, b, i, j, k, at)
+        z, x, y = tables[line.out], tables[line.x], tables[line.y]
+        if line.primitive == "value":
+            _value(plan, line, d, z, x, numbers, ring)
+            continue
+        mixed = last and line.mix >= 0
+        at = (d, int(line.plain and d > 0), mixed, weights[max(line.mix, 0)], zero, scratch)
+        getattr(primitives, line.primitive)(at, z, x, y, integers[line.integers :], numbers[line.numbers :])
 
 
-def weights(coefficients: Sequence[Sequence[Number]], count: int) -> list[list[list[Number]]]:
-    """``w[s][p][h] = coefficients[s][h] * (p+h)!/p!``: what the operator series does to powers of s."""
-    result = []
-    for series in coefficients:
-        rows = []
-        for p in range(count):
-            rising = 1
-            row = []
-            for h in range(count):
-                row.append(series[h] * rising)
-                rising *= p + h + 1
-            rows.append(row)
-        result.append(rows)
-    return result
+def _value(plan: Plan, line: Instruction, d: int, z: np.ndarray, x: np.ndarray, numbers: Any, ring: Any) -> None:
+    """Degree 0 of a function."""
+    name = list(FUNCTIONS)[plan.integers[line.integers]]
+    for q in range(z.shape[1] if d == 0 else 0):
+        z[0, q] = ring.value(name, x[0, q], numbers[line.numbers])
 
 
-def is_plain(series: MethodSeries) -> bool:
-    """Whether the gradient is taken at the iterates themselves, so that ``y(0, eta) = theta`` is all it sees."""
-    trivial = all(value == (1 if h == 0 else 0) for psi in series.psi for h, value in enumerate(psi))
-    return trivial and all(a == 0 for row in series.coupling for a in row)
+def term_rows(plan: Plan, order: int) -> np.ndarray:
+    """Where the coefficients of ``eta**0 … eta**order`` stand; a sum of the last degree is in the place of an entry."""
+    first = np.array([d * (d + 1) // 2 for d in range(order + 1)], dtype=np.int64)
+    if len(plan.outputs) == 1:
+        first[-1] += order
+    return first
 
 
-def counter_terms_at(
-    plan: Plan,
-    theta: Sequence[Any],
-    series: MethodSeries,
-    order: int,
-    ring: Callable[[Any], Any] = Fraction,
-    values: Callable[[str, Any, Any], Any] | None = None,
-) -> np.ndarray:
+def counter_terms_at(plan: Plan, theta: Sequence[Any], order: int, ring: Any = None) -> np.ndarray:
     """Terms 0..order at one point over any ring, by the rules as plain Python.
 
     Parameters
     ----------
     plan : Plan
+        From `terms_plan`, of this order or a higher one.
     theta : sequence of n ring elements
-    series : MethodSeries
-        At least ``order + 1`` coefficients.
     order : int
-    ring : callable
-        Makes a ring element from an exact number (int, Fraction or sympy number); `float` gives the reference
-        for the compiled kernels, `Fraction` exact rationals.
-    values : callable, optional
-        ``values(name, x, exponent)`` gives the value of a function where NumPy cannot; the exponent is that of
-        ``"power"``.
+    ring : ring, optional
+        See :mod:`eomsym.taylor.rings`; exact fractions by default.
 
     Returns
     -------
     numpy.ndarray
         Shape (order+1, n), object dtype.
-    """
-    count, n, stages = entries(order), plan.size, len(series.chi)
 
-    def array(numbers: Any) -> np.ndarray:
-        source = np.array(numbers, dtype=object)
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> from eomsym.losses.expression import Loss
+    >>> from eomsym.taylor.plan import terms_plan
+    >>> [str(x) for x in counter_terms_at(terms_plan(Loss("-x**3/3", variables="x"), 3), [Fraction(1)], 3).ravel()]
+    ['-1', '1', '-3/2', '8/3']
+    """
+    if order > plan.order:
+        raise InternalError(f"the plan has order {plan.order}, and terms to order {order} were asked for")
+    ring = ring or Rationals()
+    zero = ring(0)
+
+    def elements(numbers: Any) -> np.ndarray:
+        source = np.asarray(numbers, dtype=object)
         out = np.empty(source.shape, dtype=object)
         for place in np.ndindex(source.shape):
             out[place] = ring(source[place])
         return out
 
-    zero = ring(0)
-    m = np.full((stages, plan.memory(order)), zero, dtype=object)
-    y = np.full(n * entries(order + 1) + 1, zero, dtype=object)
-    points = np.empty((1, n), dtype=object)
-    points[0] = list(theta)
-    push = np.full(n, zero, dtype=object)
-    out = np.full((1, order + 1, n), zero, dtype=object)
-    machine = (plan.code, plan.table, array(plan.constants), count, plan.lanes * count, values)
-    psi, chi = array(weights(series.psi, order + 1)), array(weights(series.chi, order + 1))
-    low = int(is_plain(series))
-    motion(  # type: ignore[no-untyped-call]
-        execute, machine, points, order, low, m, plan.field * count, psi, array(series.coupling), chi, push, y, out
-    )
-    result: np.ndarray = out[0]
-    return result
+    tables = [np.full((entries(order), table.lanes), zero, dtype=object) for table in plan.tables]
+    tables[0][0, :] = list(theta)
+    numbers, weights = elements(plan.numbers), elements(plan.weights(order))
+    for d in range(order + 1):
+        sweep(plan, d, order, tables, numbers, weights, ring)
+    terms: np.ndarray = tables[plan.outputs[0]][term_rows(plan, order)]
+    return terms

@@ -1,36 +1,35 @@
 """The discrete run that a verification judges, and how far it can be trusted.
 
-The judged iterates come from `eomsym.descend`. A second, independent implementation, straight from the
-general linear form of the method, repeats the run a few times with every iterate moved at random by up to
-one unit in the last place. The largest distance of these runs from the judged one measures its rounding
-error; a mistake in either implementation shows up there too.
+The judged iterates come from `eomsym.descend`. A second, independent implementation, the circuit read by NumPy node
+by node, repeats the run a few times with every iterate moved at random by up to one unit in the last place. The
+largest distance of these runs from the judged one measures its rounding error; a mistake in either implementation
+shows up there too.
 
-**Methods that look back.** Momentum needs values before the start. The modified flow describes the
-*principal* solution of such a method alone; any other choice of the old values, such as repeating the
-start, excites parasitic modes, an error of order ``eta`` that no counter term can remove. So the old values
-``theta_{-l}`` are taken from the modified flow through the start, integrated backwards to the times ``-l
-eta``. With its order two above that of the leading error, the mistake is ``O(eta**3)`` times what is
-judged. It is measured too: the run is repeated with old values of one order less.
-"""
+**Methods that remember.** The modified flow describes the *principal* solution of a method with a memory; any other
+memory at the start, such as none, excites parasitic modes, an error of order ``eta`` that no counter term can remove.
+So the memory is taken from the modified flow at the start: a filter's memory is a power series in eta there, as the
+terms are. With its order two above that of the leading error, the mistake is ``O(eta**3)`` times what is judged. It
+is measured too: the run is repeated with a memory of one order less."""
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eomsym.dynamics.descent import descend
-from eomsym.dynamics.flow import SMALLEST_RTOL, flow
+from eomsym.codegen.kernel import Kernel
+from eomsym.codegen.numbers import nearest
+from eomsym.dynamics.descent import run
 from eomsym.errors import DivergenceError, MethodError
+from eomsym.losses.operations import operation
+from eomsym.losses.program import Program
 
 if TYPE_CHECKING:
-    from eomsym.codegen.kernel import Kernel
     from eomsym.exact.methods import Method
     from eomsym.losses.objective import Objective
 
-__all__ = ["Optimiser"]
+__all__ = ["Optimiser", "PlainRun"]
 
 Array = NDArray[np.float64]
 
@@ -38,19 +37,90 @@ NOISY_RUNS = 3
 MOST_ITERATIONS = 200  # of an implicit step
 
 
-class Optimiser:
-    """One method on one loss, ready to run from the principal start.
+class PlainRun:
+    """A circuit read step by step with NumPy: every node an array, every filter a recurrence.
 
     Parameters
     ----------
-    loss : Objective
+    program : Program
+        The change of a step, from `Circuit.change`.
+    eta : float
+    memory : ndarray, shape (k,)
+        What the filters remember at the start.
+    """
+
+    def __init__(self, program: Program, eta: float, memory: Array) -> None:
+        self.eta = eta
+        exact = tuple(np.asarray(array, dtype=np.float64) for array in program.constants)
+        self.program = Program(program.nodes, exact, program.outputs)
+        self.values: list[Any] = [np.zeros(node.shape) for node in program.nodes]
+        self.taps: dict[int, tuple[Array, Array, Array]] = {}
+        place = 0
+        for index, node in enumerate(program.nodes):
+            if node.operation == "filter":
+                above, below = (np.array(row, dtype=np.float64) for row in node.parameters[0].coefficients())
+                count = node.parameters[0].taps
+                kept = memory[place : place + count * node.size].reshape(count, *node.shape)
+                self.taps[index] = (above, below, np.concatenate([kept, np.zeros((1, *node.shape))]))
+                place += count * node.size
+        self.factors = {
+            index: nearest(node.parameters[0].subs(dict.fromkeys(node.parameters[0].free_symbols, eta)))
+            for index, node in enumerate(program.nodes)
+            if node.operation == "series"
+        }
+        self.implicit = any(i >= k for k, node in enumerate(program.nodes) for i in node.inputs)
+
+    def change(self, theta: Array) -> Array:
+        """Change over eta, shape (n,), of a step from `theta`; the filters go one step on."""
+        output = self.program.outputs[0]
+        with np.errstate(all="ignore"):
+            for _ in range(MOST_ITERATIONS if self.implicit else 1):
+                before = self.values[output]
+                self._evaluate(theta)
+                step = np.max(np.abs(self.values[output] - before))
+                if self.implicit and (not np.isfinite(step) or step <= 1e-15 * np.max(np.abs(before))):
+                    break
+            else:
+                if self.implicit and step > 1e-12 * np.max(np.abs(before)):
+                    raise MethodError("the implicit step does not converge; take more steps")
+        for index, (above, below, memory) in self.taps.items():
+            x, z = self.values[self.program.nodes[index].inputs[0]], self.values[index]
+            for k in range(len(memory) - 1):
+                memory[k] = above[k + 1] * x - below[k + 1] * z + memory[k + 1]
+        found: Array = self.values[output].ravel()
+        return found
+
+    def _evaluate(self, theta: Array) -> None:
+        for index, node in enumerate(self.program.nodes):
+            inputs = [self.values[i] for i in node.inputs]
+            if node.operation == "theta":
+                self.values[index] = theta.reshape(-1, 1)
+            elif node.operation == "filter":
+                above, _, memory = self.taps[index]
+                self.values[index] = above[0] * inputs[0] + memory[0]
+            elif node.operation == "series":
+                self.values[index] = self.factors[index] * inputs[0]
+            elif node.operation == "correction":
+                self.values[index] = np.ones((1, 1))  # long after the start
+            else:
+                value = operation(node.operation).value(self.program, node, *inputs)
+                self.values[index] = np.asarray(value).reshape(node.shape)
+
+
+class Optimiser:
+    """One method on its losses, ready to run from the principal start.
+
+    Parameters
+    ----------
+    losses : Objective, or a sequence of them
+        One for each batch of the method.
     method : Method
         Not a flow.
 
     Raises
     ------
     MethodError
-        If the method has no discrete form, or needs more than one field.
+        If the method has no discrete form, or the losses are not those of its batches.
 
     Examples
     --------
@@ -58,38 +128,33 @@ class Optimiser:
     >>> import eomsym as eom
     >>> loss, method = eom.Loss("x**2/2", variables="x"), eom.GradientDescent()
     >>> optimiser = Optimiser(loss, method)
-    >>> theta, doubt = optimiser.run(eom.compile(loss, 1), np.ones(1), 0.5, 3)
+    >>> theta, doubt = optimiser.run(1, np.ones(1), 0.5, 3)
     >>> float(theta[0]), doubt < 1e-15
     (0.125, True)
     """
 
-    def __init__(self, loss: Objective, method: Method) -> None:
-        form = method.general_linear()
-        if method.colours > 1:
-            raise MethodError(f"{method.name} needs one field for each batch; verify knows full-batch methods")
-        self.loss, self.method, self.explicit = loss, method, form.explicit
-        self.past = np.array(form.past, dtype=np.float64)
-        self.weights, self.extrapolation, self.coupling = (
-            np.array(matrix, dtype=np.float64) for matrix in (form.weights, form.extrapolation, form.coupling)
-        )
+    def __init__(self, losses: Any, method: Method) -> None:
+        self.losses: tuple[Objective, ...] = tuple(losses) if isinstance(losses, (list, tuple)) else (losses,)
+        self.method = method
+        self.change = Kernel(self.losses, 0, method).circuit.change()
 
     @property
-    def lags(self) -> int:
-        """How many iterates a step looks back to."""
-        return len(self.past)
+    def remembers(self) -> bool:
+        """Whether a step needs more than the iterate."""
+        return any(node.operation == "filter" for node in self.change.nodes)
 
     @property
     def extra_order(self) -> int:
         """How much more order than the judged one the kernel needs."""
-        return 1 if self.lags == 1 else 3
+        return 3 if self.remembers else 1
 
-    def run(self, kernel: Kernel, start: Array, eta: float, steps: int) -> tuple[Array, float]:
+    def run(self, order: int, start: Array, eta: float, steps: int) -> tuple[Array, float]:
         """Run the method from its principal start.
 
         Parameters
         ----------
-        kernel : Kernel
-            Of this loss and method; its last two orders give the old values.
+        order : int
+            That of the flow which gives the memory at the start.
         start : ndarray, shape (n,)
         eta : float
         steps : int
@@ -99,96 +164,41 @@ class Optimiser:
         theta : ndarray, shape (n,)
             After `steps` steps.
         doubt : float
-            Measured Euclidean error, of rounding and of the old values.
+            Measured Euclidean error, of rounding and of the memory.
 
         Raises
         ------
         DivergenceError
             If an iterate is not finite.
         """
-        history, doubt = self._history(kernel, start, eta)
-        final = self._judged(history, eta, steps)
+        kernel = Kernel(self.losses, order, self.method)
+        memory = kernel.memories(start, eta)
+        final = self._judged(kernel, start, eta, steps, memory)
         rng = np.random.default_rng(0)  # a fixed seed: the same command gives the same report
-        repeats = [self._repeat(history, eta, steps, rng, doubt) for _ in range(NOISY_RUNS)]
+        repeats = [self._repeat(start, eta, steps, memory, rng) for _ in range(NOISY_RUNS)]
         rounding = max(float(np.linalg.norm(other - final)) for other in repeats)
-        if self.lags == 1:
+        if not len(memory):
             return final, rounding
-        poorer, _ = self._history(kernel.at_order(kernel.order - 1), start, eta)
-        return final, rounding + float(np.linalg.norm(self._judged(poorer, eta, steps) - final))
+        poorer = self._judged(kernel, start, eta, steps, kernel.at_order(order - 1).memories(start, eta))
+        return final, rounding + float(np.linalg.norm(poorer - final))
 
-    def _history(self, kernel: Kernel, start: Array, eta: float) -> tuple[Array, float]:
-        """Points of the modified flow at times 0, -eta, ..., shape (2 lags - 1, n), and their error.
-
-        The last step needs ``lags`` iterates, and its oldest stage as many before that.
-        """
-        if self.lags == 1:
-            return start[None, :], 0.0
-        times = -eta * np.arange(2.0 * self.lags - 1)
-        size = float(np.sqrt(np.mean(start**2))) or 1.0
-        path = flow(kernel, start, eta, times, rtol=SMALLEST_RTOL, atol=0.01 * SMALLEST_RTOL * size)
-        return path.thetas, path.error
-
-    def _judged(self, history: Array, eta: float, steps: int) -> Array:
+    @staticmethod
+    def _judged(kernel: Kernel, start: Array, eta: float, steps: int, memory: Array) -> Array:
         """Last iterate ``(n,)`` of the run that is judged."""
-        old = history[1:] if self.lags > 1 else None
-        path = descend(self.loss, history[0], eta, steps, self.method, every=steps, history=old)
+        path = run(kernel, start, eta, steps, every=steps, memory=memory, late=True)
         last: Array = path.thetas[-1]
         return last
 
     def _repeat(
-        self,
-        history: Array,
-        eta: float,
-        steps: int,
-        rng: np.random.Generator | None = None,
-        doubt: float = 0.0,
+        self, start: Array, eta: float, steps: int, memory: Array, rng: np.random.Generator | None = None
     ) -> Array:
         """Last iterate ``(n,)`` of the second implementation; each iterate is moved if ``rng`` is given."""
-
-        def noise(theta: Array, extra: float = 0.0) -> Array:
-            if rng is None:
-                return theta
-            ulps = np.spacing(theta) * rng.integers(-1, 2, theta.shape)
-            moved: Array = theta + ulps + extra / np.sqrt(theta.size) * rng.choice([-1.0, 1.0], theta.shape)
-            return moved
-
-        # The start is exact by definition, old values carry the error of their integration.
-        old = [noise(theta, doubt) for theta in history[1:]]
-        thetas: deque[Array] = deque([history[0], *old])
-        fields = deque(self._fields(list(thetas)[lag:], eta) for lag in range(1, self.lags))
+        theta = start
+        plain = PlainRun(self.change, eta, memory)
         for step in range(1, steps + 1):
-            with np.errstate(all="ignore"):
-                fields.appendleft(self._fields(list(thetas), eta))
-                new = sum(past * theta for past, theta in zip(self.past, thetas, strict=False))
-                for lag, stages in enumerate(fields):
-                    new = new + eta * (self.weights[:, lag] @ stages)
-            if not np.all(np.isfinite(new)):
+            theta = theta + eta * plain.change(theta)
+            if not np.all(np.isfinite(theta)):
                 raise DivergenceError(f"{self.method.name} leaves the finite numbers at step {step}", step)
-            thetas.appendleft(noise(new))
-            thetas.pop()
-            fields.pop()
-        return thetas[0]
-
-    def _fields(self, thetas: list[Array], eta: float) -> Array:
-        """Velocities ``F(Y_i)``, shape (stages, n), of the step that starts from ``thetas``, newest first."""
-        bases = self.extrapolation @ np.array(thetas[: self.lags])
-        fields: Array = np.zeros_like(bases)
-        if self.explicit:
-            for i, base in enumerate(bases):
-                fields[i] = self._field(base + eta * (self.coupling[i] @ fields))
-            return fields
-        change = np.inf
-        for _ in range(MOST_ITERATIONS):  # contracts for eta times Hessian below one, where the series holds
-            points = bases + eta * (self.coupling @ fields)
-            previous, fields = fields, np.array([self._field(point) for point in points])
-            last, change = change, float(np.max(np.abs(fields - previous)))
-            if not np.isfinite(change) or last <= change <= 1e-12 * float(np.max(np.abs(fields))):
-                return fields  # down to rounding, or lost; the caller looks
-        raise MethodError(f"the implicit step of {self.method.name} does not converge; take more steps")
-
-    def _field(self, point: Array) -> Array:
-        """Velocity ``F = -g``, shape (n,); NaN where the point is not finite."""
-        if not np.all(np.isfinite(point)):
-            return np.full_like(point, np.nan)
-        field: Array = -self.loss.gradient(point)
-        return field
+            if rng is not None:
+                theta = theta + np.spacing(theta) * rng.integers(-1, 2, theta.shape)
+        return theta

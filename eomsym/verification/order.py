@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eomsym.bounds.leading_error import check_orders, leading_error
-from eomsym.codegen.kernel import compile
+from eomsym.codegen.kernel import Kernel, checked_losses, compile
 from eomsym.dynamics.flow import SMALLEST_RTOL, check_positive, flow
 from eomsym.errors import DivergenceError, InputError, MethodError
 from eomsym.exact.methods import GradientDescent
@@ -27,7 +27,6 @@ from eomsym.verification.discrete import Optimiser
 from eomsym.verification.verdict import TRUST, OrderReport, Report, judge
 
 if TYPE_CHECKING:
-    from eomsym.codegen.kernel import Kernel
     from eomsym.exact.methods import Method
     from eomsym.losses.objective import Objective
 
@@ -38,7 +37,7 @@ Progress = Callable[[int, int, str], None]
 
 
 def verify(
-    loss: Objective,
+    loss: Objective | Sequence[Objective],
     start: ArrayLike,
     time: float,
     steps: Sequence[int] = (10, 20, 40, 80),
@@ -59,8 +58,8 @@ def verify(
 
     Parameters
     ----------
-    loss : Objective
-        Any loss or field of eomsym.
+    loss : Objective, or a list of them
+        Any loss or field of eomsym; one for each batch of an `Epoch`.
     start : array_like, shape (n,)
     time : float
         The fixed time ``T``, positive.
@@ -69,11 +68,11 @@ def verify(
     orders : iterable of int
         Orders ``K`` of the equation of motion, 0 is gradient flow.
     method : Method, optional
-        The optimiser; gradient descent by default, or that of `kernel`. A method that looks back starts from
-        points on its own modified flow, see `eomsym.verification.discrete`.
+        The optimiser; gradient descent by default, or that of `kernel`. A method that remembers starts with the memory
+        that its own modified flow gives, see `eomsym.verification.discrete`.
     kernel : Kernel, optional
         A kernel to judge instead of ``eomsym.compile(loss, ...)``. It needs order ``max(orders) + 1``, and
-        ``max(orders) + 3`` if the method looks back.
+        ``max(orders) + 3`` if the method remembers.
     name : str, optional
         What to call the problem in the report; by default the description of the loss.
     progress : callable, optional
@@ -112,12 +111,14 @@ def verify(
     asked = check_orders(orders)
     ladder = _check_steps(steps)
     duration = check_positive("time", time)
-    theta = loss.validate(start)
     method = method or (kernel.method if kernel else GradientDescent())
+    losses = checked_losses(loss, method)
+    loss = losses[0]
+    theta = Kernel(losses, 0, method).point(start)
     if kernel is not None and kernel.method != method:
         raise MethodError(f"the kernel is for {kernel.method.name}, but method={method.name}; pass one of the two")
-    optimiser = Optimiser(loss, method)
-    kernel = kernel or compile(loss, max(asked) + optimiser.extra_order, method=method)
+    optimiser = Optimiser(losses, method)
+    kernel = kernel or compile(losses, max(asked) + optimiser.extra_order, method=method)
     if kernel.order < max(asked) + optimiser.extra_order:
         raise InputError(
             f"the kernel has order {kernel.order}; orders up to {max(asked)} need "
@@ -132,7 +133,7 @@ def verify(
     gaps = np.empty((len(asked), len(ladder), n))
     references = np.empty(gaps.shape[:2])
     for j, (eta, count) in enumerate(zip(etas, ladder, strict=True)):
-        final, doubt = optimiser.run(kernel, theta, eta, count)
+        final, doubt = optimiser.run(kernel.order, theta, eta, count)
         done += 1
         progress(done, total, f"{count} steps")
         for i, order in enumerate(asked):

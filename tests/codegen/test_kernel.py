@@ -11,9 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import eomsym as eom
+from eomsym.codegen.backends.explicit import worth_it
 from eomsym.errors import ExpressionError, InputError, MethodError, ShapeError, SizeError, TableError
 from eomsym.exact.methods import GradientFlow
-from eomsym.taylor.table import Plan, counter_terms_at
+from eomsym.taylor.plan import terms_plan
+from eomsym.taylor.rings.numbers import Floats
+from eomsym.taylor.table import counter_terms_at
 
 RNG = np.random.default_rng(3)
 METHODS = [
@@ -59,7 +62,7 @@ def test_numba_repeats_plain_python(name):
     for method in METHODS:
         kernel = eom.compile(loss, 4, method=method)
         terms = kernel.terms(theta)
-        expected = counter_terms_at(Plan(loss.program), list(theta), method.series(5), 4, float).astype(float)
+        expected = counter_terms_at(terms_plan(loss, 4, method), list(theta), 4, Floats()).astype(float)
         np.testing.assert_allclose(terms, expected, rtol=1e-10, atol=1e-12 * abs(expected).max())
         if loss.size > 100:
             break
@@ -88,7 +91,7 @@ def test_random_deep_linear_nets_agree_with_exact_rationals_through_order_twelve
     loss = eom.DeepLinear(widths, rng.standard_normal((samples, widths[0])), rng.standard_normal((samples, widths[-1])))
     theta = rng.standard_normal(loss.size)
     terms = eom.compile(loss, 12).terms(theta)
-    small = counter_terms_at(Plan(loss.program), [Fraction(x) for x in theta], eom.GradientDescent().series(6), 5)
+    small = counter_terms_at(terms_plan(loss, 5), [Fraction(x) for x in theta], 5)
     for row, exact in zip(terms[:6], small, strict=True):
         exact = exact.astype(float)
         assert np.abs(row - exact).max() <= 1e-10 * np.abs(exact).max()
@@ -101,7 +104,7 @@ def test_random_scalar_losses_agree_with_exact_rationals_through_order_twelve():
         text = f"({c[0]})*x**4 + ({c[1]})*x**2*y**2 + ({c[2]})*x*y**3 + ({c[3]})*y + x/(2+y**2)"
         loss = eom.Loss(text, variables="x y")
         theta = [Fraction(int(k), 16) for k in rng.integers(-16, 17, 2)]
-        exact = counter_terms_at(Plan(loss.program), theta, eom.GradientDescent().series(13), 12)
+        exact = counter_terms_at(terms_plan(loss, 12), theta, 12)
         terms = eom.compile(loss, 12).terms([float(x) for x in theta])
         for row, expected in zip(terms, exact, strict=True):
             expected = expected.astype(float)
@@ -111,7 +114,7 @@ def test_random_scalar_losses_agree_with_exact_rationals_through_order_twelve():
 def test_order_twenty_on_a_scalar_problem():
     """L = -x**3/3 at x = 1, against exact rationals; the digits lost are reported in the documentation."""
     loss = eom.Loss("-x**3/3", variables="x")
-    exact = counter_terms_at(Plan(loss.program), [Fraction(1)], eom.GradientDescent().series(21), 20)
+    exact = counter_terms_at(terms_plan(loss, 20), [Fraction(1)], 20)
     terms = eom.compile(loss, 20).terms([1.0])
     np.testing.assert_allclose(terms.ravel(), exact.ravel().astype(float), rtol=1e-12)
 
@@ -148,8 +151,8 @@ def test_field_is_the_sum_of_the_terms():
 def test_orders_and_losses_share_what_is_compiled():
     kernel = eom.compile(eom.Loss("x**2*y", variables="x y"), 2)
     other = eom.compile(eom.Loss("x*y*z", variables="x y z"), 7, method=eom.Nesterov("1/2"))
-    assert kernel._compiled.module is other._compiled.module
-    assert kernel.at_order(5)._compiled is kernel._compiled
+    assert kernel._terms.module is other._terms.module
+    assert kernel.at_order(5)._terms is kernel._terms
     np.testing.assert_array_equal(kernel.at_order(1).terms([1.0, 2.0]), kernel.terms([1.0, 2.0])[:2])
 
 
@@ -197,13 +200,15 @@ def test_the_explicit_form_is_the_table_up_to_rounding(name):
 
 
 def test_the_explicit_form_is_chosen_where_it_is_small_and_refused_where_it_is_long():
-    assert eom.compile(LOSSES["field"], 3, form="auto").form == "explicit"
-    assert eom.compile(LOSSES["large"], 3, form="auto").form == "table"
+    small, large = (eom.compile(LOSSES[name], 3)._terms.plan for name in ("field", "large"))
+    assert not worth_it(small, 3, 100)
+    assert worth_it(small, 3, 1_000_000)
+    assert not worth_it(large, 3, 1_000_000)
     with pytest.raises(SizeError, match=r"too long; use form='table'"):
         eom.compile(LOSSES["large"], 3, form="explicit").terms(np.zeros(LOSSES["large"].size))
     with pytest.raises(SizeError, match=r"more than 20,000 operations; use form='table'"):
         eom.compile(LOSSES["tanh"], 12, form="explicit").terms(np.zeros(LOSSES["tanh"].size))
-    with pytest.raises(InputError, match="unknown form 'fast'; choose one of table, explicit, auto"):
+    with pytest.raises(InputError, match="unknown form 'fast'; choose one of auto, table, explicit"):
         eom.compile(LOSSES["field"], 3, form="fast")
 
 

@@ -54,12 +54,22 @@ def test_proximal_point_solves_its_equation():
         np.testing.assert_allclose(after, before - ETA * g(after), rtol=0, atol=1e-14)
 
 
-def test_history_sets_the_iterates_before_the_start():
-    before = START + np.array([0.1, -0.2])
-    path = eom.descend(LOSS, START, ETA, 1, method=eom.HeavyBall(Fraction(1, 2)), history=[before])
-    np.testing.assert_allclose(path.thetas[1], START + 0.5 * (START - before) - ETA * g(START), rtol=1e-13)
-    path = eom.descend(LOSS, START, ETA, 1, method=eom.OptimisticGradient(), history=[before])
-    np.testing.assert_allclose(path.thetas[1], START - 2 * ETA * g(START) + ETA * g(before), rtol=1e-13)
+@pytest.mark.parametrize("name", ["heavy ball", "nesterov", "optimistic"])
+def test_the_memory_of_a_path_continues_it(name):
+    method, rule = RULES[name]
+    first = eom.descend(LOSS, START, ETA, 12, method=method)
+    second = eom.descend(LOSS, first.thetas[-1], ETA, 18, method=method, memory=first.memory)
+    np.testing.assert_allclose(second.thetas, run(rule)[12:], rtol=1e-12, atol=1e-14)
+
+
+def test_the_memory_on_the_flow_is_that_of_a_long_run():
+    """Heavy ball remembers ``sum_l beta**l F(theta_(k-l))``; along the flow this is what a run has after a while."""
+    method = eom.HeavyBall(Fraction(1, 2))
+    long = eom.descend(LOSS, START, 1e-3, 60, method=method)
+    flow = eom.descend(LOSS, long.thetas[-1], 1e-3, 0, method=method, memory="flow").memory
+    rest = eom.descend(LOSS, long.thetas[-1], 1e-3, 0, method=method).memory
+    np.testing.assert_allclose(flow, long.memory, rtol=1e-9)
+    np.testing.assert_array_equal(rest, 0)
 
 
 def test_every_thins_the_path():
@@ -94,7 +104,9 @@ def test_bad_input():
         eom.descend(LOSS, START, ETA, 1, every=0)
     with pytest.raises(ShapeError, match=r"expected \(2,\)"):
         eom.descend(LOSS, [1.0], ETA, 1)
-    with pytest.raises(ShapeError, match="history has shape"):
-        eom.descend(LOSS, START, ETA, 1, history=[[1.0, 2.0, 3.0]])
-    with pytest.raises(MethodError, match="holds a symbol"):
+    with pytest.raises(ShapeError, match=r"memory has shape \(3,\), expected \(0,\)"):
+        eom.descend(LOSS, START, ETA, 1, memory=[1.0, 2.0, 3.0])
+    with pytest.raises(InputError, match="unknown memory 'past'; choose 'rest', 'flow'"):
+        eom.descend(LOSS, START, ETA, 1, memory="past")
+    with pytest.raises(MethodError, match="holds the symbol beta; give it a number"):
         eom.descend(LOSS, START, ETA, 1, method=eom.HeavyBall(sympy.Symbol("beta")))

@@ -9,8 +9,20 @@ import sympy
 
 import eomsym as eom
 from eomsym.errors import ExpressionError, InputError
+from eomsym.exact.concrete import apply_term
 
 x, y, beta, lam = sympy.symbols("x y beta lambda")
+
+
+def agrees_with_trees(field):
+    """Whether the terms equal the sum over rooted trees, by differentiating the gradient."""
+    universal = eom.counter_terms(field.order, field.method)
+    gradient = list(eom.modified_field(field.loss, 0).terms[0])
+    for k in range(field.order + 1):
+        expected = sympy.Matrix(apply_term(universal[k], gradient, field.variables))
+        if any(sympy.simplify(entry) != 0 for entry in expected - field.terms[k]):
+            return False
+    return True
 
 
 @pytest.mark.parametrize("use_flint", [True, False], ids=["flint", "sympy"])
@@ -47,13 +59,13 @@ def test_scalar_example_of_hairer_lubich_wanner(use_flint):
     ],
 )
 def test_formulas_equal_the_tree_formula(loss, order, method):
-    assert eom.modified_field(loss, order, method).agrees_with_trees()
+    assert agrees_with_trees(eom.modified_field(loss, order, method))
 
 
 def test_a_wrong_formula_does_not_pass_for_the_tree_formula():
     field = eom.modified_field(eom.Loss("x**3*y", variables="x y"), 2)
     field._rows[2][0] = field._rows[2][0] * 101 / 100
-    assert not field.agrees_with_trees()
+    assert not agrees_with_trees(field)
 
 
 def test_rational_fields_come_over_their_least_denominator():
@@ -79,7 +91,7 @@ def test_networks_have_formulas_in_their_weights():
     field = eom.modified_field(loss, 1)
     a, b = sympy.symbols("W1_1_1 W2_1_1")
     assert sympy.expand(field.terms[0][0] - sympy.Rational(5, 2) * (a * b - 1) * b) == 0
-    assert field.agrees_with_trees()
+    assert agrees_with_trees(field)
 
 
 @pytest.mark.slow

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 import eomsym as eom
 from eomsym.exact.concrete import apply_term
-from eomsym.taylor.table import Plan, counter_terms_at
+from eomsym.taylor.plan import terms_plan
+from eomsym.taylor.table import counter_terms_at
 
 
 def exact_terms(loss, point, order, method=None):
-    series = (method or eom.GradientDescent()).series(order + 1)
-    return counter_terms_at(Plan(loss.program), [Fraction(x) for x in point], series, order)
+    return counter_terms_at(terms_plan(loss, order, method), [Fraction(x) for x in point], order)
 
 
 def test_scalar_coefficients_of_hairer_lubich_wanner():

@@ -67,6 +67,9 @@ class Altered:
     def hessian_vector(self, theta: Array, direction: Array) -> Array:
         return self.kernel.hessian_vector(theta, direction)
 
+    def point(self, theta: Array) -> Array:
+        return self.kernel.point(theta)
+
 
 def symbolic_tree(index: int) -> Callable[[Array], Array]:
     """One tree of the Rosenbrock-like loss, coefficient included, by sympy."""

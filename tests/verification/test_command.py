@@ -89,7 +89,7 @@ def test_wrong_coefficient_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     class Altered:
         def __init__(self, kernel: Any) -> None:
             self.kernel, self.order, self.loss, self.method = kernel, kernel.order, kernel.loss, kernel.method
-            self.hessian_vector = kernel.hessian_vector
+            self.hessian_vector, self.point = kernel.hessian_vector, kernel.point
 
         def at_order(self, order: int) -> Altered:
             return Altered(self.kernel.at_order(order))

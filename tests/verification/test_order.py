@@ -12,6 +12,7 @@ import pytest
 from problems import DEEP, PARAMETERS, ROSENBROCK, ROSENBROCK_TABLE, Case
 
 import eomsym as eom
+from eomsym.dynamics.descent import run
 from eomsym.errors import DivergenceError, InputError, MethodError, ShapeError
 from eomsym.verification import discrete
 from eomsym.verification.verdict import MISFIT_TOLERANCE, SLOPE_TOLERANCE, TRUST, Report, worst
@@ -132,10 +133,10 @@ def test_progress_counts_to_the_total() -> None:
 
 def test_the_two_implementations_of_the_optimiser_watch_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(*args: Any, **options: Any) -> Any:
-        path = eom.descend(*args, **options)
+        path = run(*args, **options)
         return dataclasses.replace(path, thetas=path.thetas + 1e-6)
 
-    monkeypatch.setattr(discrete, "descend", wrong)
+    monkeypatch.setattr(discrete, "run", wrong)
     report = ROSENBROCK.verify([0, 4])
     assert report.orders[0].status == "passed"  # 1e-6 is small against its error
     assert report.orders[1].status == "inconclusive"

@@ -15,23 +15,10 @@ from typing import Any
 import sympy
 
 from eomsym.errors import ExpressionError
-from eomsym.losses.functions import sigmoid, softplus
+from eomsym.losses.functions import FUNCTIONS
 from eomsym.losses.program import Number, exact
 
 __all__ = ["PolynomialRing"]
-
-_MEANING: dict[str, Callable[[Any], Any]] = {
-    "exp": sympy.exp,
-    "tanh": sympy.tanh,
-    "sigmoid": sigmoid,
-    "sin": sympy.sin,
-    "cos": sympy.cos,
-    "reciprocal": lambda x: 1 / x,
-    "log": sympy.log,
-    "atan": sympy.atan,
-    "softplus": softplus,
-    "erf": sympy.erf,
-}
 
 
 def _factored(terms: Sequence[Any]) -> Any:
@@ -123,7 +110,7 @@ class PolynomialRing:
         argument = self.expression(x)
         if name == "power":
             return self._made(argument ** self.expression(exponent))
-        result = self._made(_MEANING[name](argument))
+        result = self._made(FUNCTIONS[name].symbol(argument))
         if name == "reciprocal":
             self._remember(result, x)
         return result

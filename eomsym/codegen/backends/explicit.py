@@ -5,42 +5,30 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from eomsym.codegen.emit import FIELD, flags
+from eomsym.codegen.backends.unrolled import FIELD
 from eomsym.codegen.numbers import nearest
+from eomsym.codegen.source import flags
 from eomsym.errors import SizeError
-from eomsym.exact.methods import Method
-from eomsym.taylor.primitives import PRIMITIVES
-from eomsym.taylor.table import Plan, counter_terms_at, entries
-from eomsym.taylor.tape import Tape
+from eomsym.losses.functions import FUNCTIONS
+from eomsym.taylor.instructions import entries
+from eomsym.taylor.plan import Plan
+from eomsym.taylor.rings.tape import Tape
+from eomsym.taylor.table import counter_terms_at
 
-__all__ = ["LIMIT", "Explicit", "worth_it"]
+__all__ = ["LIMIT", "Explicit", "standalone", "worth_it"]
 
 #: Operations beyond which the explicit form is refused: numba then takes minutes.
 LIMIT = 20_000
 #: Points that are evaluated together.
 BLOCK = 64
 
-_WRITTEN = {
-    "exp": "math.exp({})",
-    "tanh": "math.tanh({})",
-    "sigmoid": "1.0 / (1.0 + math.exp(-{}))",
-    "sin": "math.sin({})",
-    "cos": "math.cos({})",
-    "reciprocal": "1.0 / {}",
-    "power": "{} ** {}",
-    "log": "math.log({})",
-    "atan": "math.atan({})",
-    "softplus": "max({0}, 0.0) + math.log1p(math.exp(-abs({0})))",
-    "erf": "math.erf({})",
-    "+": "{} + {}",
-    "*": "{} * {}",
-}
+_WRITTEN = {"+": "{0} + {1}", "*": "{0} * {1}"}
 
 
 class Explicit:
     """Tape of all terms of a plan, and its source."""
 
-    def __init__(self, plan: Plan, method: Method, order: int, limit: int = LIMIT) -> None:
+    def __init__(self, plan: Plan, order: int, limit: int = LIMIT) -> None:
         self.size = plan.size
         self.order = order
         if _least(plan) > limit:
@@ -50,7 +38,7 @@ class Explicit:
             )
         self.tape = Tape(limit)
         theta = [self.tape.variable(i) for i in range(plan.size)]
-        rows = counter_terms_at(plan, theta, method.series(order + 1), order, self.tape, self.tape.value)
+        rows = counter_terms_at(plan, theta, order, self.tape)
         self.terms = [[place.index for place in row] for row in rows]
         self.live = self.tape.live([place for row in rows for place in row])
 
@@ -94,7 +82,7 @@ class Explicit:
             if kind == "variable":
                 lines.append(f"t{index} = s[lane + {content[0] * BLOCK}]")
             elif kind != "number":
-                lines.append(f"t{index} = {_WRITTEN[kind].format(*map(self._name, content))}")
+                lines.append(f"t{index} = {_written(kind).format(*map(self._name, content))}")
         for row, index in enumerate(itertools.chain.from_iterable(self.terms)):
             lines.append(f"s[lane + {(self.size + row) * BLOCK}] = {self._name(index)}")
         return lines
@@ -104,10 +92,23 @@ class Explicit:
         return literal(content[0]) if kind == "number" else f"t{index}"
 
 
+def _written(kind: str) -> str:
+    """How an operation of the tape is written."""
+    return _WRITTEN.get(kind) or FUNCTIONS[kind].source
+
+
+def _work(plan: Plan) -> list[int]:
+    """Multiplications of each instruction at degree 0."""
+    work = []
+    for line in plan.instructions:
+        inner = plan.integers[line.integers + 1] if line.primitive.startswith("matmul") else 1
+        work.append(plan.tables[line.out].lanes * inner)
+    return work
+
+
 def _least(plan: Plan) -> int:
     """Multiplications of one evaluation of the gradient, at least."""
-    matrices = {number for number, f in enumerate(PRIMITIVES) if f.__name__.startswith("matmul")}
-    return sum(int(i * j * k) if rule in matrices else int(i) for rule, _, _, _, i, j, k, _ in plan.code.tolist())
+    return sum(_work(plan))
 
 
 def literal(number: Any) -> str:
@@ -116,10 +117,19 @@ def literal(number: Any) -> str:
     return f"({text})" if text.startswith("-") else text
 
 
-def worth_it(plan: Plan, order: int) -> bool:
-    """Whether the explicit form is sure to be small: a quick bound on the work, before a tape is made."""
-    products = int(plan.code[plan.code[:, 0] != 1][:, 4].sum())
-    return plan.size <= 16 and products * entries(order) ** 2 <= 20_000
+def worth_it(plan: Plan, order: int, points: int) -> bool:
+    """Whether compiling the closed form pays for so many points: decided by the work, before a tape is made.
+
+    Products of two tables cost some ``entries**2/4`` operations each, everything else `entries`. An operation takes
+    2 ms to compile; in the table it takes some 5 ns a point, and in the closed form a tenth of that.
+    """
+    if _least(plan) > LIMIT:
+        return False
+    products = sum(
+        work for work, line in zip(_work(plan), plan.instructions, strict=True) if line.primitive == "convolve"
+    )
+    operations = products * entries(order) ** 2 // 4 + (_least(plan) - products) * entries(order)
+    return operations <= LIMIT // 4 and points * operations * 5e-9 > 0.5 + 2e-3 * operations
 
 
 _TERMS = '''
@@ -134,4 +144,4 @@ def terms(theta):
 def standalone(form: Explicit, header: str) -> str:
     """Source of a module that needs numpy and numba only."""
     functions = f"{_TERMS}\n\n{FIELD}".format(order=form.order, n=form.size)
-    return f'"""{header}\n"""\n\n{form.source}\n\n{functions}'
+    return f'"""{header}\n"""\n\n{form.source}\n\n{functions}\n'

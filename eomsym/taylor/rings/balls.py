@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 
 from eomsym.errors import MissingDependencyError
+from eomsym.losses.functions import FUNCTIONS
 from eomsym.losses.program import exact
 
-__all__ = ["Ball", "bare", "enclosed", "load_flint", "number_ball", "series_ball", "working"]
+__all__ = ["Ball", "Balls", "bare", "enclosed", "load_flint", "working"]
 
 PRECISION = 128  # bits
 
@@ -64,7 +65,7 @@ def enclosed(number: Any) -> Any:
 class Ball:
     """A ball, or a series of balls, with the operations that the Taylor rules use.
 
-    A class of its own because NumPy would take a series for a sequence, and calls the arctangent ``arctan``.
+    A class of its own because NumPy would take a series for a sequence.
     """
 
     __slots__ = ("value",)
@@ -115,38 +116,28 @@ class Ball:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def exp(self) -> Ball:
-        return Ball(self.value.exp())
-
-    def log(self) -> Ball:
-        return Ball(self.value.log())
-
-    def sin(self) -> Ball:
-        return Ball(self.value.sin())
-
-    def cos(self) -> Ball:
-        return Ball(self.value.cos())
-
-    def tanh(self) -> Ball:
-        if isinstance(self.value, load_flint().arb):
-            return Ball(self.value.tanh())
-        twice = (self.value + self.value).exp()
-        return Ball(1 - 2 / (twice + 1))
-
-    def arctan(self) -> Ball:
-        return Ball(self.value.atan())
-
 
 def bare(number: Any) -> Any:
     """What a ball holds; anything else as it is."""
     return number.value if isinstance(number, Ball) else number
 
 
-def number_ball(number: Any) -> Ball:
-    """The element of an exact number."""
-    return Ball(enclosed(number))
+class Balls:
+    """The ring of balls, or of series of balls.
 
+    Parameters
+    ----------
+    series : bool
+        Whether numbers become constant series.
+    """
 
-def series_ball(number: Any) -> Ball:
-    """The element of an exact number, as a constant series."""
-    return Ball(load_flint().arb_series([enclosed(number)]))
+    def __init__(self, series: bool = False) -> None:
+        self.series = series
+
+    def __call__(self, number: Any) -> Ball:
+        ball = enclosed(number)
+        return Ball(load_flint().arb_series([ball]) if self.series else ball)
+
+    def value(self, name: str, x: Ball, exponent: Ball) -> Ball:
+        of_ball = FUNCTIONS[name].reading("ball", "Arb balls")
+        return Ball(of_ball(x.value, exponent.first) if name == "power" else of_ball(x.value))

@@ -1,0 +1,136 @@
+"""Plans made ready to run: numbers, the module that runs them, and memory for each thread."""
+
+from __future__ import annotations
+
+import threading
+from types import ModuleType
+
+import numpy as np
+
+from eomsym.codegen.backends import interpreter
+from eomsym.codegen.numbers import nearest, to_float
+from eomsym.codegen.store import load
+from eomsym.taylor.instructions import entries
+from eomsym.taylor.plan import Plan
+from eomsym.taylor.table import term_rows
+
+__all__ = ["Machine", "Runner"]
+
+
+class Machine:
+    """A plan on the interpreter: coefficients of its outputs at points."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.numbers = np.concatenate([to_float(piece) for piece in plan.pieces])
+        self.code = interpreter.encoded(plan, plan.instructions)
+        self.integers = np.array(plan.integers, dtype=np.int64)
+        self.module: ModuleType = load(interpreter.machine(plan))
+        self._weights: dict[int, np.ndarray] = {}
+        self._local = threading.local()
+
+    def fill(self, given: np.ndarray, order: int, rows: np.ndarray, out: np.ndarray, output: int = 0) -> None:
+        """Rows of an output's table at points into `out`.
+
+        Parameters
+        ----------
+        given : ndarray, shape (points, coefficients, size)
+            Taylor coefficients in s of the parameters, from degree 0 on.
+        order : int
+        rows : ndarray of int
+        out : ndarray, shape (points, len(rows), lanes)
+        output : int
+            Which output of the plan.
+        """
+        memory, scratch = self._workspace(order)
+        table = self.plan.tables[self.plan.outputs[output]]
+        self.module.run(
+            self.code,
+            self.integers,
+            self.numbers,
+            self._weights_of(order),
+            memory,
+            scratch,
+            given,
+            order,
+            table.start,
+            table.lanes,
+            rows,
+            out,
+        )
+
+    def terms(self, points: np.ndarray, order: int, out: np.ndarray) -> None:
+        """Terms 0..order at points in rows."""
+        self.fill(points[:, None], order, term_rows(self.plan, order), out)
+
+    def _weights_of(self, order: int) -> np.ndarray:
+        if order not in self._weights:
+            self._weights[order] = np.array([[nearest(x) for x in line] for line in self.plan.weights(order)])
+        return self._weights[order]
+
+    def _workspace(self, order: int) -> tuple[np.ndarray, np.ndarray]:
+        """Memory of this thread, kept for its next call."""
+        known = self._local.__dict__
+        if known.get("order") != order:
+            known["space"] = (np.zeros(self.plan.lanes * entries(order)), np.zeros(self.plan.scratch_for(order) + 1))
+            known["order"] = order
+        space: tuple[np.ndarray, np.ndarray] = known["space"]
+        return space
+
+
+class Runner:
+    """A discrete plan on the interpreter: the running optimiser."""
+
+    def __init__(self, plan: Plan, implicit: bool) -> None:
+        self.plan, self.implicit = plan, implicit
+        self.numbers = np.concatenate([to_float(piece) for piece in plan.pieces])
+        self.code = interpreter.encoded(plan, plan.instructions)
+        self.after = interpreter.encoded(plan, plan.after)
+        self.integers = np.array(plan.integers, dtype=np.int64)
+        self.module: ModuleType = load(interpreter.machine(plan, discrete=True))
+
+    def run(
+        self, theta: np.ndarray, memory: np.ndarray, eta: float, steps: int, every: int, late: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        """Run some steps.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (n,)
+            All states.
+        memory : ndarray, shape (k,)
+            What the filters remember, one after the other.
+        eta : float
+        steps, every : int
+            Keep every so many iterates.
+        late : bool
+            Whether bias corrections have become 1, as long after the start.
+
+        Returns
+        -------
+        iterates : ndarray, shape (steps // every + 1, n)
+        memory : ndarray, shape (k,)
+            At the end.
+        bad : int
+            The step at which the run left the finite numbers; 0 if it did not.
+        """
+        m = np.zeros(self.plan.lanes)
+        m[: len(theta)] = theta
+        places = self._places(self.plan.memories)
+        m[places] = memory
+        m[self._places(self.plan.clocks)] = 0.0 if late else 1.0
+        numbers = self.numbers.copy() if self.plan.factors else self.numbers
+        for place, factor in self.plan.factors:
+            numbers[place] = nearest(factor.subs(dict.fromkeys(factor.free_symbols, eta)))
+        out = np.empty((steps // every + 1, len(theta)))
+        update = self.plan.tables[self.plan.outputs[0]].start
+        scratch = np.zeros(self.plan.scratch_for(0) + 1)
+        bad = self.module.descend(
+            self.code, self.after, self.integers, numbers, m, scratch, eta, steps, every, self.implicit, update, out
+        )
+        return out, m[places], bad
+
+    def _places(self, numbers: tuple[int, ...]) -> np.ndarray:
+        """Where the numbers of some tables lie."""
+        found = [np.arange(t.start, t.start + t.lanes) for t in (self.plan.tables[k] for k in numbers)]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *found]).astype(np.int64)
