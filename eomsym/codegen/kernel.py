@@ -203,6 +203,11 @@ class Kernel:
         return self._machine_of("linearised", program)
 
     @cached_property
+    def _pays(self) -> float:
+        """From how many points at once on the explicit form pays."""
+        return explicit.worth_it(self._terms.plan, self.order)
+
+    @cached_property
     def _explicit(self) -> tuple[explicit.Explicit, ModuleType]:
         written = explicit.Explicit(Plan.of(self.circuit.terms(), self.order, flow=True), self.order)
         return written, load(written.source)
@@ -290,8 +295,7 @@ class Kernel:
         return counter_terms_at(Plan.of(self.circuit.terms(), self.order, flow=True), point, self.order, ring)
 
     def _fill(self, points: np.ndarray, out: np.ndarray) -> None:
-        plan = self._terms.plan
-        if self.form == "explicit" or (self.form == "auto" and explicit.worth_it(plan, self.order, len(points))):
+        if self.form == "explicit" or (self.form == "auto" and len(points) >= self._pays):
             self._explicit[1].explicit(points, out)
         else:
             self._terms.terms(points, self.order, out)

@@ -9,7 +9,6 @@ import numpy as np
 
 from eomsym.codegen.backends import interpreter
 from eomsym.codegen.numbers import nearest, to_float
-from eomsym.codegen.store import load
 from eomsym.taylor.instructions import entries
 from eomsym.taylor.plan import Plan
 from eomsym.taylor.table import term_rows
@@ -25,8 +24,9 @@ class Machine:
         self.numbers = np.concatenate([to_float(piece) for piece in plan.pieces])
         self.code = interpreter.encoded(plan, plan.instructions)
         self.integers = np.array(plan.integers, dtype=np.int64)
-        self.module: ModuleType = load(interpreter.machine(plan))
+        self.module: ModuleType = interpreter.loops(False)
         self._weights: dict[int, np.ndarray] = {}
+        self._rows: dict[int, np.ndarray] = {}
         self._local = threading.local()
 
     def fill(self, given: np.ndarray, order: int, rows: np.ndarray, out: np.ndarray, output: int = 0) -> None:
@@ -42,40 +42,38 @@ class Machine:
         output : int
             Which output of the plan.
         """
-        memory, scratch = self._workspace(order)
+        memory, data = self._workspace(order)
         table = self.plan.tables[self.plan.outputs[output]]
-        self.module.run(
-            self.code,
-            self.integers,
-            self.numbers,
-            self._weights_of(order),
-            memory,
-            scratch,
-            given,
-            order,
-            table.start,
-            table.lanes,
-            rows,
-            out,
-        )
+        self.module.run(self.code, data, memory, given, order, table.start, table.lanes, rows, out)
 
     def terms(self, points: np.ndarray, order: int, out: np.ndarray) -> None:
         """Terms 0..order at points in rows."""
-        self.fill(points[:, None], order, term_rows(self.plan, order), out)
+        if order not in self._rows:
+            self._rows[order] = term_rows(self.plan, order)
+        self.fill(points[:, None], order, self._rows[order], out)
 
     def _weights_of(self, order: int) -> np.ndarray:
         if order not in self._weights:
-            self._weights[order] = np.array([[nearest(x) for x in line] for line in self.plan.weights(order)])
+            self._weights[order] = np.array([nearest(x) for line in self.plan.weights(order) for x in line])
         return self._weights[order]
 
     def _workspace(self, order: int) -> tuple[np.ndarray, np.ndarray]:
-        """Memory of this thread, kept for its next call."""
+        """Memory of this thread, and the addresses of all data, kept for its next call."""
         known = self._local.__dict__
         if known.get("order") != order:
-            known["space"] = (np.zeros(self.plan.lanes * entries(order)), np.zeros(self.plan.scratch_for(order) + 1))
-            known["order"] = order
+            memory, scratch = np.zeros(self.plan.lanes * entries(order)), np.zeros(self.plan.scratch_for(order) + 1)
+            known["space"] = memory, addresses(memory, self.integers, self.numbers, self._weights_of(order), scratch)
+            known["order"], known["scratch"] = order, scratch
         space: tuple[np.ndarray, np.ndarray] = known["space"]
         return space
+
+
+def addresses(
+    memory: np.ndarray, integers: np.ndarray, numbers: np.ndarray, weights: np.ndarray, scratch: np.ndarray
+) -> np.ndarray:
+    """Addresses and lengths, as the loops want them; whoever asks keeps the arrays."""
+    found = [memory.ctypes.data, integers.ctypes.data, integers.size, numbers.ctypes.data, numbers.size]
+    return np.array([*found, weights.ctypes.data, scratch.ctypes.data, scratch.size], dtype=np.int64)
 
 
 class Runner:
@@ -87,7 +85,7 @@ class Runner:
         self.code = interpreter.encoded(plan, plan.instructions)
         self.after = interpreter.encoded(plan, plan.after)
         self.integers = np.array(plan.integers, dtype=np.int64)
-        self.module: ModuleType = load(interpreter.machine(plan, discrete=True))
+        self.module: ModuleType = interpreter.loops(True)
 
     def run(
         self, theta: np.ndarray, memory: np.ndarray, eta: float, steps: int, every: int, late: bool = False
@@ -125,9 +123,8 @@ class Runner:
         out = np.empty((steps // every + 1, len(theta)))
         update = self.plan.tables[self.plan.outputs[0]].start
         scratch = np.zeros(self.plan.scratch_for(0) + 1)
-        bad = self.module.descend(
-            self.code, self.after, self.integers, numbers, m, scratch, eta, steps, every, self.implicit, update, out
-        )
+        data = addresses(m, self.integers, numbers, scratch, scratch)
+        bad = self.module.descend(self.code, self.after, data, m, eta, steps, every, self.implicit, update, out)
         return out, m[places], bad
 
     def _places(self, numbers: tuple[int, ...]) -> np.ndarray:

@@ -142,11 +142,19 @@ class Plan:
         """Names of the primitives that are used."""
         return frozenset(line.primitive for line in (*self.instructions, *self.after))
 
+    def function(self, line: Instruction) -> str:
+        """Name of the function that an instruction ``value`` takes."""
+        return list(FUNCTIONS)[self.integers[line.integers]]
+
     @cached_property
     def functions(self) -> frozenset[str]:
         """Names of the elementary functions that are used."""
-        names = list(FUNCTIONS)
-        return frozenset(names[self.integers[line.integers]] for line in self.instructions if line.primitive == "value")
+        return frozenset(self.function(line) for line in self.instructions if line.primitive == "value")
+
+    @cached_property
+    def vector(self) -> bool:
+        """Whether functions are taken of arrays so long that sources without branches pay."""
+        return any(self.tables[line.out].lanes >= 64 for line in self.instructions if line.primitive == "value")
 
 
 def _with_slopes(program: Program) -> tuple[Program, dict[int, int]]:

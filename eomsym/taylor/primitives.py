@@ -56,7 +56,7 @@ def convolve(at, z, x, y, i, c):
         return
     lanes = z.shape[1]
     for start in range(0, lanes, 128):  # in blocks that stay in the fastest cache
-        stop = min(start + 128, lanes)
+        stop = start + 128 if start + 128 < lanes else lanes
         for e in range(low, d + 1):
             total = z[row(d, d if mixed else e), start:stop]
             if e == low or not mixed:
@@ -68,8 +68,10 @@ def convolve(at, z, x, y, i, c):
                 weight = c[0] + c[1] * k + c[2] * d
                 if square and k < h:
                     weight = weight + weight
-                bottom = max(low if k else 0, e - h)
-                top = min(k, e - (low if h else 0))
+                bottom = low if k else 0
+                bottom = e - h if e - h > bottom else bottom
+                top = e - (low if h else 0)
+                top = k if k < top else top
                 if mixed and k * h == 0:  # one factor is a weighted sum already
                     bottom = k
                     top = k if e == d else -1
@@ -294,7 +296,7 @@ def state(at, z, x, y, i, c):
     d, _, mixed, weights, zero, _ = at
     for e in range(d + 1 if d > 0 else 0):
         out = z[row(d, d if mixed else e)]
-        line = x[row(d - 1, max(e, 1) - 1)]
+        line = x[row(d - 1, e - 1 if e else 0)]
         share = weights[e] if mixed else 1
         for q in range(out.size):
             if e == 0:
@@ -338,7 +340,7 @@ def series(at, z, x, y, i, c):
         if e == 0 or not mixed:
             for q in range(out.size):
                 out[q] = zero
-        for k in range(min(d - e, i[0]) + 1):
+        for k in range((d - e if d - e < i[0] else i[0]) + 1):
             factor = c[k]
             if mixed and k == 0:
                 factor = factor if e == d else zero

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from eomsym.errors import InternalError
-from eomsym.losses.functions import FUNCTIONS
 from eomsym.taylor import primitives
 from eomsym.taylor.instructions import SKIP, Instruction, entries
 from eomsym.taylor.plan import Plan
@@ -46,7 +45,7 @@ def sweep(plan: Plan, d: int, order: int, tables: list[np.ndarray], numbers: Any
 
 def _value(plan: Plan, line: Instruction, d: int, z: np.ndarray, x: np.ndarray, numbers: Any, ring: Any) -> None:
     """Degree 0 of a function."""
-    name = list(FUNCTIONS)[plan.integers[line.integers]]
+    name = plan.function(line)
     for q in range(z.shape[1] if d == 0 else 0):
         z[0, q] = ring.value(name, x[0, q], numbers[line.numbers])
 

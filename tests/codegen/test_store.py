@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 import eomsym as eom
-from eomsym.codegen.backends.interpreter import machine
-from eomsym.codegen.source import digest
+from eomsym.codegen.machine import sweep
+from eomsym.codegen.source import decorated, digest
 from eomsym.codegen.store import cache_folder, load
 from eomsym.errors import CacheError
-from eomsym.taylor.plan import terms_plan
 
 RNG = np.random.default_rng(4)
 LOSSES = {
@@ -73,7 +72,8 @@ def test_a_name_with_quotes_and_backslashes_stays_inside_the_header():
 def fresh(tmp_path, monkeypatch):
     """An empty cache, and a machine whose module is not imported yet."""
     monkeypatch.setenv("EOMSYM_CACHE_DIR", str(tmp_path / "cache"))
-    source = machine(terms_plan(eom.Loss("x**2", variables="x"), 1))
+    source = decorated(sweep, entry=True)
+    source = f"from numba import njit\n\n\n{source}\n"
     monkeypatch.delitem(sys.modules, f"eomsym_kernel_{digest(source)}", raising=False)
     yield source
     sys.modules.pop(f"eomsym_kernel_{digest(source)}", None)
@@ -95,7 +95,7 @@ def test_a_damaged_file_is_replaced(fresh, content):
     cache_folder().mkdir(parents=True)
     path = cache_folder() / f"eomsym_kernel_{digest(fresh)}.py"
     path.write_bytes(content)
-    assert load(fresh).run is not None
+    assert load(fresh).sweep is not None
     assert path.read_text() == fresh
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 from eomsym.codegen.backends.unrolled import FIELD
@@ -117,19 +118,19 @@ def literal(number: Any) -> str:
     return f"({text})" if text.startswith("-") else text
 
 
-def worth_it(plan: Plan, order: int, points: int) -> bool:
-    """Whether compiling the closed form pays for so many points: decided by the work, before a tape is made.
+def worth_it(plan: Plan, order: int) -> float:
+    """From how many points on compiling the closed form pays: decided by the work, before a tape is made.
 
     Products of two tables cost some ``entries**2/4`` operations each, everything else `entries`. An operation takes
     2 ms to compile; in the table it takes some 5 ns a point, and in the closed form a tenth of that.
     """
     if _least(plan) > LIMIT:
-        return False
+        return math.inf
     products = sum(
         work for work, line in zip(_work(plan), plan.instructions, strict=True) if line.primitive == "convolve"
     )
     operations = products * entries(order) ** 2 // 4 + (_least(plan) - products) * entries(order)
-    return operations <= LIMIT // 4 and points * operations * 5e-9 > 0.5 + 2e-3 * operations
+    return (0.5 + 2e-3 * operations) / (5e-9 * operations) if operations <= LIMIT // 4 else math.inf
 
 
 _TERMS = '''

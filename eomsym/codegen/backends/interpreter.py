@@ -1,159 +1,100 @@
-"""The interpreter: one compiled machine that runs the instructions of every loss, order and method.
+"""The interpreter: loops that run the instructions of every loss, order and method.
 
-The instructions are rows of integers; sizes, data and the method are numbers. So nothing is compiled for a new loss. A
-machine holds one of a few sets of primitives, from small to large, because each is compiled once (a second or more) and
-then serves all losses on it.
+Every primitive, and the value of every function, is compiled on its own, once for all losses, and called by its
+address; the loop around them is compiled once. The instructions are rows of integers, sizes, data and the method are
+numbers. So nothing is compiled for a new loss that has no new primitive.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
 from eomsym.codegen import source
-from eomsym.codegen.machine import descend
+from eomsym.codegen.machine import descend, run, sweep
+from eomsym.codegen.store import load
 from eomsym.losses.functions import FUNCTIONS
-from eomsym.taylor import primitives
 from eomsym.taylor.instructions import Instruction
 from eomsym.taylor.plan import Plan
 
-__all__ = ["encoded", "machine"]
+__all__ = ["encoded", "loops", "primitive"]
 
-#: Sets of primitives and functions: every loss runs on the first that has all that it needs.
-SMALL = (
-    ("state", "filtered", "convolve", "combine", "value"),
-    ("exp", "tanh", "reciprocal"),
+#: A primitive for callers in machine code: numbers and addresses alone.
+_ENTRY = '''
+POINTER, WHOLE = types.CPointer(types.float64), types.CPointer(types.int64)
+SIGNATURE = types.void(
+    *[types.int64] * 4, *[POINTER, types.int64] * 5, WHOLE, types.int64, POINTER, types.int64
 )
-MEDIUM = (
-    (*SMALL[0], "affine", "times_first", "array", "copy", "clear", "series", "recur", "remember"),
-    (*SMALL[1], "sigmoid", "sin", "cos", "log", "power"),
-)
-NUMBER = {name: place for place, name in enumerate(n for n in vars(primitives) if callable(vars(primitives)[n]))}
-NUMBER["value"] = len(NUMBER)
 
-_TABLE = '''
+
+@cfunc(SIGNATURE, cache=True, error_model="numpy")
+def entry(d, low, mixed, count, weights, order, scratch, size, z, zn, x, xn, y, yn, i, ni, c, nc):
+    """The primitive on tables that begin at addresses."""
+    at = (d, low, mixed != 0, carray(weights, (order + 1,)), 0.0, carray(scratch, (size,)))
+    tables = carray(z, (count, zn)), carray(x, (count, xn)), carray(y, (count, yn))
+    {name}(at, tables[0], tables[1], tables[2], carray(i, (ni,)), carray(c, (nc,)))
+'''.strip()
+
+_CALL = '''
 @intrinsic
-def table(context, m, start, entries, lanes):
-    """The table of entries × lanes that begins at a place in the memory: a view, without a copy or a count."""
+def call(context, address, d, low, mixed, count, weights, order, scratch, size, z, zn, x, xn, y, yn, i, ni, c, nc):
+    """Call a compiled primitive by its address."""
 
     def build(context, builder, signature, arguments):
-        memory = arrayobj.make_array(signature.args[0])(context, builder, arguments[0])
-        start, entries, lanes = arguments[1:]
-        size = context.get_constant(types.intp, 8)
-        view = arrayobj.make_array(signature.return_type)(context, builder)
-        arrayobj.populate_array(
-            view,
-            data=builder.gep(memory.data, [start]),
-            shape=[entries, lanes],
-            strides=[builder.mul(lanes, size), size],
-            itemsize=size,
-            meminfo=None,
-        )
-        return view._getvalue()
+        word = ir.IntType(64)
+        function = ir.FunctionType(ir.VoidType(), [word] * 18)
+        builder.call(builder.inttoptr(arguments[0], function.as_pointer()), arguments[1:])
+        return context.get_dummy_value()
 
-    return types.Array(m.dtype, 2, "C")(m, types.intp, types.intp, types.intp), build
+    return types.void(*[types.int64] * 19), build
 '''.strip()
 
 
 def encoded(plan: Plan, instructions: tuple[Instruction, ...]) -> np.ndarray:
     """Instructions as rows of integers.
 
-    ``primitive, out, lanes, x, lanes, y, lanes, integers, numbers, plain, mix``: each table by its place and width.
+    ``primitive, out, lanes, x, lanes, y, lanes, integers, numbers, plain, mix``: the address of a primitive, tables by
+    place and width.
     """
     rows = []
     for line in instructions:
+        name = plan.function(line) if line.primitive == "value" else line.primitive
         places = [(plan.tables[t].start, plan.tables[t].lanes) for t in (line.out, line.x, line.y)]
         flat = [number for pair in places for number in pair]
-        rows.append([NUMBER[line.primitive], *flat, line.integers, line.numbers, int(line.plain), line.mix])
+        address = primitive(name, plan.vector).entry.address
+        rows.append([address, *flat, line.integers, line.numbers, int(line.plain), line.mix])
     return np.array(rows, dtype=np.int64).reshape(-1, 11)
 
 
-def machine(plan: Plan, *, discrete: bool = False) -> str:
-    """Source of the machine that a plan runs on."""
-    for names, functions in (SMALL, MEDIUM):
-        if plan.primitives <= set(names) and plan.functions <= set(functions):
-            return _source(frozenset(names), frozenset(functions), False, discrete, _rows())
-    everything = frozenset(NUMBER) - {"row", "begin", "add_product"}
-    return _source(everything, frozenset(FUNCTIONS), True, discrete, _rows())
+def primitive(name: str, vector: bool) -> ModuleType:
+    """The compiled primitive of this name, or the value of the function of this name."""
+    row = FUNCTIONS.get(name)
+    return _primitive(name, vector and row is not None and row.vector is not None, row)
 
 
-def _rows() -> tuple[Any, ...]:
-    """The table of functions, so that a new row makes a new machine."""
-    return tuple(FUNCTIONS.items())
-
-
-@cache  # there are few machines, and reading their source takes longer than planning a small loss
-def _source(names: frozenset[str], functions: frozenset[str], vector: bool, discrete: bool, rows: Any) -> str:
-    head = [
-        source.IMPORTS,
-        "from numba.core import types\nfrom numba.extending import intrinsic\nfrom numba.np import arrayobj",
-        _TABLE,
+@cache
+def _primitive(name: str, vector: bool, row: object) -> ModuleType:
+    own = source.values([name], vector=vector) if row else source.helpers(frozenset([name]))
+    parts = [
+        f'"""A primitive of Taylor tables: {name}."""',
+        f"{source.IMPORTS}, carray, cfunc, types",
         *([source.vector_functions()] if vector else []),
-        source.helpers(names - {"value"}),
-        source.values(functions, vector=vector),
-        *([_sweep(names), source.decorated(descend, entry=True)] if discrete else [_run(names)]),
+        own,
+        _ENTRY.format(name="value" if row else name),
     ]
-    return "\n\n\n".join(head) + "\n"
+    return load("\n\n\n".join(parts) + "\n")
 
 
-def _run(names: frozenset[str]) -> str:
-    """Degrees 0..order at each point. The instructions stand inside of the loop: that saves LLVM a second pass."""
-    return "\n".join(
-        [
-            source.flags(entry=True),
-            "def run(code, integers, numbers, weights, m, scratch, given, order, out_at, out_lanes, rows, out):",
-            '    """Sweep at each point of `given`, and copy `rows` of the output table into `out`.',
-            "",
-            "    ``given[point, k]`` is coefficient k of the parameters in powers of s.",
-            '    """',
-            "    count = (order + 1) * (order + 2) // 2",
-            "    result = table(m, out_at * count, count, out_lanes)",
-            "    for point in range(given.shape[0]):",
-            "        for k in range(given.shape[1]):",
-            "            for q in range(given.shape[2]):",
-            "                m[row(k, k) * given.shape[2] + q] = given[point, k, q]",
-            "        for d in range(order + 1):",
-            *(f"            {line}" for line in _dispatch(names)),
-            "        for r in range(rows.size):",
-            "            for q in range(out_lanes):",
-            "                out[point, r, q] = result[rows[r], q]",
-        ]
-    )
-
-
-def _sweep(names: frozenset[str]) -> str:
-    """Degree 0 of all tables, for the running optimiser."""
-    return "\n".join(
-        [
-            source.flags(entry=False),
-            "def sweep(code, integers, numbers, m, scratch):",
-            '    """One pass over the instructions, on numbers."""',
-            "    d, order, count, weights = 0, 0, 1, scratch[:1].reshape(1, 1)",
-            *(f"    {line}" for line in _dispatch(names)),
-        ]
-    )
-
-
-def _dispatch(names: frozenset[str]) -> list[str]:
-    """The one place where rows of integers are decoded."""
-    lines = [
-        "for line in range(code.shape[0]):",
-        "    mix = code[line, 10]",
-        "    last = d == order and d > 0",
-        "    if last and mix == -2:",
-        "        continue",
-        "    z = table(m, code[line, 1] * count, count, code[line, 2])",
-        "    x = table(m, code[line, 3] * count, count, code[line, 4])",
-        "    y = table(m, code[line, 5] * count, count, code[line, 6])",
-        "    i, c = integers[code[line, 7] :], numbers[code[line, 8] :]",
-        "    at = (d, min(code[line, 9], d), last and mix >= 0, weights[max(mix, 0)], 0.0, scratch)",
-        "    primitive = code[line, 0]",
+@cache
+def loops(discrete: bool) -> ModuleType:
+    """The compiled loops: ``run`` sweeps tables, ``descend`` runs an optimiser."""
+    parts = [
+        '"""The loops around the primitives of Taylor tables."""',
+        f"{source.IMPORTS}, types\nfrom numba.extending import intrinsic\nfrom llvmlite import ir",
+        _CALL,
+        source.decorated(sweep),
+        source.decorated(descend if discrete else run, entry=True),
     ]
-    for position, name in enumerate(sorted(names, key=NUMBER.__getitem__)):
-        lines += [
-            f"    {'elif' if position else 'if'} primitive == {NUMBER[name]}:",
-            f"        {name}(at, z, x, y, i, c)",
-        ]
-    return lines
+    return load("\n\n\n".join(parts) + "\n")

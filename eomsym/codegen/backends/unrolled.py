@@ -57,14 +57,14 @@ def standalone(plan: Plan, numbers: np.ndarray, order: int, header: str) -> str:
     }
     written = "\n".join(f"{name} = {source.array(array)}" for name, array in data.items())
     packed = "unpacked(" in written
-    vector = any(FUNCTIONS[name].vector for name in plan.functions)
+    vector = plan.vector and any(FUNCTIONS[name].vector for name in plan.functions)
     parts = [
         f'"""{header}\n"""',
         ("import base64\nimport math\nimport zlib\n\n" if packed else "import math\n\n")
         + "import numpy as np\nfrom numba import njit",
         *([source.vector_functions()] if vector else []),
         source.helpers(plan.primitives - {"value"}),
-        *([source.values(plan.functions, vector=True)] if plan.functions else []),
+        *([source.values(plan.functions, vector=plan.vector)] if plan.functions else []),
         "\n".join(_fill(plan, order)),
         *([source.UNPACK] if packed else []),
         f"# the numbers of loss and method\n{written}",
