@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from eomsym.verification.simulate import simulate
     from eomsym.verification.symmetry import RescalingSymmetry, ScaleInvariance, TranslationInvariance
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Convolutional",

@@ -252,9 +252,13 @@ class Kernel:
             self._fill_in_threads(points, out, threads)
         if not np.isfinite(out).all():
             bad = int(np.argmin(np.isfinite(out).all(axis=(0, 2))))
+            where = int(np.argmin(np.isfinite(out).all(axis=(1, 2))))
+            element = self._terms.culprit(points[where], self.order)
             raise TableError(
-                f"the counter terms of {self.loss.name} are not finite from order {bad} on; "
-                "the point lies outside of the domain of the loss, or the order is too high for float64",
+                f"the counter terms of {self.loss.name} with {self.method.name} are not finite from order {bad} on, "
+                f"first in {element}; the point lies outside of the domain of the loss or of the optimiser (such as a "
+                "root, a norm or a quotient at zero: start elsewhere, or give an epsilon), or the order is too high "
+                "for float64",
                 order=bad,
             )
         return out if np.ndim(theta) == 2 else out[0]

@@ -52,6 +52,19 @@ class Machine:
             self._rows[order] = term_rows(self.plan, order)
         self.fill(points[:, None], order, self._rows[order], out)
 
+    def culprit(self, point: np.ndarray, order: int) -> str:
+        """What is computed by the first instruction that gives a number which is not finite, at a point."""
+        out = np.empty((1, order + 1, self.plan.tables[self.plan.outputs[0]].lanes))
+        self.terms(point.reshape(1, -1), order, out)
+        memory, count = self._workspace(order)[0], entries(order)
+        for d in range(order + 1):
+            for line in self.plan.instructions:
+                table = self.plan.tables[line.out]
+                entry = memory[table.start * count :][: count * table.lanes].reshape(count, -1)
+                if line.primitive != "state" and not np.isfinite(entry[entries(d - 1) : entries(d)]).all():
+                    return line.comment
+        return "the terms themselves"
+
     def _weights_of(self, order: int) -> np.ndarray:
         if order not in self._weights:
             self._weights[order] = np.array([nearest(x) for line in self.plan.weights(order) for x in line])

@@ -102,6 +102,12 @@ class Convolutional(Network):
         ]
         return np.concatenate(found)
 
+    def _keep(self, samples: slice) -> None:
+        count = len(self.inputs)
+        super()._keep(samples)
+        windows = self.windows.reshape(len(self.windows), -1, count)[:, :, samples]
+        self.windows = np.ascontiguousarray(windows).reshape(len(self.windows), -1)
+
     def _outputs(self, builder: Builder) -> Value:
         hidden: Any = self.windows
         for layer in range(1, self.depth + 1):

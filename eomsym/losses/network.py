@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -121,6 +122,50 @@ class Network(Objective):
         for layer, matrix in enumerate(weights(self.widths, scheme, seed, scale), start=1):
             theta[self.blocks[f"W{layer}"].place] = matrix.ravel()
         return theta
+
+    def split(self, count: int) -> list[Self]:
+        """The same network on equal batches of its samples, in their order: the losses of an `Epoch`.
+
+        Parameters
+        ----------
+        count : int
+            Number of batches; it must divide the number of samples, since the loss is the mean of those of the batches.
+
+        Returns
+        -------
+        list of Network
+            Each with the parameters, and the weight decay, of this one.
+
+        Raises
+        ------
+        InputError
+            The samples cannot be split evenly.
+
+        Examples
+        --------
+        >>> net = Network((2, 3, 1), inputs=np.eye(2), targets=[[1.0], [0.0]])
+        >>> [len(batch.inputs) for batch in net.split(2)]
+        [1, 1]
+        """
+        samples = len(self.inputs)
+        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1 or samples % count:
+            divisors = [k for k in range(1, samples + 1) if samples % k == 0]
+            raise InputError(
+                f"{samples} samples cannot be split into {count!r} equal batches; choose one of "
+                f"{', '.join(map(str, divisors))}, or leave some samples out"
+            )
+        batches = []
+        for number in range(count):
+            batch = copy.copy(self)
+            batch.__dict__.pop("program", None)
+            batch.name = f"batch {number + 1} of {count} of {self.name}"
+            batch._keep(slice(number * samples // count, (number + 1) * samples // count))
+            batches.append(batch)
+        return batches
+
+    def _keep(self, samples: slice) -> None:
+        """Leave out all other samples."""
+        self.inputs, self.targets = self.inputs[samples], self.targets[samples]
 
     def _weight(self, builder: Builder, layer: int) -> Value:
         block = self.blocks[f"W{layer}"]
