@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import DOP853
 
+from eomsym.dynamics.reach import Reach, reach
 from eomsym.errors import DivergenceError, InputError, TableError
 
 if TYPE_CHECKING:
@@ -48,12 +49,27 @@ class FlowPath:
         times looser tolerance.
     evaluations : int
         Evaluations of the velocity, both runs together.
+    kernel, eta
+        Whose motion it is.
     """
 
     times: Array
     thetas: Array
     error: float
     evaluations: int
+    kernel: Kernel | None = field(default=None, repr=False)
+    eta: float = 0.0
+
+    @property
+    def reach(self) -> Reach:
+        """Learning rate times sharpness at the end of the path where it is larger, against the limits of the method.
+
+        Its ``note`` says where the series of the counter terms has left its radius, and what to do.
+        """
+        if self.kernel is None:
+            raise InputError("only a path of eomsym.flow knows its method")
+        ends = [reach(self.kernel, self.thetas[k], self.eta) for k in (0, -1)]
+        return max(ends, key=lambda found: found.product)
 
 
 def flow(
@@ -121,8 +137,12 @@ def flow(
         out: Array = kernel.field(theta, eta)
         return out
 
-    thetas, error, evaluations = integrate(velocity, theta, as_times(times), rtol, atol)
-    return FlowPath(as_times(times), thetas, error, evaluations)
+    try:
+        thetas, error, evaluations = integrate(velocity, theta, as_times(times), rtol, atol)
+    except DivergenceError as failure:
+        note = reach(kernel, theta, eta).note if kernel.order > 0 else ""
+        raise DivergenceError(f"{failure}; {note}" if note else str(failure), failure.step) from failure
+    return FlowPath(as_times(times), thetas, error, evaluations, kernel, eta)
 
 
 def integrate(

@@ -13,12 +13,13 @@ with the two power series of :class:`MethodSeries`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import sympy
 
 from eomsym.errors import MethodError
+from eomsym.exact.radius import limit, radius
 from eomsym.exact.numbers import Exact, as_matrix, as_vector, common_domain
 
 __all__ = ["GeneralLinear", "MethodSeries", "Stability"]
@@ -71,6 +72,15 @@ class Stability:
         The condition for it, ``True`` or ``False`` where it is decided.
     rate : sympy.Expr
         Effective learning rate over ``eta``: the modified flow starts with ``theta' = -rate * g``.
+    form : GeneralLinear or None
+        The method; None for a flow.
+
+    Examples
+    --------
+    >>> from eomsym.exact.methods import HeavyBall
+    >>> report = HeavyBall("9/10").stability()
+    >>> round(float(report.radius), 4), report.limit
+    (0.0026, 19/5)
     """
 
     polynomial: sympy.Poly
@@ -78,6 +88,17 @@ class Stability:
     zero_stable: bool | None
     condition: Any
     rate: Exact
+    form: GeneralLinear | None = field(default=None, repr=False)
+
+    @cached_property
+    def radius(self) -> Exact | None:
+        """Up to which ``eta * lambda`` the series of the counter terms converges on a quadratic; see `radius`."""
+        return radius(self.form) if self.form is not None else sympy.oo
+
+    @cached_property
+    def limit(self) -> Exact | None:
+        """Up to which ``eta * lambda`` the run is stable on a quadratic; None where a symbol decides."""
+        return limit(self.form) if self.form is not None else sympy.oo
 
 
 @dataclass(frozen=True)
@@ -214,11 +235,11 @@ class GeneralLinear:
         if sum(roots.values()) < quotient.degree():  # beyond radicals
             found = sympy.Poly(quotient, zeta).all_roots() if not quotient.free_symbols - {zeta} else []
             if not found:
-                return Stability(rho, roots, None, sympy.Symbol("unknown"), self.rate)
+                return Stability(rho, roots, None, sympy.Symbol("unknown"), self.rate, self)
             roots = {root: found.count(root) for root in found}
         condition = sympy.And(*(sympy.Abs(root) < 1 if many > 1 else _inside(root) for root, many in roots.items()))
         decided = {sympy.true: True, sympy.false: False}.get(condition)
-        return Stability(rho, roots, decided, condition, self.rate)
+        return Stability(rho, roots, decided, condition, self.rate, self)
 
     @property
     def rate(self) -> Exact:

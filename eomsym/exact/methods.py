@@ -14,7 +14,7 @@ import sympy
 
 from eomsym.errors import InputError, MethodError
 from eomsym.exact.general_linear import GeneralLinear, MethodSeries, Stability, explicit_tableau
-from eomsym.exact.numbers import Exact, Scalar, as_exact, as_matrix, as_vector
+from eomsym.exact.numbers import ETA, Exact, Scalar, as_exact, as_matrix, as_vector
 
 __all__ = [
     "Epoch",
@@ -155,6 +155,11 @@ class GradientFlow(Method):
         one = (sympy.S.One,) + (sympy.S.Zero,) * (n - 1)
         return MethodSeries((one,), ((sympy.S.Zero,),), (one,), (0,))
 
+    def stability(self) -> Stability:
+        """Report that a flow has no step: nothing limits it."""
+        zeta = sympy.Dummy("zeta")
+        return Stability(sympy.Poly(zeta - 1, zeta), {}, True, sympy.true, sympy.S.One)
+
     @property
     def colours(self) -> int:
         """Number of different fields: one."""
@@ -201,14 +206,28 @@ class HeavyBall(Method):
 
     Parameters
     ----------
-    beta : int, Fraction or sympy.Expr
+    beta : int, Fraction, str or sympy.Expr
         Momentum, not 1.
+    memory : {"eliminated", "kept"}
+        Whether the equation of motion is one for the parameters alone, good for motion that is slow for the momentum
+        (``eta lambda`` well below ``(1 - sqrt(beta))**2``), or one for the parameters and the momentum ``p``. Kept,
+        the step is ``h = sqrt(eta)`` and the friction ``gamma = -log(beta)/h`` is fixed:
+        ``p+ = exp(-gamma h) p - h g(theta)``, ``theta+ = theta + h p+``.
+    eta : int, Fraction, str or sympy.Expr, optional
+        With a memory that is kept: the learning rate for which `beta` is meant. Give `step` as eta to whatever runs.
+
+    Raises
+    ------
+    MethodError
+        `beta` is 1; `memory` is unknown; or a kept memory comes without `eta`, or with a `beta` outside of (0, 1).
 
     Examples
     --------
     >>> from fractions import Fraction
     >>> HeavyBall(Fraction(9, 10)).stability().rate
     10
+    >>> HeavyBall("9/10", memory="kept", eta="1/100").step
+    1/10
 
     References
     ----------
@@ -216,17 +235,43 @@ class HeavyBall(Method):
     """
 
     beta: Exact
+    memory: str = "eliminated"
+    eta: Exact | None = None
 
-    def __init__(self, beta: Scalar) -> None:
+    def __init__(self, beta: Scalar, memory: str = "eliminated", eta: Scalar = None) -> None:
         object.__setattr__(self, "beta", _momentum(beta))
+        object.__setattr__(self, "memory", memory)
+        object.__setattr__(self, "eta", learning_rate(memory, eta, beta=self.beta))
 
     @property
     def name(self) -> str:
         """What the method is called."""
-        return _named("heavy ball", "beta", self.beta)
+        return _named("heavy ball", "beta", self.beta) + told_of_memory(self.memory, self.eta)
+
+    @property
+    def is_linear(self) -> bool:  # type: ignore[override]
+        """Whether rooted trees have coefficients for it: not with a kept memory."""
+        return self.memory == "eliminated"
+
+    @property
+    def step(self) -> Exact:
+        """What to give as eta: the root of the learning rate; with a kept memory only."""
+        return kept_step(self)
+
+    def kept(self, size: int) -> dict[str, int]:
+        """The momentum, if it is kept."""
+        return {} if self.is_linear else {"p": size}
+
+    def update(self, circuit: Any) -> Any:
+        """Write the step; with a kept memory it changes the parameters and the momentum."""
+        if self.is_linear:
+            return super().update(circuit)
+        return _rolled(circuit, self, circuit.theta)
 
     def general_linear(self) -> GeneralLinear:
         """Return the step with two past iterates."""
+        if not self.is_linear:
+            raise no_trees(self)
         return GeneralLinear([1 + self.beta, -self.beta], [[1, 0]], [[1, 0]], [[0]])
 
 
@@ -236,8 +281,17 @@ class Nesterov(Method):
 
     Parameters
     ----------
-    beta : int, Fraction or sympy.Expr
+    beta : int, Fraction, str or sympy.Expr
         Momentum, not 1.
+    memory : {"eliminated", "kept"}
+        As for :class:`HeavyBall`; kept, ``p+ = exp(-gamma h) p - h g(theta + h exp(-gamma h) p)``.
+    eta : int, Fraction, str or sympy.Expr, optional
+        As for :class:`HeavyBall`.
+
+    Raises
+    ------
+    MethodError
+        As for :class:`HeavyBall`.
 
     Examples
     --------
@@ -251,17 +305,44 @@ class Nesterov(Method):
     """
 
     beta: Exact
+    memory: str = "eliminated"
+    eta: Exact | None = None
 
-    def __init__(self, beta: Scalar) -> None:
+    def __init__(self, beta: Scalar, memory: str = "eliminated", eta: Scalar = None) -> None:
         object.__setattr__(self, "beta", _momentum(beta))
+        object.__setattr__(self, "memory", memory)
+        object.__setattr__(self, "eta", learning_rate(memory, eta, beta=self.beta))
 
     @property
     def name(self) -> str:
         """What the method is called."""
-        return _named("Nesterov", "beta", self.beta)
+        return _named("Nesterov", "beta", self.beta) + told_of_memory(self.memory, self.eta)
+
+    @property
+    def is_linear(self) -> bool:  # type: ignore[override]
+        """Whether rooted trees have coefficients for it: not with a kept memory."""
+        return self.memory == "eliminated"
+
+    @property
+    def step(self) -> Exact:
+        """What to give as eta: the root of the learning rate; with a kept memory only."""
+        return kept_step(self)
+
+    def kept(self, size: int) -> dict[str, int]:
+        """The momentum, if it is kept."""
+        return {} if self.is_linear else {"p": size}
+
+    def update(self, circuit: Any) -> Any:
+        """Write the step; with a kept memory it changes the parameters and the momentum."""
+        if self.is_linear:
+            return super().update(circuit)
+        ahead = ETA * fading(self.beta, self.step)
+        return _rolled(circuit, self, circuit.theta + circuit.times(circuit.state("p"), ahead))
 
     def general_linear(self) -> GeneralLinear:
         """Return the step with two past iterates."""
+        if not self.is_linear:
+            raise no_trees(self)
         ahead = [1 + self.beta, -self.beta]
         return GeneralLinear(ahead, [[1, 0]], [ahead], [[0]])
 
@@ -505,3 +586,60 @@ def _momentum(beta: Scalar) -> Exact:
     if exact == 1:
         raise MethodError("beta = 1 keeps all momentum for ever and has no modified equation; use beta < 1")
     return exact
+
+
+# memories that are kept ---------------------------------------------------------------------------------------------
+
+
+def fading(beta: Exact, step: Exact) -> Exact:
+    """``exp(-c eta)`` as a function of the step, with the rate ``c = -log(beta)/step`` that makes it `beta` there."""
+    return sympy.exp(ETA * sympy.log(beta) / step)
+
+
+def learning_rate(memory: str, eta: Scalar, **betas: Exact) -> Exact | None:
+    """The exact learning rate that belongs to a kept memory, None where the memory is eliminated; MethodError."""
+    if memory not in ("eliminated", "kept"):
+        raise MethodError(f"unknown memory {memory!r}; choose 'eliminated' or 'kept'")
+    if memory == "eliminated":
+        if eta is not None:
+            raise MethodError(f"eta = {eta} belongs to a memory that is kept; leave it out, or add memory='kept'")
+        return None
+    if eta is None:
+        raise MethodError("a kept memory fades at a rate that needs the learning rate; add for instance eta='1/100'")
+    exact = as_exact(eta, "eta")
+    if not (exact.is_number and exact > 0):
+        raise MethodError(f"eta = {exact}; a kept memory needs a number > 0, for instance eta='1/100'")
+    for name, beta in betas.items():
+        if not (beta.is_number and 0 < beta < 1):
+            raise MethodError(f"{name} = {beta}; a kept memory needs a number between 0 and 1, such as {name}='9/10'")
+    return exact
+
+
+def kept_step(method: Any) -> Exact:
+    """Root of the learning rate, the step of a momentum that is kept."""
+    if method.eta is None:
+        raise MethodError(f"{method.name} has eliminated its memory and takes any eta; a step needs memory='kept'")
+    return sympy.sqrt(method.eta)
+
+
+def told_of_memory(memory: str, eta: Exact | None) -> str:
+    """What a name says about a kept memory."""
+    return "" if memory == "eliminated" else f", memory kept at eta = {eta}"
+
+
+def no_trees(method: Method) -> MethodError:
+    """The error of a method without rooted trees."""
+    return MethodError(
+        f"{method.name} has no coefficients on rooted trees, since its step is not a linear method in the gradient; "
+        "use eomsym.compile(loss, order, method) for numbers, or eomsym.modified_field for formulas"
+    )
+
+
+def _rolled(circuit: Any, method: Any, point: Any) -> dict[str, Any]:
+    """The step of a kept momentum whose gradient is taken at `point`."""
+    momentum, g = circuit.state("p"), circuit.gradient(point)
+    fade = fading(method.beta, method.step)
+    return {
+        "theta": circuit.times(momentum, fade) - circuit.times(g),
+        "p": circuit.times(momentum, (fade - 1) / ETA) - g,
+    }

@@ -11,10 +11,13 @@ import sympy
 
 from eomsym.errors import InexactError, InputError
 
-__all__ = ["Exact", "Scalar", "as_count", "as_exact", "as_matrix", "as_vector", "common_domain"]
+__all__ = ["ETA", "Exact", "Scalar", "as_count", "as_exact", "as_matrix", "as_vector", "common_domain"]
 
 Exact: TypeAlias = sympy.Expr
 """A sympy number or expression without floats."""
+
+#: The step size inside of circuits.
+ETA = sympy.Symbol("eta", positive=True)
 
 Scalar: TypeAlias = Any
 """What a user may give: ``int``, ``Fraction``, text such as ``"9/10"``, or an exact sympy expression."""

@@ -17,6 +17,7 @@ import sympy
 
 from eomsym.errors import MethodError
 from eomsym.exact.methods import Method
+from eomsym.exact.numbers import ETA
 from eomsym.losses.program import Builder, Node, Program, Value
 from eomsym.optimisers.filters import Filter
 
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from eomsym.losses.objective import Block
 
 __all__ = ["ETA", "Circuit"]
-
-#: The step size inside of circuits.
-ETA = sympy.Symbol("eta", positive=True)
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,16 @@ class Circuit:
                 parameters = (places[parameters[0]],)
             inputs = [values[i] for i in node.inputs]
             values.append(self.builder.apply(node.operation, inputs, node.shape, parameters))
-        return values[program.outputs[-1]]
+        return self._marked(values[program.outputs[-1]])
+
+    def _marked(self, g: Value) -> Value:
+        """A gradient that is constant, or linear in the states, as a node that is known as a gradient.
+
+        A filter is at rest where a gradient feeds it, and a constant would be multiplied by its gain from the start.
+        """
+        if g.fixed is not None:
+            return self.builder.scaled(self.theta, 0) + g.fixed
+        return g if self._sees_gradient(g.index) else self.builder.apply("reshape", [g], g.shape)
 
     def filter(self, x: Value, above: Sequence[Any], below: Sequence[Any] = (1,)) -> Value:
         """The recurrence ``sum_l below[l] w_(k-l) = sum_l above[l] x_(k-l)``.
@@ -219,6 +226,28 @@ class Circuit:
             found += [placed.empty] * (node.parameters[0].taps * node.size)
         return found
 
+    def outputs(self) -> Program:
+        """The terms, and what the method gives beside its parameters, one output behind the other."""
+        wires = self._outputs()
+        places = self.output_places()
+        size = max(place.stop for place in places.values())
+        joined = self.builder.join([(places[name].start, wire) for name, wire in wires.items()], size)
+        return self.builder.finish([self._terms(), joined])
+
+    def output_places(self) -> dict[str, slice]:
+        """Where each output stands in that of :meth:`outputs`."""
+        found, end = {}, 0
+        for name, wire in self._outputs().items():
+            found[name] = slice(end, end + wire.shape[0])
+            end += wire.shape[0]
+        return found
+
+    def _outputs(self) -> dict[str, Value]:
+        give = getattr(self.method, "outputs", None)
+        if give is None:
+            raise MethodError(f"{self.method.name} has no outputs; average its weights with Averaged(method, '9/10')")
+        return {name: self._column(wire) for name, wire in give(self).items()}
+
     def _used(self) -> list[_Placed]:
         """The filters of :meth:`change`, in the order of its nodes."""
         whole = Program(tuple(self.builder.nodes), tuple(self.builder.constants), ())
@@ -254,6 +283,6 @@ class Circuit:
 
     def _sees_gradient(self, index: int) -> bool:
         """Whether a wire is more than a linear function of the states."""
-        linear = {"theta", "part", "scaled", "add", "filter", "join", "reshape"}
+        linear = {"theta", "part", "scaled", "add", "filter", "join"}
         whole = Program(tuple(self.builder.nodes), (), ())
         return any(whole.nodes[i].operation not in linear for i in whole.needed([index]))

@@ -8,6 +8,7 @@ rules at the end; which one is theirs stands in their row.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -231,15 +232,24 @@ def _series(w: Writer, node: Node) -> None:
 
 def taylor(factor: Any, count: int) -> list[Any]:
     """Taylor coefficients at 0 of a function of eta."""
+    return list(_taylor(factor, count))
+
+
+@lru_cache(maxsize=256)
+def _taylor(factor: Any, count: int) -> tuple[Any, ...]:
     eta = variable(factor)
+    whole = [x for x in factor.atoms(sympy.log, sympy.Pow) if x.is_number and not x.is_rational]
+    named = {x: sympy.Dummy() for x in whole}  # log(9/10) would else fall apart into many terms that cancel
+    values = {name: x for x, name in named.items()}
+    factor = factor.xreplace(named)
     if factor.is_polynomial(eta):
         found = sympy.Poly(factor, eta).all_coeffs()[::-1][:count]
     else:
         expansion = sympy.series(factor, eta, 0, count).removeO().expand()
         found = [expansion.coeff(eta, k) for k in range(count)]
         if sympy.expand(expansion - sum(c * eta**k for k, c in enumerate(found))) != 0:
-            raise ExpressionError(f"the factor {factor} has no Taylor series in eta at 0")
-    return [*found, *([sympy.S.Zero] * (count - len(found)))]
+            raise ExpressionError(f"the factor {factor.xreplace(values)} has no Taylor series in eta at 0")
+    return (*(c.xreplace(values) for c in found), *([sympy.S.Zero] * (count - len(found))))
 
 
 def variable(factor: Any) -> Any:

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from eomsym.bounds.leading_error import check_orders, leading_error
 from eomsym.codegen.kernel import Kernel, checked_losses, compile
 from eomsym.dynamics.flow import SMALLEST_RTOL, check_positive, flow
+from eomsym.dynamics.reach import reach
 from eomsym.errors import DivergenceError, InputError, MethodError
 from eomsym.exact.methods import GradientDescent
 from eomsym.verification.discrete import Optimiser
@@ -156,6 +157,7 @@ def verify(
         steps=ladder,
         orders=results,
         seconds=perf_counter() - began,
+        notes=tuple(filter(None, [reach(Kernel(losses, 1, method), theta, float(etas[0])).note])),
     )
 
 

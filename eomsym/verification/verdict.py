@@ -108,6 +108,8 @@ class Report:
     orders : tuple of OrderReport
     seconds : float
         What the verification took, compilation included.
+    notes : tuple of str
+        What a reader of the verdict should know: learning rates beyond the radius of the method.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Report:
     steps: tuple[int, ...]
     orders: tuple[OrderReport, ...]
     seconds: float
+    notes: tuple[str, ...] = ()
 
     @property
     def etas(self) -> tuple[float, ...]:
@@ -159,6 +162,7 @@ class Report:
             for row in rows
         ]
         notes = [f"order {result.order}: {result.reason}" for result in self.orders if result.reason]
+        notes += self.notes
         title = f"{self.name} · {self.method} · {self.size} parameters · time {self.time:g}"
         return "\n".join([title, "", *lines, *notes, "", f"{self.status} in {self.seconds:.1f} s"])
 

@@ -1,0 +1,117 @@
+"""How far a learning rate is from where the series of the counter terms ends, and from where the run becomes unstable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eomsym.exact.methods import HeavyBall, Nesterov
+
+if TYPE_CHECKING:
+    from eomsym.codegen.kernel import Kernel
+
+__all__ = ["Reach", "reach", "sharpness"]
+
+#: Up to here all eigenvalues are computed.
+DENSE = 40
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Learning rate times sharpness, against the two limits of a method.
+
+    Attributes
+    ----------
+    product : float
+        ``eta * lambda``, lambda the largest eigenvalue of the Hessian in magnitude.
+    radius, limit : float
+        Where the series of the counter terms ends on a quadratic, and where the run becomes unstable; NaN where they are
+        not known (nonlinear optimisers).
+    note : str
+        What to know and what to type; empty inside of the radius.
+    """
+
+    product: float
+    radius: float
+    limit: float
+    note: str
+
+
+def sharpness(kernel: Kernel, theta: NDArray[np.float64]) -> float:
+    """Largest eigenvalue, in magnitude, of the derivative of the gradient at a point (to about one per cent).
+
+    Parameters
+    ----------
+    kernel : Kernel
+    theta : ndarray, shape (n,)
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> kernel = eom.compile(eom.Loss("x**2 + 5*y**2", variables="x y"), 1)
+    >>> round(sharpness(kernel, np.ones(2)), 6)
+    10.0
+    """
+    n = kernel.loss.size
+    point = theta[:n]
+    if n <= DENSE:
+        columns = [kernel.hessian_vector(point, direction) for direction in np.eye(n)]
+        return float(np.max(np.abs(np.linalg.eigvals(np.array(columns)))))
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs  # slow to import
+
+    operator = LinearOperator((n, n), matvec=lambda v: kernel.hessian_vector(point, np.ravel(v)), dtype=np.float64)
+    try:
+        found = eigs(operator, k=1, which="LM", tol=1e-2, v0=np.ones(n), return_eigenvectors=False)
+    except ArpackNoConvergence as error:
+        found = error.eigenvalues
+    return float(np.max(np.abs(found))) if len(found) else float("nan")
+
+
+def reach(kernel: Kernel, theta: NDArray[np.float64], eta: float) -> Reach:
+    """Hold a learning rate against the radius and the stability limit of a method, with the sharpness at a point.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    theta : ndarray, shape (n,)
+    eta : float
+
+    Returns
+    -------
+    Reach
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> kernel = eom.compile(eom.Loss("x**2/2", variables="x"), 1, method=eom.HeavyBall("9/10"))
+    >>> found = reach(kernel, np.ones(1), 0.01)
+    >>> found.product, round(found.radius, 5)
+    (0.01, 0.00263)
+    >>> found.note.split(":")[0]
+    'eta*lambda = 0.01 is beyond the radius 0.00263 of heavy ball, beta = 9/10'
+
+    References
+    ----------
+    Section 9 of the theory: the principal root of the characteristic polynomial on a quadratic.
+    """
+    method = kernel.method
+    product = eta * sharpness(kernel, theta)
+    if not method.is_linear or method.colours > 1 or method.is_flow or method.symbols:
+        return Reach(product, float("nan"), float("nan"), "")
+    stability = method.stability()
+    radius, limit = (float("nan") if x is None else float(x) for x in (stability.radius, stability.limit))
+    note = ""
+    if product > radius:
+        note = (
+            f"eta*lambda = {product:.3g} is beyond the radius {radius:.3g} of {method.name}: there the series of the counter "
+            f"terms diverges, and higher orders may be worse; use eta <= {eta * radius / product:.2g}"
+        )
+        if isinstance(method, (HeavyBall, Nesterov)):
+            name, beta = type(method).__name__, method.beta
+            note += f", or keep the memory as a state: {name}('{beta}', memory='kept', eta='{eta:.3g}')"
+    if product > limit:
+        note += f"; the run itself is unstable beyond eta*lambda = {limit:.3g}"
+    return Reach(product, radius, limit, note)

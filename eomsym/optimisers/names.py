@@ -1,0 +1,114 @@
+"""All optimisers by the name that a command takes, and their parameters; imports nothing heavy."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from eomsym.errors import InputError
+
+__all__ = ["OPTIMISERS", "Optimiser", "build"]
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """An optimiser in the list.
+
+    Parameters
+    ----------
+    home, title : str
+        Module below `eomsym`, and name of the class.
+    parameters : dict of str to str
+        Parameters and what they take: ``"number"`` (exact), ``"count"``, ``"flag"``, ``"row"``, ``"rows"`` or a
+        choice ``"a|b"``.
+    needed : tuple of str
+        Those without a default.
+    """
+
+    home: str
+    title: str
+    parameters: Mapping[str, str]
+    needed: tuple[str, ...] = ()
+
+    @property
+    def factory(self) -> Any:
+        """The class; imported when it is asked for."""
+        return getattr(importlib.import_module(f"eomsym.{self.home}"), self.title)
+
+
+_MEMORY = {"memory": "eliminated|kept", "eta": "number"}
+_ADAM = {"beta1": "number", "beta2": "number", "epsilon": "number", "inside": "flag", "bias_correction": "flag"}
+
+#: Optimisers by name.
+OPTIMISERS: dict[str, Optimiser] = {
+    "gd": Optimiser("exact.methods", "GradientDescent", {}),
+    "proximal": Optimiser("exact.methods", "ProximalPoint", {}),
+    "heavy-ball": Optimiser("exact.methods", "HeavyBall", {"beta": "number", **_MEMORY}, ("beta",)),
+    "nesterov": Optimiser("exact.methods", "Nesterov", {"beta": "number", **_MEMORY}, ("beta",)),
+    "optimistic": Optimiser("exact.methods", "OptimisticGradient", {}),
+    "extragradient": Optimiser("exact.methods", "Extragradient", {}),
+    "sam": Optimiser("exact.methods", "SharpnessAware", {"r": "number"}, ("r",)),
+    "multistep": Optimiser("exact.methods", "LinearMultistep", {"rho": "row", "sigma": "row"}, ("rho", "sigma")),
+    "runge-kutta": Optimiser("exact.methods", "RungeKutta", {"A": "rows", "b": "row"}, ("A", "b")),
+    "epoch": Optimiser("exact.methods", "Epoch", {"order": "count"}, ("order",)),
+    "momentum": Optimiser(
+        "optimisers.momentum", "Momentum", {"beta": "number", "dampening": "number", "nesterov": "flag"}, ("beta",)
+    ),
+    "qhm": Optimiser("optimisers.momentum", "QuasiHyperbolic", {"nu": "number", "beta": "number"}),
+    "lookahead": Optimiser("optimisers.momentum", "Lookahead", {"steps": "count", "alpha": "number"}),
+    "adam": Optimiser("optimisers.adaptive", "Adam", {**_ADAM, **_MEMORY}),
+    "adamw": Optimiser("optimisers.adaptive", "AdamW", {**_ADAM, **_MEMORY, "weight_decay": "number"}),
+    "rmsprop": Optimiser(
+        "optimisers.adaptive", "RMSProp", {"alpha": "number", "epsilon": "number", "inside": "flag"}
+    ),
+    "sign": Optimiser("optimisers.signs", "SignSGD", {"width": "number"}, ("width",)),
+    "lion": Optimiser(
+        "optimisers.signs",
+        "Lion",
+        {"beta1": "number", "beta2": "number", "width": "number", "weight_decay": "number"},
+    ),
+    "normalised": Optimiser("optimisers.normalised", "NormalisedGradient", {"epsilon": "number"}),
+    "normalised-sam": Optimiser(
+        "optimisers.normalised", "NormalisedSAM", {"r": "number", "epsilon": "number"}, ("r",)
+    ),
+    "clipped": Optimiser("optimisers.normalised", "ClippedGradient", {"threshold": "number"}, ("threshold",)),
+    "muon": Optimiser("optimisers.matrix", "Muon", {"beta": "number", "ns_steps": "count"}),
+}
+
+
+def build(name: str, **parameters: Any) -> Any:
+    """Make an optimiser from its name and its parameters.
+
+    Parameters
+    ----------
+    name : str
+        One of `OPTIMISERS`.
+    **parameters
+        As its class takes them.
+
+    Returns
+    -------
+    Method
+
+    Raises
+    ------
+    InputError
+        The name or a parameter is unknown, or a parameter is missing.
+
+    Examples
+    --------
+    >>> build("lookahead", steps=2, alpha="1/2").name
+    'lookahead, steps = 2, alpha = 1/2'
+    """
+    if name not in OPTIMISERS:
+        raise InputError(f"unknown optimiser {name!r}; choose one of {', '.join(OPTIMISERS)}")
+    chosen = OPTIMISERS[name]
+    unknown, missing = sorted(set(parameters) - set(chosen.parameters)), sorted(set(chosen.needed) - set(parameters))
+    if unknown:
+        known = ", ".join(chosen.parameters) or "no parameters"
+        raise InputError(f"{name} does not take {', '.join(unknown)}; it takes {known}")
+    if missing:
+        raise InputError(f"{name} needs {', '.join(missing)}")
+    return chosen.factory(**parameters)
