@@ -46,6 +46,13 @@ if TYPE_CHECKING:
     from eomsym.losses.expression import Field, Loss
     from eomsym.losses.invariant import NormalizedNetwork
     from eomsym.losses.network import DeepLinear, Network
+    from eomsym.optimisers.adaptive import Adam, AdamW, RMSProp
+    from eomsym.optimisers.averages import Averaged
+    from eomsym.optimisers.formulas import elementwise_terms
+    from eomsym.optimisers.matrix import Muon
+    from eomsym.optimisers.momentum import Lookahead, Momentum, QuasiHyperbolic
+    from eomsym.optimisers.normalised import ClippedGradient, NormalisedGradient, NormalisedSAM
+    from eomsym.optimisers.signs import Lion, SignSGD
     from eomsym.taylor.symbolic import modified_field
     from eomsym.verification.order import verify
     from eomsym.verification.prediction import predict
@@ -55,6 +62,10 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 __all__ = [
+    "Adam",
+    "AdamW",
+    "Averaged",
+    "ClippedGradient",
     "Convolutional",
     "DeepLinear",
     "EomsymError",
@@ -65,22 +76,32 @@ __all__ = [
     "GradientFlow",
     "HeavyBall",
     "LinearMultistep",
+    "Lion",
+    "Lookahead",
     "Loss",
+    "Momentum",
+    "Muon",
     "Nesterov",
     "Network",
+    "NormalisedGradient",
+    "NormalisedSAM",
     "NormalizedNetwork",
     "OptimisticGradient",
     "ProximalPoint",
+    "QuasiHyperbolic",
+    "RMSProp",
     "RescalingSymmetry",
     "RungeKutta",
     "ScaleInvariance",
     "SharpnessAware",
+    "SignSGD",
     "TranslationInvariance",
     "__version__",
     "bounds",
     "compile",
     "counter_terms",
     "descend",
+    "elementwise_terms",
     "errors",
     "figures",
     "flow",
@@ -120,6 +141,13 @@ _HOMES = {
     "losses.expression": ["Field", "Loss"],
     "losses.invariant": ["NormalizedNetwork"],
     "losses.network": ["DeepLinear", "Network"],
+    "optimisers.adaptive": ["Adam", "AdamW", "RMSProp"],
+    "optimisers.averages": ["Averaged"],
+    "optimisers.formulas": ["elementwise_terms"],
+    "optimisers.matrix": ["Muon"],
+    "optimisers.momentum": ["Lookahead", "Momentum", "QuasiHyperbolic"],
+    "optimisers.normalised": ["ClippedGradient", "NormalisedGradient", "NormalisedSAM"],
+    "optimisers.signs": ["Lion", "SignSGD"],
     "taylor.symbolic": ["modified_field"],
     "verification.order": ["verify"],
     "verification.prediction": ["predict"],

@@ -13,7 +13,6 @@ from eomsym.cli.options import METHODS, build_method, method_options, read_scala
 from eomsym.errors import InputError
 
 if TYPE_CHECKING:
-    from eomsym.exact.counter_terms import CounterTerms
     from eomsym.exact.documents import Concrete
     from eomsym.exact.methods import Method
 
@@ -45,7 +44,7 @@ def concrete_terms(expression: str, names: str, order: int, method: Method, deca
 
 
 @click.command()
-@click.option("--order", default=3, show_default=True, type=int, help="Highest power of the learning rate.")
+@click.option("--order", type=int, help="Highest power of the learning rate.  [default: 3; 2 for nonlinear optimisers]")
 @method_options(*METHODS)
 @click.option("--loss", "expression", metavar="EXPR", help="A loss, such as 'x**2*y**2 + (x-1)**2'.")
 @click.option("--variables", metavar="NAMES", help="Its variables in order, such as 'x y'.")
@@ -56,7 +55,7 @@ def concrete_terms(expression: str, names: str, order: int, method: Method, deca
 @click.option("--indices", is_flag=True, help="Index notation (text and latex).")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Not stdout.")
 def command(
-    order: int,
+    order: int | None,
     method_name: str,
     expression: str | None,
     variables: str | None,
@@ -81,12 +80,20 @@ def command(
         raise InputError("--xi, --indices and --group are for --format text and latex")
     method = build_method(method_name, parameters)
     decay = None if weight_decay is None else read_scalar(weight_decay)
-    terms = eom.counter_terms(order, method)
+    linear = method.is_linear
+    order = order if order is not None else 3 if linear else 2
+    terms: Any = eom.counter_terms(order, method) if linear else None
+    if not linear and form not in ("text", "latex"):
+        raise InputError(f"--method {method_name} has formulas in text and latex only; use --format text")
     concrete = None
     if expression is not None and variables is not None:
         if method.colours > 1:
             raise InputError("--method epoch has one loss for each batch; --loss gives only one")
         concrete = concrete_terms(expression, variables, order, method, decay)
+    if linear:
+        note_radius(method)
+    elif concrete is None or order <= 2:
+        terms = eom.elementwise_terms(method, order)
     options = {"xi": xi, "group": group, "indices": indices, "hessian": "H" if decay is None else "A"}
     text = write(terms, concrete, form, decay, options)
     if output is None:
@@ -96,10 +103,18 @@ def command(
         click.echo(f"wrote {output}", err=True)
 
 
-def write(terms: CounterTerms, concrete: Concrete | None, form: str, decay: Any, options: dict[str, Any]) -> str:
+def note_radius(method: Method) -> None:
+    """Say on stderr how far the series reaches."""
+    radius = method.stability().radius if method.colours == 1 else None
+    if radius is not None:
+        click.echo(f"on a quadratic the series converges for eta*lambda < {radius}", err=True)
+
+
+def write(terms: Any, concrete: Concrete | None, form: str, decay: Any, options: dict[str, Any]) -> str:
     """Return the document in the format that was asked for."""
     import sympy
 
+    from eomsym.exact.counter_terms import CounterTerms
     from eomsym.exact.documents import to_html, to_json, to_python
     from eomsym.exact.styles import style_of
 
@@ -113,12 +128,12 @@ def write(terms: CounterTerms, concrete: Concrete | None, form: str, decay: Any,
     if form == "html":
         return to_html(terms, concrete, note and f"g = ∇L + {letter} θ and H = ∇²L + {letter} I")
     if form == "latex":
-        lines = [terms.latex(**options)]
+        lines = [terms.latex(**(options if isinstance(terms, CounterTerms) else {}))] if terms else []
         if concrete:
             rows = (rf"\mathrm{{term}}_{{{k}}} &= {sympy.latex(sympy.Matrix(x))}" for k, x in enumerate(concrete.terms))
             lines += ["\\begin{align*}", " \\\\\n".join(rows), "\\end{align*}"]
         return "\n".join(lines) + "\n"
-    lines = [terms.format(**options)]
+    lines = [terms.format(**options) if isinstance(terms, CounterTerms) else str(terms)] if terms else []
     if note:
         lines.append(f"with {note}")
     if concrete:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from eomsym.errors import InputError
+from eomsym.optimisers.names import OPTIMISERS, build
 
 if TYPE_CHECKING:
     from eomsym.exact.methods import Method
@@ -18,39 +19,67 @@ __all__ = ["METHODS", "build_method", "method_options", "read_number", "read_sca
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-#: Name of each optimiser, and the options that it needs.
-METHODS: dict[str, tuple[str, ...]] = {
-    "gd": (),
-    "heavy-ball": ("beta",),
-    "nesterov": ("beta",),
-    "optimistic": (),
-    "proximal": (),
-    "extragradient": (),
-    "sam": ("radius",),
-    "multistep": ("rho", "sigma"),
-    "runge-kutta": ("tableau", "weights"),
-    "epoch": ("batches",),
+#: Names of the optimisers, those that a general linear form describes first.
+METHODS = tuple(OPTIMISERS)
+#: Options that are not called like the parameter, because commands use that name already, or say less with it.
+_OPTION_OF = {
+    "r": "radius",
+    "A": "tableau",
+    "b": "weights",
+    "order": "batches",
+    "steps": "inner-steps",
+    "weight_decay": "decoupled-decay",
+    "eta": "kept-at",
 }
-#: For each of these options: metavar, an example, and what it is.
-PARAMETERS = {
-    "beta": ("SCALAR", "9/10", "Momentum of heavy-ball and nesterov, read exactly"),
-    "radius": ("SCALAR", "1/2", "Radius of sam over the learning rate, read exactly"),
-    "rho": ("ROW", "'1, -1, 0'", "Polynomial of multistep, highest power first"),
-    "sigma": ("ROW", "'3/2, -1/2'", "The other polynomial of multistep"),
-    "tableau": ("ROWS", "'0, 0; 1/2, 0'", "Matrix A of runge-kutta"),
-    "weights": ("ROW", "'0, 1'", "Weights b of runge-kutta"),
-    "batches": ("NUMBER", "2", "Batches of an epoch in fixed order"),
+#: What each of these options is, with an example.
+_MEANING = {
+    "beta": ("Momentum, read exactly", "9/10"),
+    "radius": ("Radius of sam over the learning rate, read exactly", "1/2"),
+    "rho": ("Polynomial of multistep, highest power first", "'1, -1, 0'"),
+    "sigma": ("The other polynomial of multistep", "'3/2, -1/2'"),
+    "tableau": ("Matrix A of runge-kutta", "'0, 0; 1/2, 0'"),
+    "weights": ("Weights b of runge-kutta", "'0, 1'"),
+    "batches": ("Batches of an epoch in fixed order", "2"),
+    "beta1": ("Weight of the past in the mean of gradients", "9/10"),
+    "beta2": ("Weight of the past in the mean of squares (or of Lion's memory)", "999/1000"),
+    "epsilon": ("What is added to a denominator", "1/100000000"),
+    "alpha": ("Weight of the past of rmsprop, share of lookahead", "1/2"),
+    "nu": ("Share of the momentum of qhm", "7/10"),
+    "dampening": ("Dampening of momentum, as in PyTorch", "1/10"),
+    "width": ("Width of the smooth sign", "1/100"),
+    "threshold": ("Norm at which gradients are clipped", "1"),
+    "ns-steps": ("Newton-Schulz steps of muon", "5"),
+    "inner-steps": ("Inner steps of lookahead", "5"),
+    "decoupled-decay": ("Weight decay of adamw and lion, apart from the gradient", "1/100"),
+    "memory": ("eliminated, or kept as a state", "kept"),
+    "kept-at": ("Learning rate for which momenta are meant when the memory is kept", "1/100"),
+    "inside": ("Take epsilon inside of the root", ""),
+    "bias-correction": ("Correct the bias of the means", ""),
+    "nesterov": ("Nesterov's variant of momentum, as in PyTorch", ""),
 }
+
+
+def option_of(parameter: str) -> str:
+    """The option of a parameter, without dashes in front."""
+    return _OPTION_OF.get(parameter, parameter.replace("_", "-"))
+
+
+def options_of(name: str) -> dict[str, str]:
+    """Option to parameter, for one optimiser."""
+    return {option_of(parameter): parameter for parameter in OPTIMISERS[name].parameters}
 
 
 def method_options(*names: str) -> Callable[[Command], Command]:
-    """Give a command ``--method`` with these optimisers (``method_name``), and the options that they need."""
-    needed = [option for option in PARAMETERS if any(option in METHODS[name] for name in names)]
+    """Give a command ``--method`` with these optimisers (``method_name``), and the options of their parameters."""
+    used = [option for option in _MEANING if any(option in options_of(name) for name in names)]
 
     def decorate(command: Command) -> Command:
-        for option in reversed(needed):
-            metavar, example, meaning = PARAMETERS[option]
-            command = click.option(f"--{option}", metavar=metavar, help=f"{meaning}: {example}.")(command)
+        for option in reversed(used):
+            meaning, example = _MEANING[option]
+            if example:
+                command = click.option(f"--{option}", metavar="VALUE", help=f"{meaning}: {example}.")(command)
+            else:
+                command = click.option(f"--{option}/--no-{option}", default=None, help=f"{meaning}.")(command)
         choice = click.Choice(names)
         return click.option("--method", "method_name", type=choice, default="gd", show_default=True)(command)
 
@@ -76,7 +105,7 @@ def read_scalar(text: str) -> Any:
     return parse(word, [sympy.Symbol(name) for name in sorted(names)]).subs("lambda_", sympy.Symbol("lambda"))
 
 
-def build_method(name: str, given: Mapping[str, str | None], read: Callable[[str], Any] = read_scalar) -> Method:
+def build_method(name: str, given: Mapping[str, Any], read: Callable[[str], Any] = read_scalar) -> Method:
     """Build the optimiser from its name and its parameters.
 
     Parameters
@@ -98,30 +127,26 @@ def build_method(name: str, given: Mapping[str, str | None], read: Callable[[str
     >>> build_method("heavy-ball", {"beta": "9/10", "radius": None}).name
     'heavy ball, beta = 9/10'
     """
-    import eomsym as eom
-    from eomsym.exact.methods import Epoch
-
-    wanted = METHODS[name]
-    for option, value in given.items():
-        if value is None and option in wanted:
-            raise InputError(f"--method {name} needs --{option}, such as --{option} {PARAMETERS[option][1]}")
-        if value is not None and option not in wanted:
+    known = options_of(name)
+    typed = {option.replace("_", "-"): value for option, value in given.items() if value is not None}
+    for option in typed:
+        if option not in known:
             raise InputError(f"--method {name} does not take --{option}")
-    text = [given[option] or "" for option in wanted]
+    for parameter in OPTIMISERS[name].needed:
+        if (option := option_of(parameter)) not in typed:
+            raise InputError(f"--method {name} needs --{option}, such as --{option} {_MEANING[option][1]}")
+    kinds = OPTIMISERS[name].parameters
+    return build(name, **{known[option]: _read(value, kinds[known[option]], read) for option, value in typed.items()})
 
-    def row(words: str) -> list[Any]:
-        return [read(word) for word in words.split(",")]
 
-    builders: dict[str, Callable[[], Method]] = {
-        "gd": eom.GradientDescent,
-        "heavy-ball": lambda: eom.HeavyBall(read(text[0])),
-        "nesterov": lambda: eom.Nesterov(read(text[0])),
-        "optimistic": eom.OptimisticGradient,
-        "proximal": eom.ProximalPoint,
-        "extragradient": eom.Extragradient,
-        "sam": lambda: eom.SharpnessAware(read(text[0])),
-        "multistep": lambda: eom.LinearMultistep(row(text[0]), row(text[1])),
-        "runge-kutta": lambda: eom.RungeKutta([row(line) for line in text[0].split(";")], row(text[1])),
-        "epoch": lambda: Epoch(int(text[0]) if text[0].isdigit() else 0),
-    }
-    return builders[name]()
+def _read(value: Any, kind: str, read: Callable[[str], Any]) -> Any:
+    """A parameter from its text."""
+    if kind == "flag" or "|" in kind:
+        return value
+    if kind == "count":
+        return int(value) if value.isdigit() else 0
+    if kind == "row":
+        return [read(word) for word in value.split(",")]
+    if kind == "rows":
+        return [[read(word) for word in line.split(",")] for line in value.split(";")]
+    return read(value)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from eomsym.cli.options import build_method, method_options, read_number
+from eomsym.cli.options import METHODS, build_method, method_options, read_number
 from eomsym.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from eomsym.verification.order import Progress
     from eomsym.verification.verdict import Report
 
-METHODS = ("gd", "heavy-ball", "nesterov", "optimistic", "proximal", "extragradient", "sam")
 EXIT = {"passed": 0, "failed": 1, "inconclusive": 3}
 
 
@@ -48,7 +47,7 @@ def integers(text: str, option: str) -> list[int]:
 @click.option("--time", type=float, metavar="T", help="Fixed time T; the learning rates are T over the steps.")
 @click.option("--steps", metavar="INTEGERS", help="The ladder, such as 10,20,40,80.")
 @click.option("--orders", default="0-4", show_default=True, metavar="INTEGERS", help="Orders K.")
-@method_options(*METHODS)
+@method_options(*(name for name in METHODS if name != "epoch"))
 @click.option(
     "--output",
     type=click.Path(path_type=Path),

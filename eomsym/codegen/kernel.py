@@ -377,6 +377,39 @@ class Kernel:
         found: np.ndarray = np.asarray(np.polynomial.polynomial.polyval(eta, out[0]))
         return found
 
+    def outputs(self, theta: Any, eta: float) -> dict[str, np.ndarray]:
+        """What the method gives beside its parameters, at a point of its equation of motion: averages of weights.
+
+        Parameters
+        ----------
+        theta : array_like, shape (n,)
+        eta : float
+
+        Returns
+        -------
+        dict of str to ndarray, shape (n,)
+            To this order: the error is ``O(eta**(order+1))``.
+
+        Raises
+        ------
+        MethodError
+            The method has no outputs.
+
+        Examples
+        --------
+        >>> import eomsym as eom
+        >>> averaged = eom.Averaged(eom.GradientDescent(), "1/2")
+        >>> kernel = eom.compile(eom.Loss("x**2/2", variables="x"), 1, averaged)
+        >>> kernel.outputs([1.0], 0.1)["average"]  # theta - eta theta'
+        array([1.1])
+        """
+        places = self.circuit.output_places()
+        machine = self._machine_of("outputs", lambda: self.circuit.outputs())
+        out = np.empty((1, self.order + 1, max(place.stop for place in places.values())))
+        machine.fill(self._points(theta)[:, None], self.order, term_rows(machine.plan, self.order), out, output=1)
+        values = np.asarray(np.polynomial.polynomial.polyval(eta, out[0]))
+        return {name: values[place] for name, place in places.items()}
+
     def at_order(self, order: int) -> Kernel:
         """The kernel of the same loss and method to another order. Nothing is compiled again."""
         return Kernel(self.losses, checked_order(order), self.method, self.form)

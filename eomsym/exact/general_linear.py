@@ -19,8 +19,8 @@ from typing import Any
 import sympy
 
 from eomsym.errors import MethodError
-from eomsym.exact.radius import limit, radius
 from eomsym.exact.numbers import Exact, as_matrix, as_vector, common_domain
+from eomsym.exact.radius import limit, radius
 
 __all__ = ["GeneralLinear", "MethodSeries", "Stability"]
 

@@ -22,7 +22,7 @@ class Averaged(Method):
     """A method whose weights are averaged beside it: ``average+ = decay average + (1 - decay) theta+``.
 
     The parameters move as by the method alone. On its equation of motion the average is the filter of theta,
-    ``theta - eta decay/(1 - decay) theta' + ...``; see :func:`eomsym.taylor.outputs.outputs_at`.
+    ``theta - eta decay/(1 - decay) theta' + ...``; see :meth:`eomsym.codegen.kernel.Kernel.outputs`.
 
     Parameters
     ----------

@@ -101,9 +101,7 @@ class Filter:
         for first in range(1, self.taps + 1):
             total: tuple[Exact, ...] = ()
             for m in range(first, self.taps + 1):
-                part = _plus(
-                    [above[m] * x for x in self.below], [-below[m] * x for x in self.above]
-                )
+                part = _plus([above[m] * x for x in self.below], [-below[m] * x for x in self.above])
                 total = _plus(total, [sympy.S.Zero] * (m - first + 1) + list(part))
             found.append(Filter([sympy.cancel(x) for x in total] or [0], self.below))
         return found

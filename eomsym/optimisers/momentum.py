@@ -28,6 +28,7 @@ class Momentum(Method):
     beta : int, Fraction, str or sympy.Expr
         Momentum, from 0 to below 1.
     dampening : int, Fraction, str or sympy.Expr
+        Not 1. Without momentum (`beta` 0) torch ignores it, and so do we.
     nesterov : bool
         Step along the gradient plus the new momentum. This is Nesterov's method for the look-ahead points, so its
         counter terms differ from those of :class:`~eomsym.exact.methods.Nesterov` from ``eta`` on.
@@ -74,7 +75,8 @@ class Momentum(Method):
 
     def general_linear(self) -> GeneralLinear:
         """Return the step with two past iterates."""
-        weights = [1 + self.beta, -self.beta] if self.nesterov else [1 - self.dampening, 0]
+        first = 1 - self.dampening if self.beta != 0 else 1
+        weights = [1 + self.beta, -self.beta] if self.nesterov else [first, 0]
         return GeneralLinear([1 + self.beta, -self.beta], [weights], [[1, 0]], [[0]])
 
     def torch_start(self, kernel: Any, theta: Any) -> np.ndarray:

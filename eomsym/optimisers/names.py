@@ -60,9 +60,7 @@ OPTIMISERS: dict[str, Optimiser] = {
     "lookahead": Optimiser("optimisers.momentum", "Lookahead", {"steps": "count", "alpha": "number"}),
     "adam": Optimiser("optimisers.adaptive", "Adam", {**_ADAM, **_MEMORY}),
     "adamw": Optimiser("optimisers.adaptive", "AdamW", {**_ADAM, **_MEMORY, "weight_decay": "number"}),
-    "rmsprop": Optimiser(
-        "optimisers.adaptive", "RMSProp", {"alpha": "number", "epsilon": "number", "inside": "flag"}
-    ),
+    "rmsprop": Optimiser("optimisers.adaptive", "RMSProp", {"alpha": "number", "epsilon": "number", "inside": "flag"}),
     "sign": Optimiser("optimisers.signs", "SignSGD", {"width": "number"}, ("width",)),
     "lion": Optimiser(
         "optimisers.signs",
@@ -70,9 +68,7 @@ OPTIMISERS: dict[str, Optimiser] = {
         {"beta1": "number", "beta2": "number", "width": "number", "weight_decay": "number"},
     ),
     "normalised": Optimiser("optimisers.normalised", "NormalisedGradient", {"epsilon": "number"}),
-    "normalised-sam": Optimiser(
-        "optimisers.normalised", "NormalisedSAM", {"r": "number", "epsilon": "number"}, ("r",)
-    ),
+    "normalised-sam": Optimiser("optimisers.normalised", "NormalisedSAM", {"r": "number", "epsilon": "number"}, ("r",)),
     "clipped": Optimiser("optimisers.normalised", "ClippedGradient", {"threshold": "number"}, ("threshold",)),
     "muon": Optimiser("optimisers.matrix", "Muon", {"beta": "number", "ns_steps": "count"}),
 }
