@@ -106,7 +106,7 @@ def command(
 def note_radius(method: Method) -> None:
     """Say on stderr how far the series reaches."""
     radius = method.stability().radius if method.colours == 1 else None
-    if radius is not None:
+    if radius is not None and radius != 1 and radius.is_finite is not False:
         click.echo(f"on a quadratic the series converges for eta*lambda < {radius}", err=True)
 
 

@@ -136,7 +136,8 @@ def build_method(name: str, given: Mapping[str, Any], read: Callable[[str], Any]
         if (option := option_of(parameter)) not in typed:
             raise InputError(f"--method {name} needs --{option}, such as --{option} {_MEANING[option][1]}")
     kinds = OPTIMISERS[name].parameters
-    return build(name, **{known[option]: _read(value, kinds[known[option]], read) for option, value in typed.items()})
+    method: Method = build(name, **{known[o]: _read(value, kinds[known[o]], read) for o, value in typed.items()})
+    return method
 
 
 def _read(value: Any, kind: str, read: Callable[[str], Any]) -> Any:

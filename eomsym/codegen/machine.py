@@ -1,7 +1,7 @@
 """The loops that run instructions: plain functions that numba compiles, printed into modules as they stand.
 
-``data`` holds addresses and lengths: memory, integers, their number, numbers, their number, weights, scratch memory, its
-length. ``call`` is defined in the module (:mod:`eomsym.codegen.backends.interpreter`).
+``data`` holds addresses and lengths: memory; integers, their number; numbers, their number; weights; scratch memory,
+its length. ``call`` is defined in the module (:mod:`eomsym.codegen.backends.interpreter`).
 """
 
 

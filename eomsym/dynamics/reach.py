@@ -1,4 +1,4 @@
-"""How far a learning rate is from where the series of the counter terms ends, and from where the run becomes unstable."""
+"""How far a learning rate is from where the series of the counter terms ends, and from where a run is unstable."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Reach:
     product : float
         ``eta * lambda``, lambda the largest eigenvalue of the Hessian in magnitude.
     radius, limit : float
-        Where the series of the counter terms ends on a quadratic, and where the run becomes unstable; NaN where they are
-        not known (nonlinear optimisers).
+        Where the series of the counter terms ends on a quadratic, and where the run becomes unstable; NaN where they
+        are not known (nonlinear optimisers).
     note : str
         What to know and what to type; empty inside of the radius.
     """
@@ -95,7 +95,8 @@ def reach(kernel: Kernel, theta: NDArray[np.float64], eta: float) -> Reach:
 
     References
     ----------
-    Section 9 of the theory: the principal root of the characteristic polynomial on a quadratic.
+    J. M. Cohen et al., Gradient Descent on Neural Networks Typically Occurs at the Edge of Stability, ICLR 2021,
+    arXiv:2103.00065 (limits); the radius is that of :mod:`eomsym.exact.radius`.
     """
     method = kernel.method
     product = eta * sharpness(kernel, theta)
@@ -106,8 +107,8 @@ def reach(kernel: Kernel, theta: NDArray[np.float64], eta: float) -> Reach:
     note = ""
     if product > radius:
         note = (
-            f"eta*lambda = {product:.3g} is beyond the radius {radius:.3g} of {method.name}: there the series of the counter "
-            f"terms diverges, and higher orders may be worse; use eta <= {eta * radius / product:.2g}"
+            f"eta*lambda = {product:.3g} is beyond the radius {radius:.3g} of {method.name}: there the series of the "
+            f"counter terms diverges, and higher orders may be worse; use eta <= {eta * radius / product:.2g}"
         )
         if isinstance(method, (HeavyBall, Nesterov)):
             name, beta = type(method).__name__, method.beta

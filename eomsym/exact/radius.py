@@ -1,9 +1,9 @@
 """Where the series of a linear method ends on a quadratic, and where its run becomes unstable; exact.
 
-On a quadratic with curvature ``lambda`` the modified field is ``-m theta`` with ``exp(-eta m)`` the principal root of the
-characteristic polynomial ``P(zeta, x)``, ``x = eta lambda``: the root that is 1 at ``x = 0``. Its series in x converges up
-to the nearest complex x at which that root vanishes, has a pole, or meets another root; these are zeros of the constant
-coefficient, of the leading one, and of the discriminant.
+On a quadratic with curvature ``lambda`` the modified field is ``-m theta`` with ``exp(-eta m)`` the principal root of
+the characteristic polynomial ``P(zeta, x)``, ``x = eta lambda``: the root that is 1 at ``x = 0``. Its series in x
+converges up to the nearest complex x at which that root vanishes, has a pole, or meets another root; these are zeros of
+the constant coefficient, of the leading one, and of the discriminant.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def radius(form: GeneralLinear) -> Exact | None:
     if len(found) != 1 or None in found:
         return None
     positive = sympy.Symbol(str(symbols[0]), positive=True)
-    formula = sympy.factor(sympy.simplify(candidates[found.pop()].subs(symbols[0], positive)))
+    (chosen,) = (place for place in found if place is not None)
+    formula = sympy.factor(sympy.simplify(candidates[chosen].subs(symbols[0], positive)))
     return formula.subs(positive, symbols[0])
 
 

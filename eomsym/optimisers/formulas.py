@@ -104,7 +104,8 @@ class Wire:
         return self.entries.get(place, sympy.S.Zero)
 
     def _other(self, other: Any) -> Wire:
-        return other if isinstance(other, Wire) else Wire(self.top, {(0, 0): sympy.sympify(other)})
+        result: Wire = other if isinstance(other, Wire) else Wire(self.top, {(0, 0): sympy.sympify(other)})
+        return result
 
     def _made(self, entries: Mapping[tuple[int, int], Any]) -> Wire:
         return Wire(self.top, entries)
@@ -122,7 +123,8 @@ class Wire:
         return self + -self._other(other)
 
     def __rsub__(self, other: Any) -> Wire:
-        return -self + other
+        result: Wire = -self + other
+        return result
 
     def paired(self, other: Wire, pair: Callable[[Any, Any], Any]) -> Wire:
         """Truncated product with any bilinear map."""
@@ -153,7 +155,8 @@ class Wire:
         return self.composed(lambda x: x ** sympy.sympify(exponent))
 
     def squared(self, weight: Any = 1, plus: Any = 0) -> Wire:
-        return self * self * weight + plus
+        result: Wire = self * self * weight + plus
+        return result
 
     def call(self, name: str) -> Wire:
         if name not in FUNCTIONS:
@@ -164,7 +167,8 @@ class Wire:
         return self * (other.power(-1) if isinstance(other, Wire) else 1 / sympy.sympify(other))
 
     def __rtruediv__(self, other: Any) -> Wire:
-        return self.power(-1) * other
+        result: Wire = self.power(-1) * other
+        return result
 
     @property
     def T(self) -> Wire:
@@ -194,7 +198,8 @@ class Formulas:
         moved = Wire(self.top, {p: v for p, v in point.entries.items() if p != (0, 0)})
         curved = moved.paired(moved, Third) * sympy.Rational(1, 2)
         first = Wire(self.top, {p: Hessian(v) for p, v in moved.entries.items()})
-        return Wire(self.top, {(0, 0): g}) + first + curved
+        result: Wire = Wire(self.top, {(0, 0): g}) + first + curved
+        return result
 
     def filter(self, x: Wire, above: Any, below: Any = (1,)) -> Wire:
         return self.filtered(x, Filter(above, below))
@@ -236,7 +241,8 @@ class Formulas:
         return self.root(self.dot(x, x))
 
     def choose(self, x: Wire, decides: Wire, above: Any = 1, below: Any = 0) -> Wire:
-        return x * (above if self.above else below)
+        result: Wire = x * (above if self.above else below)
+        return result
 
     def state(self, name: str) -> Wire:
         raise _no_formula("a memory that is kept")
@@ -339,7 +345,7 @@ def elementwise_terms(method: Method, order: int, *, above: bool = True) -> Elem
     >>> from eomsym.optimisers.normalised import NormalisedGradient
     >>> print(elementwise_terms(NormalisedGradient(), 1))
     term_0 = g/|g|
-    term_1 = H[g]/(2 |g|**2) - g <g, H[g]>/(2 |g|**4)
+    term_1 = -g*<g, H[g]>/(2*|g|**4) + H[g]/(2*|g|**2)
     with products entry by entry
 
     References
@@ -348,8 +354,8 @@ def elementwise_terms(method: Method, order: int, *, above: bool = True) -> Elem
     """
     if isinstance(order, bool) or not isinstance(order, int) or not 0 <= order <= MOST:
         raise InputError(
-            f"formulas of {method.name} for any loss go to order {MOST}, got {order!r}; for a given loss every order is "
-            "there: eomsym.modified_field(loss, order, method)"
+            f"formulas of {method.name} for any loss go to order {MOST}, got {order!r}; for a given loss every order "
+            "is there: eomsym.modified_field(loss, order, method)"
         )
     if method.colours > 1:
         raise _no_formula(f"{method.name}, with a loss for each batch,")

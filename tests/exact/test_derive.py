@@ -32,7 +32,7 @@ def derive(*arguments: str) -> Result:
 def text(*arguments: str) -> str:
     run = derive(*arguments)
     assert run.exit_code == 0, run.stderr
-    assert run.stderr == ""
+    assert run.stderr == "" or run.stderr.startswith("on a quadratic the series converges for eta*lambda < ")
     return run.stdout
 
 
@@ -196,4 +196,4 @@ def test_bad_input(arguments: list[str], message: str) -> None:
 
 def test_unknown_format_and_method() -> None:
     assert "'tex' is not one of 'text', 'latex'" in derive("--format", "tex").stderr
-    assert derive("--method", "adam").exit_code == 2
+    assert derive("--method", "newton").exit_code == 2

@@ -1,4 +1,4 @@
-"""One row adds a function to every reading: value, gradient, table, exact formula, explicit form, decimals and balls."""
+"""One row adds a function to every reading: value, gradient, table, formula, explicit form, decimals and balls."""
 
 from __future__ import annotations
 
@@ -85,11 +85,11 @@ def test_decimals_and_balls_need_their_columns(row: Function) -> None:
     exact = dict(zip(loss.variables, map(sympy.Rational, ("3/10", "3/5")), strict=True))
     expected = [[e.subs(exact).evalf(40) for e in term] for term in terms_by_sympy(loss)]
     decimals = kernel.decimals(["3/10", "3/5"], 30)
-    for found, true in zip(decimals.ravel(), sum(expected, []), strict=True):
+    for found, true in zip(decimals.ravel(), [x for row in expected for x in row], strict=True):
         assert abs(sympy.Float(mpmath.nstr(found, 35), 35) / true - 1) < 1e-29
     balls = enclose_terms(loss, POINT, 2)
     binary = dict(zip(loss.variables, map(sympy.Rational, POINT), strict=True))
-    for ball, term in zip(balls.ravel(), sum(([*t] for t in terms_by_sympy(loss)), []), strict=True):
+    for ball, term in zip(balls.ravel(), [x for vector in terms_by_sympy(loss) for x in vector], strict=True):
         true = term.subs(binary).evalf(40)
         assert abs(sympy.Float(str(ball.mid().str(35, radius=False)), 35) - true) <= 1e-25
 
