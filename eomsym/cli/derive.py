@@ -104,10 +104,24 @@ def command(
 
 
 def note_radius(method: Method) -> None:
-    """Say on stderr how far the series reaches."""
-    radius = method.stability().radius if method.colours == 1 else None
-    if radius is not None and radius != 1 and radius.is_finite is not False:
-        click.echo(f"on a quadratic the series converges for eta*lambda < {radius}", err=True)
+    """Say on stderr how far the series reaches, where it is not as usual, and how far the run is stable."""
+    if method.colours > 1:
+        return
+    report = method.stability()
+    if report.radius is None or report.radius == 1 or report.radius.is_infinite:
+        return
+    text = f"on a quadratic the series converges for eta*lambda < {shown(report.radius)}"
+    if report.limit is not None:
+        text += f"; the run is stable up to {shown(report.limit)}"
+    click.echo(text, err=True)
+
+
+def shown(value: Any) -> str:
+    """Write a number exactly where that is short, and with digits where that helps."""
+    if not value.is_number or value.is_Integer or value.is_infinite:
+        return str(value)
+    digits = f"{float(value):.6g}"
+    return f"{value} = {digits}" if len(str(value)) < 30 else digits
 
 
 def write(terms: Any, concrete: Concrete | None, form: str, decay: Any, options: dict[str, Any]) -> str:

@@ -19,8 +19,9 @@ from typing import Any
 import sympy
 
 from eomsym.errors import MethodError
+from eomsym.exact.limit import limit
 from eomsym.exact.numbers import Exact, as_matrix, as_vector, common_domain
-from eomsym.exact.radius import limit, radius
+from eomsym.exact.radius import radius
 
 __all__ = ["GeneralLinear", "MethodSeries", "Stability"]
 
@@ -75,12 +76,19 @@ class Stability:
     form : GeneralLinear or None
         The method; None for a flow.
 
+    Notes
+    -----
+    `radius` and `limit` are found when they are asked for. They are exact, infinity where nothing ends, and None where
+    a parameter decides; ``float`` makes numbers of them. One symbol is taken to lie between 0 and 1.
+
     Examples
     --------
     >>> from eomsym.exact.methods import HeavyBall
     >>> report = HeavyBall("9/10").stability()
-    >>> round(float(report.radius), 4), report.limit
-    (0.0026, 19/5)
+    >>> report.radius, report.limit
+    (19/10 - 3*sqrt(10)/5, 19/5)
+    >>> round(float(report.radius), 4), float(report.limit)
+    (0.0026, 3.8)
     """
 
     polynomial: sympy.Poly
@@ -92,12 +100,12 @@ class Stability:
 
     @cached_property
     def radius(self) -> Exact | None:
-        """Up to which ``eta * lambda`` the series of the counter terms converges on a quadratic; see `radius`."""
+        """The ``eta * lambda`` up to which the series of the counter terms converges on a quadratic."""
         return radius(self.form) if self.form is not None else sympy.oo
 
     @cached_property
     def limit(self) -> Exact | None:
-        """Up to which ``eta * lambda`` the run is stable on a quadratic; None where a symbol decides."""
+        """The ``eta * lambda`` up to which the run is stable on a quadratic."""
         return limit(self.form) if self.form is not None else sympy.oo
 
 

@@ -118,7 +118,7 @@ class Method:
         return circuit.filter(total, [1], below)
 
     def stability(self) -> Stability:
-        """Report zero-stability, parasitic roots and effective learning rate."""
+        """Report zero-stability, parasitic roots, effective learning rate, radius of the series and stability limit."""
         return self.general_linear().stability()
 
     @property
