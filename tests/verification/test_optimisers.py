@@ -23,7 +23,7 @@ OPTIMISERS = [
     (eom.Adam("1/2", "3/5", "1/10"), 0.1, None),
     (eom.Adam("1/2", "3/5", "1/10", inside=True), 0.1, 0.5),
     (eom.AdamW("1/2", "3/5", "1/10", inside=True), 0.1, 0.5),
-    (eom.RMSProp("1/4", "1/10", inside=True), 0.1, 0.6),
+    (eom.RMSProp("1/4", "1/10", inside=True), 0.4, 0.6),
     (eom.Lion("1/2", "3/5", width="1"), 0.1, 0.5),
     (eom.SignSGD(width="1"), 0.4, 0.5),
     (eom.NormalisedGradient(), 0.4, 0.5),
