@@ -93,7 +93,7 @@ def scalar_operations(loss: eom.Loss) -> int:
             total += sum(c not in (1, -1) for *_, c in entries) + len(entries) - 1 + (offset[0] != 0)
         elif node.operation == "add":
             total += 1 + sum(weight not in (1, -1) for weight in node.parameters)
-        elif node.operation == "companion":  # 1 - tanh**2
+        elif node.operation == "square" and node.parameters:  # 1 - tanh**2
             total += 2
         elif node.operation not in {"theta", "part", "join", "constant"}:
             total += 1
