@@ -201,7 +201,42 @@ class ProximalPoint(Method):
 
 
 @dataclass(frozen=True)
-class HeavyBall(Method):
+class _Accelerated(Method):
+    """What heavy ball and Nesterov share: a momentum that is eliminated, or kept as the state ``p``."""
+
+    beta: Exact
+    memory: str = "eliminated"
+    eta: Exact | None = None
+
+    _title = ""
+
+    def __init__(self, beta: Scalar, memory: str = "eliminated", eta: Scalar = None) -> None:
+        object.__setattr__(self, "beta", _momentum(beta))
+        object.__setattr__(self, "memory", memory)
+        object.__setattr__(self, "eta", learning_rate(memory, eta, beta=self.beta))
+
+    @property
+    def name(self) -> str:
+        """What the method is called."""
+        return _named(self._title, "beta", self.beta) + told_of_memory(self.memory, self.eta)
+
+    @property
+    def is_linear(self) -> bool:  # type: ignore[override]
+        """Whether rooted trees have coefficients for it: not with a kept memory."""
+        return self.memory == "eliminated"
+
+    @property
+    def step(self) -> Exact:
+        """What to give as eta: the root of the learning rate; with a kept memory only."""
+        return kept_step(self)
+
+    def kept(self, size: int) -> dict[str, int]:
+        """The momentum, if it is kept."""
+        return {} if self.is_linear else {"p": size}
+
+
+@dataclass(frozen=True, init=False)
+class HeavyBall(_Accelerated):
     """Gradient descent with momentum: ``theta+ = theta + beta (theta - theta-) - eta g(theta)``.
 
     Parameters
@@ -234,33 +269,7 @@ class HeavyBall(Method):
     B. T. Polyak, *USSR Comput. Math. Math. Phys.* 4(5), 1964, doi:10.1016/0041-5553(64)90137-5.
     """
 
-    beta: Exact
-    memory: str = "eliminated"
-    eta: Exact | None = None
-
-    def __init__(self, beta: Scalar, memory: str = "eliminated", eta: Scalar = None) -> None:
-        object.__setattr__(self, "beta", _momentum(beta))
-        object.__setattr__(self, "memory", memory)
-        object.__setattr__(self, "eta", learning_rate(memory, eta, beta=self.beta))
-
-    @property
-    def name(self) -> str:
-        """What the method is called."""
-        return _named("heavy ball", "beta", self.beta) + told_of_memory(self.memory, self.eta)
-
-    @property
-    def is_linear(self) -> bool:  # type: ignore[override]
-        """Whether rooted trees have coefficients for it: not with a kept memory."""
-        return self.memory == "eliminated"
-
-    @property
-    def step(self) -> Exact:
-        """What to give as eta: the root of the learning rate; with a kept memory only."""
-        return kept_step(self)
-
-    def kept(self, size: int) -> dict[str, int]:
-        """The momentum, if it is kept."""
-        return {} if self.is_linear else {"p": size}
+    _title = "heavy ball"
 
     def update(self, circuit: Any) -> Any:
         """Write the step; with a kept memory it changes the parameters and the momentum."""
@@ -275,8 +284,8 @@ class HeavyBall(Method):
         return GeneralLinear([1 + self.beta, -self.beta], [[1, 0]], [[1, 0]], [[0]])
 
 
-@dataclass(frozen=True)
-class Nesterov(Method):
+@dataclass(frozen=True, init=False)
+class Nesterov(_Accelerated):
     """Nesterov's momentum: ``y = theta + beta (theta - theta-)``, ``theta+ = y - eta g(y)``.
 
     Parameters
@@ -304,33 +313,7 @@ class Nesterov(Method):
     Y. E. Nesterov, *Soviet Math. Dokl.* 27, 1983, 372-376.
     """
 
-    beta: Exact
-    memory: str = "eliminated"
-    eta: Exact | None = None
-
-    def __init__(self, beta: Scalar, memory: str = "eliminated", eta: Scalar = None) -> None:
-        object.__setattr__(self, "beta", _momentum(beta))
-        object.__setattr__(self, "memory", memory)
-        object.__setattr__(self, "eta", learning_rate(memory, eta, beta=self.beta))
-
-    @property
-    def name(self) -> str:
-        """What the method is called."""
-        return _named("Nesterov", "beta", self.beta) + told_of_memory(self.memory, self.eta)
-
-    @property
-    def is_linear(self) -> bool:  # type: ignore[override]
-        """Whether rooted trees have coefficients for it: not with a kept memory."""
-        return self.memory == "eliminated"
-
-    @property
-    def step(self) -> Exact:
-        """What to give as eta: the root of the learning rate; with a kept memory only."""
-        return kept_step(self)
-
-    def kept(self, size: int) -> dict[str, int]:
-        """The momentum, if it is kept."""
-        return {} if self.is_linear else {"p": size}
+    _title = "Nesterov"
 
     def update(self, circuit: Any) -> Any:
         """Write the step; with a kept memory it changes the parameters and the momentum."""
