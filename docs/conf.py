@@ -13,7 +13,7 @@ import eomsym
 DOCS = Path(__file__).parent
 DERIVATIONS = DOCS.parent / "derivations"
 PACKAGE = Path(eomsym.__file__).parent
-FLOORS = ("exact", "losses", "taylor", "codegen", "dynamics", "bounds", "verification", "interop", "testing")
+FLOORS = ("exact", "optimisers", "losses", "taylor", "codegen", "dynamics", "bounds", "verification", "testing")
 INTERNALS = """# Inner modules
 
 Not public: names may change from version to version. The theory lives in them, floor by floor.
@@ -36,8 +36,10 @@ def document_inner_modules() -> None:
     floors = [floor for floor in floors if f"automodule:: eomsym.{floor}\n" not in public]
     for floor in floors:
         text = f"# eomsym.{floor}\n\n```{{eval-rst}}\n.. automodule:: eomsym.{floor}\n"
-        for path in sorted((PACKAGE / floor).glob("[a-z]*.py")):
-            module = f"eomsym.{floor}.{path.stem}"
+        for path in sorted((PACKAGE / floor).rglob("*.py")):
+            module = ".".join(["eomsym", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__")
+            if module == f"eomsym.{floor}":
+                continue
             shown = re.findall(rf"auto\w+:: {module}\.(\w+)", public)
             if f"automodule:: {module}\n" not in public:
                 text += f"\n.. automodule:: {module}\n   :members:\n"

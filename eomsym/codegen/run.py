@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from types import ModuleType
 
 import numpy as np
 
-from eomsym.codegen.backends import interpreter
+from eomsym.codegen.backends.interpreter import Loops
 from eomsym.codegen.numbers import nearest, to_float
 from eomsym.taylor.instructions import entries
 from eomsym.taylor.plan import Plan
@@ -22,9 +21,9 @@ class Machine:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.numbers = np.concatenate([to_float(piece) for piece in plan.pieces])
-        self.code = interpreter.encoded(plan, plan.instructions)
+        self.loops = Loops(plan, discrete=False)
+        self.code = self.loops.encoded(plan.instructions)
         self.integers = np.array(plan.integers, dtype=np.int64)
-        self.module: ModuleType = interpreter.loops(False)
         self._weights: dict[int, np.ndarray] = {}
         self._rows: dict[int, np.ndarray] = {}
         self._local = threading.local()
@@ -44,7 +43,7 @@ class Machine:
         """
         memory, data = self._workspace(order)
         table = self.plan.tables[self.plan.outputs[output]]
-        self.module.run(self.code, data, memory, given, order, table.start, table.lanes, rows, out)
+        self.loops.run(self.code, data, memory, given, order, table.start, table.lanes, rows, out)
 
     def terms(self, points: np.ndarray, order: int, out: np.ndarray) -> None:
         """Terms 0..order at points in rows."""
@@ -95,10 +94,9 @@ class Runner:
     def __init__(self, plan: Plan, implicit: bool) -> None:
         self.plan, self.implicit = plan, implicit
         self.numbers = np.concatenate([to_float(piece) for piece in plan.pieces])
-        self.code = interpreter.encoded(plan, plan.instructions)
-        self.after = interpreter.encoded(plan, plan.after)
+        self.loops = Loops(plan, discrete=True)
+        self.code, self.after = self.loops.encoded(plan.instructions), self.loops.encoded(plan.after)
         self.integers = np.array(plan.integers, dtype=np.int64)
-        self.module: ModuleType = interpreter.loops(True)
 
     def run(
         self, theta: np.ndarray, memory: np.ndarray, eta: float, steps: int, every: int, late: bool = False
@@ -137,7 +135,7 @@ class Runner:
         update = self.plan.tables[self.plan.outputs[0]].start
         scratch = np.zeros(self.plan.scratch_for(0) + 1)
         data = addresses(m, self.integers, numbers, scratch, scratch)
-        bad = self.module.descend(self.code, self.after, data, m, eta, steps, every, self.implicit, update, out)
+        bad = self.loops.descend(self.code, self.after, data, m, eta, steps, every, self.implicit, update, out)
         return out, m[places], bad
 
     def _places(self, numbers: tuple[int, ...]) -> np.ndarray:

@@ -29,7 +29,7 @@ IMPORTS = "import math\n\nimport numpy as np\nfrom numba import njit"
 HELPERS = ("row", "begin", "add_product")
 
 
-def flags(*, entry: bool) -> str:
+def flags(*, entry: bool, types: str = "") -> str:
     """The one place where numba's options are chosen.
 
     No fastmath: sums are added in the order written, so a saved module repeats the results to the last bit. Division
@@ -37,7 +37,8 @@ def flags(*, entry: bool) -> str:
     compiled code calls needs no wrapper for Python.
     """
     if entry:
-        return '@njit(error_model="numpy", nogil=True, cache=True)'
+        said = f'\n    "{types}",\n    ' if types else ""
+        return f'@njit({said}error_model="numpy", nogil=True, cache=True)'
     return '@njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)'
 
 
@@ -46,9 +47,9 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def decorated(function: Callable[..., Any], *, entry: bool = False) -> str:
-    """A function with numba's decorator."""
-    return f"{flags(entry=entry)}\n{inspect.getsource(function).rstrip()}"
+def decorated(function: Callable[..., Any], *, entry: bool = False, types: str = "") -> str:
+    """A function with numba's decorator; with types it is compiled when its module is loaded."""
+    return f"{flags(entry=entry, types=types)}\n{inspect.getsource(function).rstrip()}"
 
 
 @cache

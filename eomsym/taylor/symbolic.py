@@ -129,7 +129,9 @@ class ModifiedField:
 
     Attributes
     ----------
-    loss, order, method
+    loss : Objective
+    order : int
+    method : Method
         What it was made from.
     terms : sequence of sympy.Matrix, shape (n, 1)
         ``terms[k]`` multiplies ``eta**k`` in ``theta' = -sum_k eta**k terms[k]``.

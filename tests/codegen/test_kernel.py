@@ -151,7 +151,7 @@ def test_field_is_the_sum_of_the_terms():
 def test_orders_and_losses_share_what_is_compiled():
     kernel = eom.compile(eom.Loss("x**2*y", variables="x y"), 2)
     other = eom.compile(eom.Loss("x*y*z", variables="x y z"), 7, method=eom.Nesterov("1/2"))
-    assert kernel._terms.module is other._terms.module
+    assert kernel._terms.loops.run is other._terms.loops.run
     assert kernel.at_order(5)._terms is kernel._terms
     np.testing.assert_array_equal(kernel.at_order(1).terms([1.0, 2.0]), kernel.terms([1.0, 2.0])[:2])
 

@@ -7,19 +7,21 @@ numbers. So nothing is compiled for a new loss that has no new primitive.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from eomsym.codegen import source
 from eomsym.codegen.machine import descend, run, sweep
-from eomsym.codegen.store import load
+from eomsym.codegen.store import load, prepare
 from eomsym.losses.functions import FUNCTIONS
 from eomsym.taylor.instructions import Instruction
 from eomsym.taylor.plan import Plan
 
-__all__ = ["encoded", "loops", "primitive"]
+__all__ = ["Loops"]
 
 #: A primitive for callers in machine code: numbers and addresses alone.
 _ENTRY = '''
@@ -52,49 +54,69 @@ def call(context, address, d, low, mixed, count, weights, order, scratch, size, 
 '''.strip()
 
 
-def encoded(plan: Plan, instructions: tuple[Instruction, ...]) -> np.ndarray:
-    """Instructions as rows of integers.
-
-    ``primitive, out, lanes, x, lanes, y, lanes, integers, numbers, plain, mix``: the address of a primitive, tables by
-    place and width.
-    """
-    rows = []
-    for line in instructions:
-        name = plan.function(line) if line.primitive == "value" else line.primitive
-        places = [(plan.tables[t].start, plan.tables[t].lanes) for t in (line.out, line.x, line.y)]
-        flat = [number for pair in places for number in pair]
-        address = primitive(name, plan.vector).entry.address
-        rows.append([address, *flat, line.integers, line.numbers, int(line.plain), line.mix])
-    return np.array(rows, dtype=np.int64).reshape(-1, 11)
+#: Types of the loops: said beforehand, they are compiled where the module is loaded, in whichever process.
+_TYPES = {
+    run: "void(int64[:, ::1], int64[::1], float64[::1], float64[:, :, :], int64, int64, int64, int64[::1], "
+    "float64[:, :, :])",
+    descend: "int64(int64[:, ::1], int64[:, ::1], int64[::1], float64[::1], float64, int64, int64, boolean, int64, "
+    "float64[:, ::1])",
+}
 
 
-def primitive(name: str, vector: bool) -> ModuleType:
-    """The compiled primitive of this name, or the value of the function of this name."""
-    row = FUNCTIONS.get(name)
-    return _primitive(name, vector and row is not None and row.vector is not None, row)
+class Loops:
+    """The compiled loops for some instructions: ``run`` sweeps their tables, ``descend`` runs an optimiser."""
+
+    def __init__(self, plan: Plan, discrete: bool) -> None:
+        lines = (*plan.instructions, *plan.after)
+        names = {self._name(plan, line) for line in lines}
+        loop = descend if discrete else run
+        prepare([_loop(loop), *(_primitive(name, plan.vector) for name in sorted(names))])
+        module = load(_loop(loop))
+        self.__dict__[loop.__name__] = getattr(module, loop.__name__)
+        self._plan, self._address = plan, {name: load(_primitive(name, plan.vector)).entry.address for name in names}
+
+    def encoded(self, instructions: tuple[Instruction, ...]) -> np.ndarray:
+        """Instructions as rows of integers.
+
+        ``primitive, out, lanes, x, lanes, y, lanes, integers, numbers, plain, mix``: the address of a primitive,
+        tables by place and width.
+        """
+        rows = []
+        for line in instructions:
+            places = [self._plan.tables[t] for t in (line.out, line.x, line.y)]
+            flat = [number for table in places for number in (table.start, table.lanes)]
+            address = self._address[self._name(self._plan, line)]
+            rows.append([address, *flat, line.integers, line.numbers, int(line.plain), line.mix])
+        return np.array(rows, dtype=np.int64).reshape(-1, 11)
+
+    @staticmethod
+    def _name(plan: Plan, line: Instruction) -> str:
+        return plan.function(line) if line.primitive == "value" else line.primitive
 
 
 @cache
-def _primitive(name: str, vector: bool, row: object) -> ModuleType:
-    own = source.values([name], vector=vector) if row else source.helpers(frozenset([name]))
+def _primitive(name: str, vector: bool) -> str:
+    """Source of the module of a primitive, or of the value of a function."""
+    row = FUNCTIONS.get(name)
+    vector = vector and row is not None and row.vector is not None
     parts = [
         f'"""A primitive of Taylor tables: {name}."""',
         f"{source.IMPORTS}, carray, cfunc, types",
         *([source.vector_functions()] if vector else []),
-        own,
+        source.values([name], vector=vector) if row else source.helpers(frozenset([name])),
         _ENTRY.format(name="value" if row else name),
     ]
-    return load("\n\n\n".join(parts) + "\n")
+    return "\n\n\n".join(parts) + "\n"
 
 
 @cache
-def loops(discrete: bool) -> ModuleType:
-    """The compiled loops: ``run`` sweeps tables, ``descend`` runs an optimiser."""
+def _loop(function: Callable[..., Any]) -> str:
+    """Source of the module of a loop."""
     parts = [
         '"""The loops around the primitives of Taylor tables."""',
         f"{source.IMPORTS}, types\nfrom numba.extending import intrinsic\nfrom llvmlite import ir",
         _CALL,
         source.decorated(sweep),
-        source.decorated(descend if discrete else run, entry=True),
+        source.decorated(function, entry=True, types=_TYPES[function]),
     ]
-    return load("\n\n\n".join(parts) + "\n")
+    return "\n\n\n".join(parts) + "\n"
