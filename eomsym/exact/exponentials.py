@@ -13,7 +13,8 @@ def exponentials(row: Sequence[Any], n: int, domain: Any) -> list[Any]:
 
     Examples
     --------
-    >>> [str(c) for c in exponentials([0, sympy.Integer(1)], 3, sympy.QQ)]
+    >>> from sympy import QQ
+    >>> [str(c) for c in exponentials([0, 1], 3, QQ)]
     ['1', '-1', '1/2']
     """
     weights = [domain.convert(x) if isinstance(x, int) else domain.from_sympy(x) for x in row]
@@ -32,7 +33,8 @@ def growth(n: int, domain: Any) -> list[Any]:
 
     Examples
     --------
-    >>> [str(c) for c in growth(3, sympy.QQ)]
+    >>> from sympy import QQ
+    >>> [str(c) for c in growth(3, QQ)]
     ['1', '1/2', '1/6']
     """
     out = [domain.one]
@@ -46,7 +48,8 @@ def quotient(above: Sequence[Any], below: Sequence[Any]) -> list[Any]:
 
     Examples
     --------
-    >>> [str(b) for b in quotient([sympy.QQ(1), sympy.QQ(0), sympy.QQ(0)], growth(3, sympy.QQ))]  # Bernoulli / k!
+    >>> from sympy import QQ
+    >>> [str(b) for b in quotient([QQ(1), QQ(0), QQ(0)], growth(3, QQ))]  # Bernoulli / k!
     ['1', '-1/2', '1/12']
     """
     out: list[Any] = []
