@@ -57,7 +57,8 @@ class Plan:
 
     Examples
     --------
-    >>> plan = Plan({"problem": "rosenbrock"}, {"seed": [0, 1], "method.beta": ["1/2", "1/3"], "method.name": ["heavy-ball"]})
+    >>> heavy = {"problem": "rosenbrock", "method": {"name": "heavy-ball"}}
+    >>> plan = Plan(heavy, {"seed": [0, 1], "method.beta": ["1/2", "1/3"]})
     >>> [case.definition["method"]["beta"] for case in plan.all()]
     ['1/2', '1/3', '1/2', '1/3']
     >>> drawn = Plan({"network": {"width": 3}}, {"network.depth": {"low": 2, "high": 6, "integer": True}}, draws=3)

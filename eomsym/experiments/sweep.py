@@ -104,6 +104,8 @@ def sweep(
 
         _run(list(listed.values()), executor, keep)
         return Sweep(tuple(outcomes), dict(counted))
+    if not Path(path).parent.is_dir():
+        raise InputError(f"there is no folder {Path(path).parent} for the records; make it, or give another file")
     with locked(Path(path)), Records(path) as records:
         known = records.keys() & set(listed)
         left = [case for key, case in listed.items() if key not in known]
