@@ -25,7 +25,9 @@ from eomsym.dynamics.reach import reach
 from eomsym.errors import DivergenceError, InputError, MethodError
 from eomsym.optimisers.linear import GradientDescent
 from eomsym.verification.discrete import Optimiser
-from eomsym.verification.verdict import TRUST, OrderReport, Report, judge
+from eomsym.verification.report import Report
+from eomsym.verification.setting import data_of, setting_of
+from eomsym.verification.verdict import TRUST, OrderReport, judge
 
 if TYPE_CHECKING:
     from eomsym.losses.objective import Objective
@@ -158,6 +160,8 @@ def verify(
         orders=results,
         seconds=perf_counter() - began,
         notes=tuple(filter(None, [reach(Kernel(losses, 1, method), theta, float(etas[0])).note])),
+        setting=setting_of(loss, method),
+        data=data_of(loss),
     )
 
 
