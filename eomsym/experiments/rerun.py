@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,10 @@ __all__ = ["rerun"]
 
 
 def rerun(
-    record: Mapping[str, Any] | str | Path, *, loss: Objective | None = None, method: Method | None = None
+    record: Mapping[str, Any] | str | Path,
+    *,
+    loss: Objective | Sequence[Objective] | None = None,
+    method: Method | None = None,
 ) -> Report | Experiment | list[Any]:
     """Compute again what a record holds.
 
@@ -31,7 +34,7 @@ def rerun(
     ----------
     record : dict, or path of a JSON file
         Made by ``.record()`` of a report or of an experiment, or a collection of them.
-    loss : Loss, Network, ..., optional
+    loss : Loss, Network, ..., or a list of them, optional
         The loss, where the record has only the hash of its data.
     method : Method, optional
         The optimiser, where it is one of your own.
@@ -60,18 +63,20 @@ def rerun(
     if found.get("schema") != "eomsym.verification":
         raise InputError(f"got a record of {found.get('schema')!r}; only verifications and experiments run again")
     setting, name = found["setting"], found["setting"].get("problem")
-    if loss is None:
-        loss = PROBLEMS[name].build()[0] if name in PROBLEMS else make_loss(setting["loss"])
-    if (data := data_of(loss)) != found["data_hash"]:
+    if loss is not None:
+        losses = list(loss) if isinstance(loss, (list, tuple)) else [loss]
+    else:
+        losses = [PROBLEMS[name].build()[0]] if name in PROBLEMS else list(map(make_loss, setting["losses"]))
+    if (data := data_of(losses)) != found["data_hash"]:
         raise InputError(f"the loss has data {data}, the record has {found['data_hash']}; give the loss with those data")
     if found["start"] is None:
         raise InputError("the record holds its start as a hash only; call eomsym.verify with the start that you had")
     return verify(
-        loss,
+        losses,
         found["start"],
-        found["time"],
-        found["steps"],
-        [entry["order"] for entry in found["orders"]],
-        method or make_method(setting["method"]),
+        time=found["time"],
+        ladder=found["steps"],
+        orders=[entry["order"] for entry in found["orders"]],
+        method=method or make_method(setting["method"]),
         name=found["name"],
     )

@@ -89,7 +89,7 @@ class Report:
         Examples
         --------
         >>> import eomsym as eom
-        >>> report = eom.verify(eom.Loss("x**4/4", variables="x"), [1.0], time=1.0, steps=(20, 40), orders=[0])
+        >>> report = eom.verify(eom.Loss("x**4/4", variables="x"), [1.0], time=1.0, ladder=(20, 40), orders=[0])
         >>> report.table().headings
         ('order', 'η=0.05', 'η=0.025', 'slope', 'theory', 'ratio', 'misfit', 'reference', 'status')
         """
@@ -162,7 +162,7 @@ class Report:
         >>> import eomsym as eom
         >>> report = eom.verify(eom.Loss("x**4/4", variables="x"), [1.0], time=1.0, orders=[0, 1])
         >>> made = report.record()
-        >>> made["schema"], made["start"], made["orders"][1]["expected_slope"], made["setting"]["loss"]["expression"]
+        >>> made["schema"], made["start"], made["orders"][1]["expected_slope"], made["setting"]["losses"][0]["expression"]
         ('eomsym.verification', [1.0], 2, 'x**4/4')
         """
         content = {key: value for key, value in vars(self).items() if key not in ("start", "seed", "data", "orders")}

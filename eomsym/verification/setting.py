@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -19,26 +19,36 @@ if TYPE_CHECKING:
 __all__ = ["data_of", "make_loss", "make_method", "setting_of"]
 
 
-def setting_of(loss: Objective, method: Method) -> dict[str, Any]:
-    """Write down a loss and a method, as far as that can be done.
+def setting_of(losses: Sequence[Objective], method: Method) -> dict[str, Any]:
+    """Write down losses and a method, as far as that can be done.
 
     Parameters
     ----------
-    loss : Objective
+    losses : sequence of Objective
         An expression or a field is written in full; of a network there are its options, and its data as a hash.
     method : Method
 
     Returns
     -------
     dict
-        With the keys ``loss`` and ``method``; fit for JSON.
+        With the keys ``losses`` and ``method``; fit for JSON.
 
     Examples
     --------
-    >>> found = setting_of(Loss("x**2", variables="x"), optimisers.HeavyBall("9/10"))
-    >>> found["loss"]["expression"], found["method"]["parameters"]["beta"]
+    >>> found = setting_of([Loss("x**2", variables="x")], optimisers.HeavyBall("9/10"))
+    >>> found["losses"][0]["expression"], found["method"]["parameters"]["beta"]
     ('x**2', '9/10')
     """
+    parameters = None
+    if is_dataclass(method) and getattr(optimisers, type(method).__name__, None) is type(method):
+        parameters = {f.name: _text(getattr(method, f.name)) for f in fields(method) if f.init}
+    return {
+        "losses": [_written(loss) for loss in losses],
+        "method": {"type": type(method).__name__, "name": method.name, "parameters": parameters},
+    }
+
+
+def _written(loss: Objective) -> dict[str, Any]:
     written: dict[str, Any] = {"type": type(loss).__name__, "description": loss.describe()}
     if type(loss) in (Loss, Field):
         texts = [str(expression) for expression in loss.expressions]  # type: ignore[attr-defined]
@@ -47,25 +57,18 @@ def setting_of(loss: Objective, method: Method) -> dict[str, Any]:
     else:
         options = {key: value for key, value in vars(loss).items() if not key.startswith("_")}
         written["options"] = {key: plain(value) for key, value in options.items() if _simple(value)}
-    written["weight_decay"] = str(loss.weight_decay)
-    parameters = None
-    if is_dataclass(method) and getattr(optimisers, type(method).__name__, None) is type(method):
-        parameters = {f.name: _text(getattr(method, f.name)) for f in fields(method) if f.init}
-    return {
-        "loss": written,
-        "method": {"type": type(method).__name__, "name": method.name, "parameters": parameters},
-    }
+    return written | {"weight_decay": str(loss.weight_decay)}
 
 
-def data_of(loss: Objective) -> str | None:
-    """Hash of the data of a loss; None where it has none.
+def data_of(losses: Sequence[Objective]) -> str | None:
+    """Hash of the data of some losses; None where they have none.
 
     Examples
     --------
-    >>> data_of(Loss("x**2", variables="x")) is None
+    >>> data_of([Loss("x**2", variables="x")]) is None
     True
     """
-    arrays = [getattr(loss, name) for name in ("inputs", "targets") if hasattr(loss, name)]
+    arrays = [getattr(loss, name) for loss in losses for name in ("inputs", "targets") if hasattr(loss, name)]
     return data_hash(*arrays) if arrays else None
 
 
@@ -79,7 +82,7 @@ def make_loss(written: Mapping[str, Any]) -> Objective:
 
     Examples
     --------
-    >>> make_loss(setting_of(Loss("x**2", variables="x"), optimisers.Adam())["loss"])
+    >>> make_loss(setting_of([Loss("x**2", variables="x")], optimisers.Adam())["losses"][0])
     <Loss x**2 (1 parameters)>
     """
     if "expression" in written:

@@ -22,7 +22,7 @@ from eomsym.verification.setting import make_method, setting_of
 
 @pytest.fixture(scope="module")
 def report() -> Report:
-    return ROSENBROCK.verify(range(2), steps=(1, 40, 80), name="a name")
+    return ROSENBROCK.verify(range(2), ladder=(1, 40, 80), name="a name")
 
 
 def test_record_holds_every_number(report: Report, valid: Any) -> None:
@@ -99,7 +99,7 @@ METHODS = [
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_methods_are_written_down_and_made_again(method: Any) -> None:
-    written = json.loads(json.dumps(setting_of(eom.Loss("x**2", variables="x"), method)))["method"]
+    written = json.loads(json.dumps(setting_of([eom.Loss("x**2", variables="x")], method)))["method"]
     assert make_method(written) == method
 
 
@@ -113,10 +113,10 @@ def test_a_record_in_a_file_runs_again(report: Report, tmp_path: Path) -> None:
 def test_a_network_needs_its_data() -> None:
     inputs, targets = np.eye(2), np.array([[1.0], [0.0]])
     net = eom.DeepLinear((2, 2, 1), inputs, targets).with_weight_decay(Fraction(1, 10))
-    report = eom.verify(net, net.initial(1), 1.0, steps=(20, 40), orders=[0])
+    report = eom.verify(net, net.initial(1), time=1.0, ladder=(20, 40), orders=[0])
     record = json.loads(dumps(report.record()))
-    assert record["setting"]["loss"]["options"]["widths"] == [2, 2, 1]
-    assert record["setting"]["loss"]["weight_decay"] == "1/10"
+    assert record["setting"]["losses"][0]["options"]["widths"] == [2, 2, 1]
+    assert record["setting"]["losses"][0]["weight_decay"] == "1/10"
     with pytest.raises(InputError, match=r"no data for .*; make the loss and type rerun\(record, loss=...\)"):
         rerun(record)
     other = eom.DeepLinear((2, 2, 1), inputs, 2 * targets).with_weight_decay(Fraction(1, 10))
