@@ -119,12 +119,19 @@ class Case:
         return hashlib.sha256(self.text.encode()).hexdigest()[:32]
 
     @property
+    def method_title(self) -> str:
+        """The optimiser in words."""
+        given = self.definition.get("method", "gd")
+        options = {} if isinstance(given, str) else {key: value for key, value in given.items() if key != "name"}
+        return told(given if isinstance(given, str) else str(given.get("name")), options).rstrip(", ")
+
+    @property
     def title(self) -> str:
         """What tables call it."""
         for name in SOURCES:
             if name in self.definition:
                 what = self.definition[name]
-                return what if isinstance(what, str) else json.dumps(what, separators=(",", ":")).replace('"', "")
+                return what if isinstance(what, str) else told(name, what)
         raise InputError("a case without a source")
 
     def method(self) -> Method:
@@ -243,6 +250,19 @@ def check_keys(table: Mapping[str, Any], known: Mapping[str, tuple[type, ...]], 
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
             expected = " or ".join(kind.__name__ for kind in types)
             raise InputError(f"{where}: {key} is {value!r}, expected {expected}")
+
+
+def told(name: str, said: Any) -> str:
+    """A table in words.
+
+    Examples
+    --------
+    >>> told("network", {"depth": 3, "scale": 0.123456})
+    'network, depth 3, scale 0.1235'
+    """
+    if not isinstance(said, Mapping):
+        return f"{name} {said:.4g}" if isinstance(said, float) else f"{name} {said}"
+    return ", ".join([name, *(told(key, value) for key, value in said.items())])
 
 
 def _row(result: Any) -> dict[str, Any]:

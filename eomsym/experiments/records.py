@@ -6,11 +6,9 @@ import contextlib
 import csv
 import hashlib
 import json
-import platform
 import sqlite3
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,8 +16,9 @@ from typing import Any, Self
 from eomsym._version import __version__
 from eomsym.errors import InputError, MissingDependencyError
 from eomsym.experiments.case import Case, Outcome
+from eomsym.output.records import versions
 
-__all__ = ["COLUMNS", "Records", "environment"]
+__all__ = ["COLUMNS", "Records"]
 
 #: Says whose files these are: "eoms" as an integer.
 APPLICATION = 0x656F6D73
@@ -144,17 +143,15 @@ class Records:
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Write outcomes in one transaction: all of them or none; a case that is there already is kept."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        versions = json.dumps(environment(), sort_keys=True)
-        label = hashlib.sha256(versions.encode()).hexdigest()[:16]
+        told_versions = json.dumps(versions(), sort_keys=True)
+        label = hashlib.sha256(told_versions.encode()).hexdigest()[:16]
         with self._transaction():
             run = self._connection.execute
-            run("INSERT OR IGNORE INTO environments VALUES (?, ?)", (label, versions))
+            run("INSERT OR IGNORE INTO environments VALUES (?, ?)", (label, told_versions))
             for one in outcomes:
                 said = one.case.definition
-                method = said.get("method", "gd")
-                told = method if isinstance(method, str) else json.dumps(method)
                 row = (
-                    one.case.key, one.case.text, one.case.title, told,
+                    one.case.key, one.case.text, one.case.title, one.case.method_title,
                     said.get("seed"), one.status, one.size, one.seconds, one.error, now, label,
                 )  # fmt: skip
                 if run("INSERT OR IGNORE INTO cases VALUES (?,?,?,?,?,?,?,?,?,?,?)", row).rowcount:
@@ -203,6 +200,15 @@ class Records:
         """The definition of each case by its hash."""
         return {key: json.loads(text) for key, text in self._connection.execute("SELECT key, definition FROM cases")}
 
+    def curves(self, count: int) -> dict[tuple[str, int], tuple[list[float | None], list[float | None]]]:
+        """Errors and predictions over the ladder, by case and order, of the first `count` cases that were judged."""
+        found = self._connection.execute(
+            'SELECT key, "order", errors, predictions FROM orders WHERE key IN '
+            "(SELECT key FROM cases WHERE status != 'error' ORDER BY key LIMIT ?)",
+            (count,),
+        )
+        return {(key, order): (json.loads(errors), json.loads(told)) for key, order, errors, told in found}
+
     def environments(self) -> list[dict[str, str]]:
         """Versions with which cases were run."""
         return [json.loads(text) for (text,) in self._connection.execute("SELECT versions FROM environments")]
@@ -249,23 +255,3 @@ class Records:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def environment() -> dict[str, str]:
-    """Versions of what computes, and the machine's kind; nothing that names a machine or a folder.
-
-    Examples
-    --------
-    >>> sorted(environment())[:3]
-    ['eomsym', 'machine', 'numba']
-    """
-    found = {
-        "eomsym": __version__,
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "machine": platform.machine(),
-    }
-    for package in ("numpy", "numba", "scipy", "sympy"):
-        with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found

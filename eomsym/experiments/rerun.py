@@ -68,7 +68,9 @@ def rerun(
     else:
         losses = [PROBLEMS[name].build()[0]] if name in PROBLEMS else list(map(make_loss, setting["losses"]))
     if (data := data_of(losses)) != found["data_hash"]:
-        raise InputError(f"the loss has data {data}, the record has {found['data_hash']}; give the loss with those data")
+        raise InputError(
+            f"the loss has data {data}, the record has {found['data_hash']}; give the loss with those data"
+        )
     if found["start"] is None:
         raise InputError("the record holds its start as a hash only; call eomsym.verify with the start that you had")
     return verify(
