@@ -129,8 +129,8 @@ def write(terms: Any, concrete: Concrete | None, form: str, decay: Any, options:
     """Return the document in the format that was asked for."""
     import sympy
 
-    from eomsym.formulas.documents import to_html, to_json, to_python
     from eomsym.formulas.coefficients import style_of
+    from eomsym.formulas.documents import to_html, to_json, to_python
     from eomsym.formulas.terms import CounterTerms
 
     shown = str(decay) if decay is None or decay.is_Atom else f"({decay})"

@@ -7,8 +7,8 @@ from typing import Any
 
 import sympy
 
-from eomsym.formulas.monomials import Dot, Hessian, Named, Third, gathered, is_parameter
 from eomsym.formulas.coefficients import spell, style_of
+from eomsym.formulas.monomials import Dot, Hessian, Named, Third, gathered, is_parameter
 from eomsym.formulas.styles import Style
 
 __all__ = ["meanings", "note", "summands", "written"]

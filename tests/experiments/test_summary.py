@@ -36,17 +36,15 @@ def test_verdicts_count_every_order(summary: Summary) -> None:
 
 
 def test_cases_to_look_at_say_how_to_run_them_again(summary: Summary) -> None:
-    [row] = [row for row in summary.cases(["error"]).rows]
+    [row] = summary.cases(["error"]).rows
     assert row[1] == "log(x)"
-    assert "not finite" in row[5]
+    assert "finite numbers" in row[5]
     assert re.fullmatch(r"eomsym sweep --again [0-9a-f]{12} depths\.sqlite", row[6])
 
 
 def test_the_page_needs_nothing_else(summary: Summary) -> None:
     text = summary.html()
-    assert "http" not in re.sub(
-        r"http://www\.w3\.org/[\w/]+|http://purl\.org[^\"]*|http://creativecommons[^\"]*", "", text
-    )
+    assert not re.search(r"(src|href)=.?(https?:)?//|url\(.?http|@import", text)
     assert text.count("<svg") == 3
     assert "</script>" in text
     body = text[text.index("<table") : text.index("</table>") + 8]
