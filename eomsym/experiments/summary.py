@@ -175,7 +175,7 @@ class Summary:
                 dots = ax.scatter(y, x + 0.5 * (_ranks(x) - 0.5), c=np.log10(errors), s=9, cmap="cividis")
                 figure.figure.colorbar(dots, ax=ax, label="log10 error")
             ax.set(xscale="log", xlabel="scale of the start", ylabel="depth", title=f"order {order}")
-            ax.yaxis.get_major_locator().set_params(integer=True)
+            ax.set_yticks(sorted({int(depth) for depth, _ in places.values()}))
         return figure
 
     @property
