@@ -423,8 +423,8 @@ def _of_method(order: int, method: Any = None) -> Callable[[], Any]:
 
 
 def _of_adam() -> Any:
-    symbols = sympy.symbols("beta1 beta2 epsilon", positive=True)
-    return elementwise_terms(Adam(*symbols, inside=True), 1)
+    b1, b2, epsilon = sympy.symbols("beta1 beta2 epsilon", positive=True)
+    return elementwise_terms(Adam(b1, b2, epsilon, inside=True), 1)
 
 
 #: Papers by name.
