@@ -20,6 +20,7 @@ class MathMLStyle(TextStyle):
     """Presentation MathML, as browsers draw it without help."""
 
     minus, plus, nabla, comma = "<mo>−</mo>", "<mo>+</mo>", "<mo>∇</mo>", "<mo>,</mo>"
+    name, equals = "mathml", "<mo>=</mo>"
     total, stacked = "<mo>∑</mo>", True
 
     def number(self, value: int) -> str:
