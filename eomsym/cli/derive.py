@@ -39,7 +39,7 @@ def concrete_terms(expression: str, names: str, order: int, method: Method, deca
     field = eom.modified_field(loss, order, method=method)
     rows = tuple(tuple(term)[: len(variables)] for term in field.terms)
     description = f"L = {expression}" + (f" with weight decay {decay}" if decay is not None else "")
-    return Concrete(description, variables, rows)
+    return Concrete(description, variables, rows, parse(expression, variables))
 
 
 @click.command()
@@ -126,7 +126,7 @@ def derivation(
         note_radius(method)
     elif concrete is None or order <= 2:
         if any((notation["xi"], notation["indices"], notation["group"] in ("hessian", "denominator"))):
-            raise InputError(f"--xi, --group and --indices are for formulas on trees; {method.name} has none")
+            raise InputError(f"--xi, --group and --indices are for formulas on trees, which {method.name} has not")
         terms = elementwise_terms(method, order)
     return Derivation(method, order, terms, concrete, decay, **notation)
 

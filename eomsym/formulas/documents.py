@@ -39,11 +39,14 @@ class Concrete:
         Its parameters.
     terms : tuple of tuple of sympy.Expr, shape (order + 1, n)
         Row ``k`` multiplies ``eta**k``.
+    loss : sympy.Expr
+        The loss itself, without weight decay.
     """
 
     description: str
     variables: tuple[sympy.Symbol, ...]
     terms: tuple[tuple[Exact, ...], ...]
+    loss: Exact
 
     @property
     def symbols(self) -> list[sympy.Symbol]:
@@ -174,7 +177,8 @@ class Derivation:
         said = (", ".join(filter(None, (f"${row[0]}$" if row[0] else "", row[1]))) for row in self.meaning("latex"))
         blocks.append("\\noindent with " + ";\n".join(said) + ".")
         if self.concrete:
-            blocks.append(_align(self._concrete_rows(self.concrete, width), width))
+            rows = [("L", sympy.latex(self.concrete.loss)), *self._concrete_rows(self.concrete, width)]
+            blocks += [r"\noindent For the loss $L$ below:", _align(rows, width)]
         return "\n".join(blocks)
 
     def _concrete_rows(self, concrete: Concrete, width: float | None) -> list[tuple[str, str]]:

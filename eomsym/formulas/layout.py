@@ -123,6 +123,8 @@ class _Reader:
         if name in _FRACTIONS:
             inner = min(script, _FRACTIONS[name])
             return max(self.argument(inner), self.argument(inner)) + 2.5
+        if name in ("dot", "bar", "hat"):
+            return self.argument(script)
         if name == "sqrt":
             return self.argument(script) + 8.5
         if token == r"\operatorname" or name in ("mathrm", "mathsf", "mathbf", "text", "mathit"):
@@ -145,14 +147,14 @@ class _Reader:
 
     def bracketed(self, script: float) -> float:
         r"""``\left( … \right)``: brackets as high as what they hold, and thin spaces around."""
-        self.next()
+        low, tall = (4.6, 7.4) if self.next() == "(" else (3.0, 5.4)
         start, total, before = self.place, 0.0, ""
         while (token := self.next()) and token != r"\right":
             total += self.atom(token, script, before)
             before = "}" if token in _WHOLE else token
         self.next()
         high = any(word in ("\\frac", "\\sum", "\\dfrac") for word in self.tokens[start : self.place])
-        return total + (2 * 7.4 if high and script == 1 else 2 * 4.6 * script) + 3.4 * script
+        return total + 2 * (tall if high and script == 1 else low * script) + 3.4 * script
 
 
 # breaking -------------------------------------------------------------------------------------------------------------
