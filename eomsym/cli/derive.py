@@ -49,11 +49,22 @@ def concrete_terms(expression: str, names: str, order: int, method: Method, deca
 @click.option("--variables", metavar="NAMES", help="Its variables in order, such as 'x y'.")
 @click.option("--weight-decay", metavar="SCALAR", help="Weight decay: a symbol such as lambda, or a number.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
-@click.option("--width", type=float, metavar="PT", default=345.0, show_default=True,
-              help="Of the text for latex, in points: longer formulas are broken. 0 breaks none.")  # fmt: skip
+@click.option(
+    "--width",
+    type=float,
+    metavar="PT",
+    default=345.0,
+    show_default=True,
+    help="Of the text for latex, in points: longer formulas are broken. 0 breaks none.",
+)
 @click.option("--xi", is_flag=True, help="Miyagawa's notation (text, latex and mathml).")
-@click.option("--group", type=click.Choice(["auto", "none", "hessian", "denominator"]), default="auto",
-              show_default=True, help="What to pull out of a sum; auto: denominators that hold symbols, above order 2.")  # fmt: skip
+@click.option(
+    "--group",
+    type=click.Choice(["auto", "none", "hessian", "denominator"]),
+    default="auto",
+    show_default=True,
+    help="What to pull out of a sum; auto: denominators that hold symbols, above order 2.",
+)
 @click.option("--indices", is_flag=True, help="Index notation (text and latex).")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Not stdout.")
 def command(

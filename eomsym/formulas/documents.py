@@ -188,9 +188,7 @@ class Derivation:
         widest = max(latex_width(entry) for row in entries for entry in row)
         if width is None or widest + latex_width(f"{names[-1]} = ") + 20 < width:
             rows = (r" \\ ".join(row) for row in entries)
-            return [
-                (name, rf"\begin{{pmatrix}} {row} \end{{pmatrix}}") for name, row in zip(names, rows, strict=True)
-            ]
+            return [(name, rf"\begin{{pmatrix}} {row} \end{{pmatrix}}") for name, row in zip(names, rows, strict=True)]
         return [
             (rf"\left({name}\right)_{{{sympy.latex(v)}}}", entry)
             for name, row in zip(names, entries, strict=True)
@@ -248,7 +246,7 @@ class Derivation:
         part = split(term)
         shown = {tree: value for tree, value in term.items() if value != 0}
         written = equations([("", term.summands(hessian=self.hessian, group=self.group))])
-        options = {"hessian": self.hessian, "decay": self.decay}
+        options: dict[str, Any] = {"hessian": self.hessian, "decay": self.decay}
         potential = equations([("", part.potential.summands("mathml", **options))])
         if part.is_gradient:
             said = f"<p>For every loss this is the gradient of</p>{potential}"
@@ -304,7 +302,7 @@ class Derivation:
 
     def _term(self, term: Term, part: Split) -> dict[str, Any]:
         """One term of a record."""
-        options = {"hessian": self.hessian}
+        options: dict[str, Any] = {"hessian": self.hessian}
         return {
             "order": term.order,
             "text": term.format("text", **options),
@@ -326,9 +324,9 @@ class Derivation:
         }
 
 
-_LEGEND = """<p class="legend">Each rooted tree below is one elementary differential: a leaf is <i>g</i>, and a node with
-<i>m</i> branches is the derivative of order <i>m</i> + 1 of the loss, applied to them. The number below a tree is its
-coefficient.</p>"""
+_LEGEND = """<p class="legend">Each rooted tree below is one elementary differential: a leaf is <i>g</i>, and a node
+with <i>m</i> branches is the derivative of order <i>m</i> + 1 of the loss, applied to them. The number below a tree is
+its coefficient.</p>"""
 
 
 def _align(rows: list[tuple[str, str]], width: float | None) -> str:

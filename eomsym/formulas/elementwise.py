@@ -94,9 +94,7 @@ class ElementwiseTerms:
 
     def rows(self, format: str, *, hessian: str = "H") -> list[tuple[str, str]]:
         """The left and right sides of the equations, one for each order."""
-        return [
-            (term_name(k, format), written(term, format, hessian=hessian)) for k, term in enumerate(self.shortened)
-        ]
+        return [(term_name(k, format), written(term, format, hessian=hessian)) for k, term in enumerate(self.shortened)]
 
     @property
     def parameters(self) -> set[Any]:

@@ -67,10 +67,8 @@ def motion(order: int, style: Style, xi: bool = False) -> str:
     if len(parts) > 1:
         total = style.group(total)
     if xi:
-        right = minus + style.symbol("g") + (style.minus + style.join(eta, total) if parts else "")
-    else:
-        right = minus + total
-    return style.dot("theta") + style.equals + right
+        total = style.symbol("g") + (style.minus + style.join(eta, total) if parts else "")
+    return style.dot("theta") + style.equals + minus + total
 
 
 def meaning(
@@ -104,9 +102,9 @@ def meaning(
     batch = "k" if any(tree.coloured for tree in coefficients) else ""
     of = f" of batch {style.inline(style.symbol('k'))}" if batch else ""
     if indices:
-        written = style.partial(batch, ["i", "j"])
-        return [(written, f"the partial derivatives of {style.inline(penalised(style, decay, batch))}{of}; repeated "
-                          "indices are summed over")]  # fmt: skip
+        loss = style.inline(penalised(style, decay, batch))
+        words = f"the partial derivatives of {loss}{of}; repeated indices are summed over"
+        return [(style.partial(batch, ["i", "j"]), words)]
     rows = [_equation(style, style.symbol("g", batch), 1, decay, batch, f"the gradient{of}")]
     if 1 in shapes:
         name = style.symbol("H" if decay is None else "A", batch)

@@ -33,10 +33,10 @@ import sympy
 from eomsym.exact.general_linear import LinearMethod
 from eomsym.exact.numbers import Exact
 from eomsym.exact.trees import Tree
+from eomsym.formulas.coefficients import style_of
 from eomsym.formulas.mathml import equations
 from eomsym.formulas.meaning import penalised
 from eomsym.formulas.notation import differential, signed
-from eomsym.formulas.coefficients import style_of
 from eomsym.formulas.terms import Term, counter_terms
 
 __all__ = ["FreeTree", "ModifiedLoss", "Potential", "Split", "modified_loss", "split"]

@@ -7,8 +7,8 @@ from typing import Any
 
 import sympy
 
-from eomsym.formulas.monomials import Dot, Hessian, Named, Third, gathered, is_parameter
 from eomsym.formulas.coefficients import spell, style_of
+from eomsym.formulas.monomials import Dot, Hessian, Named, Third, gathered, is_parameter
 from eomsym.formulas.styles import Style
 
 __all__ = ["meanings", "note", "summands", "written"]
@@ -46,9 +46,7 @@ def summands(expression: Any, format: str, *, hessian: str = "H") -> list[str]:
     return writer.signed(writer.pieces(expression))
 
 
-def meanings(
-    terms: Sequence[Any], names: Sequence[Named], format: str, *, hessian: str = "H"
-) -> list[tuple[str, str]]:
+def meanings(terms: Sequence[Any], names: Sequence[Named], format: str, *, hessian: str = "H") -> list[tuple[str, str]]:
     """What the names and the derivatives in some terms mean: formulas, and words where the formula does not say it.
 
     Examples

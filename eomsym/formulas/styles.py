@@ -1,7 +1,7 @@
 """How a formula is spelled: one small class for each style, and all of them say the same thing.
 
-A style turns parts that are already written into a larger part. MathML is in :mod:`eomsym.formulas.mathml`, coefficients
-are written in :mod:`eomsym.formulas.coefficients`.
+A style turns parts that are already written into a larger part. MathML is in :mod:`eomsym.formulas.mathml`;
+coefficients are written in :mod:`eomsym.formulas.coefficients`.
 """
 
 from __future__ import annotations

@@ -17,10 +17,10 @@ from eomsym.exact.forests import MAX_NODES, require_memory
 from eomsym.exact.general_linear import LinearMethod
 from eomsym.exact.numbers import Exact, as_count
 from eomsym.exact.trees import Tree
+from eomsym.formulas.coefficients import style_of
 from eomsym.formulas.layout import ARTICLE, aligned, broken
 from eomsym.formulas.mathml import equations
 from eomsym.formulas.notation import linear_combination, summands, term_name
-from eomsym.formulas.coefficients import style_of
 from eomsym.optimisers.linear import GradientDescent
 
 __all__ = ["CounterTerms", "Term", "counter_terms"]

@@ -74,7 +74,7 @@ class Column:
         """The text of a cell: None and NaN are a dash, whole numbers and text as they are."""
         if value is None or (isinstance(value, float) and value != value):
             return NOTHING
-        if isinstance(value, str) or isinstance(value, (bool, Integral)):
+        if isinstance(value, (str, bool, Integral)):
             return str(value)
         return format(value, self.format) if isinstance(value, Real) else str(value)
 

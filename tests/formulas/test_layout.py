@@ -108,7 +108,7 @@ def test_what_cannot_be_broken_stays_whole() -> None:
 @pytest.mark.parametrize("points", [345.0, 469.0])
 def test_tex_finds_nothing_too_wide(points: float, tmp_path: Path) -> None:
     body = "\n\n".join(document().latex(width=points) for document in DOCUMENTS.values())
-    page = r"\documentclass{article}\usepackage{amsmath}\allowdisplaybreaks\textwidth%spt" % points
+    page = rf"\documentclass{{article}}\usepackage{{amsmath}}\allowdisplaybreaks\textwidth{points}pt"
     (tmp_path / "page.tex").write_text(f"{page}\n\\begin{{document}}\n{body}\n\\end{{document}}\n")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
