@@ -54,6 +54,17 @@ class Concrete:
         others = set().union(*(x.free_symbols for row in self.terms for x in row)) - {*self.variables}
         return [*self.variables, *sorted(others, key=str)]
 
+    def page(self, k: int) -> str:
+        """Term `k` in MathML: a column, or an equation for each entry where there is much to write."""
+        row = self.terms[k]
+        if all(len(str(x)) < _LONG for x in row):
+            return formula(mathml_of(sympy.Matrix(row)), block=True)
+        name = term_name(k, "mathml")
+        return equations(
+            (f"<msub><mrow><mo>(</mo>{name}<mo>)</mo></mrow>{mathml_of(v)}</msub>", _summands(x))
+            for v, x in zip(self.variables, row, strict=True)
+        )
+
 
 @dataclass(frozen=True)
 class Derivation:
@@ -224,8 +235,8 @@ class Derivation:
         (True, 3, False)
         """
         first, *rest = self.said
-        body = [f"<p>The optimiser follows</p>{formula(first[0], block=True)}<p>{first[1]},</p>"]
-        items = (" ".join(filter(None, (formula(left) if left else "", words))) for left, words in rest)
+        body = [f"<p>The optimiser follows</p>{formula(first[0], block=True)}<p>with {first[1]}, and</p>"]
+        items = (", ".join(filter(None, (formula(left) if left else "", words))) for left, words in rest)
         body.append("<ul>" + "".join(f"<li>{item}</li>\n" for item in items) + "</ul>")
         if isinstance(self.terms, CounterTerms):
             body.append(_LEGEND)
@@ -236,9 +247,8 @@ class Derivation:
             elif self.terms is not None:
                 body.append(equations([("", summands(self.terms.shortened[k], "mathml", hessian=self.hessian))]))
             if self.concrete:
-                written = mathml_of(sympy.Matrix(self.concrete.terms[k]))
                 text = f"For {escape(self.concrete.description)}:"
-                body.append(f'<p>{text}</p><div class="wide">{formula(written, block=True)}</div>')
+                body.append(f'<p>{text}</p><div class="wide">{self.concrete.page(k)}</div>')
         return page(f"Counter terms of {self.method.name}", body)
 
     def _order(self, term: Term) -> list[str]:
@@ -322,6 +332,20 @@ class Derivation:
                 for tree, value in term.items()
             ],
         }
+
+
+#: An entry of more characters than this is an equation of its own on a page.
+_LONG = 60
+
+
+def _summands(expression: Exact) -> list[str]:
+    """MathML of an expression of one loss, in pieces between which a line may break."""
+    parts = []
+    for k, x in enumerate(expression.as_ordered_terms()):
+        negative = x.could_extract_minus_sign()
+        sign = "<mo>−</mo>" if negative else "<mo>+</mo>" if k else ""
+        parts.append(sign + mathml_of(-x if negative else x))
+    return parts
 
 
 _LEGEND = """<p class="legend">Each rooted tree below is one elementary differential: a leaf is <i>g</i>, and a node

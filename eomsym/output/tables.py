@@ -62,6 +62,11 @@ class Column:
         The heading in LaTeX, where it is more than text.
     status : bool
         Whether its cells are verdicts, which have colours.
+
+    Examples
+    --------
+    >>> Column("error", format=".3f").cell(1.23456)
+    '1.235'
     """
 
     name: str
@@ -97,6 +102,13 @@ class Table:
     ------
     InputError
         If a row has not as many cells as there are columns.
+
+    Examples
+    --------
+    >>> print(Table(["order", "error"], [(0, 2.04e-2), (1, None)]))
+    order    error
+        0  2.0e-02
+        1        –
     """
 
     def __init__(
