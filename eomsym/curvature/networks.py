@@ -16,17 +16,16 @@ from collections.abc import Callable
 from functools import cached_property, partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eomsym.curvature.derivatives import Derivatives
 from eomsym.curvature.hessian import DENSE, Curvature, Neighbourhood, Spectrum, as_kernel, eigenvalue_range
 from eomsym.errors import HypothesisError
 from eomsym.losses.network import DeepLinear, Network
 from eomsym.losses.objective import Objective
+from eomsym.types import Array
 
 __all__ = ["NetworkCurvature", "product_derivatives"]
 
-Array = NDArray[np.float64]
 #: Largest third central moment of a coordinate of a unit vector under any distribution: range sqrt(2), R**3/(6 sqrt 3).
 SOFTMAX_THIRD = math.sqrt(2) ** 3 / (6 * math.sqrt(3))
 

@@ -14,18 +14,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.integrate import DOP853
 
+from eomsym import checks
 from eomsym.dynamics.reach import Reach, reach
 from eomsym.errors import DivergenceError, InputError, TableError
+from eomsym.types import Array
 
 if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
 
 __all__ = ["FlowPath", "flow", "integrate"]
 
-Array = NDArray[np.float64]
 
 TIGHTENING = 10.0
 # scipy refuses less than 100 eps for the tighter run.
@@ -131,7 +132,7 @@ def flow(
     doi:10.1007/978-3-540-78862-1.
     """
     theta = kernel.point(start)
-    check_positive("eta", eta)
+    checks.positive(eta, "eta")
 
     def velocity(theta: Array) -> Array:
         out: Array = kernel.field(theta, eta)
@@ -283,32 +284,5 @@ def as_times(times: ArrayLike) -> Array:
 
 
 def check_positive(name: str, value: float) -> float:
-    """Return ``value`` as a float if it is a finite positive number.
-
-    Parameters
-    ----------
-    name : str
-        For the message.
-    value : float
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    InputError
-        If it is not.
-
-    Examples
-    --------
-    >>> check_positive("eta", 1)
-    1.0
-    """
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}={value!r}: expected a positive number, such as {name}=0.01") from error
-    if not (np.isfinite(number) and number > 0):
-        raise InputError(f"{name}={value!r}: expected a positive number, such as {name}=0.01")
-    return number
+    """As `eomsym.checks.positive`."""
+    return checks.positive(value, name)

@@ -16,17 +16,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from eomsym.dynamics.flow import check_positive, integrate
+from eomsym import checks
+from eomsym.dynamics.flow import integrate
 from eomsym.errors import InputError
+from eomsym.types import Array
 
 if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
 
 __all__ = ["LeadingError", "leading_error"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class LeadingError:
         -------
         ndarray, shape (m, n)
         """
-        return check_positive("eta", eta) ** (np.array(self.orders)[:, None] + 1.0) * self.vectors
+        return checks.positive(eta, "eta") ** (np.array(self.orders)[:, None] + 1.0) * self.vectors
 
 
 def leading_error(
@@ -124,7 +124,7 @@ def leading_error(
     doi:10.1007/978-3-540-78862-1; there for the error of a one-step method against the exact solution.
     """
     asked = check_orders(orders)
-    duration = check_positive("time", time)
+    duration = checks.positive(time, "time", 1)
     theta = kernel.point(start)
     if max(asked) + 1 > kernel.order:
         raise InputError(

@@ -34,11 +34,11 @@ from eomsym.losses.network import DeepLinear, Network
 from eomsym.optimisers.base import Method
 from eomsym.optimisers.linear import RungeKutta
 from eomsym.symmetries.noether import DESCENT
-from eomsym.symmetries.prediction import Progress, follow_in_steps, label
+from eomsym.symmetries.prediction import follow_in_steps, label
+from eomsym.types import Array, Progress
 
 __all__ = ["convolution", "error", "linear", "relu"]
 
-Array = np.ndarray
 ORDERS = (0, 1, 2, 3)
 RATIOS = (2, 5, 10, 20)
 #: Points in time that are kept.
@@ -85,7 +85,7 @@ def compare(name: str, net: Network, steps: int, progress: Progress | None = Non
     theta = net.initial(0)
     kernel = compile(net, max(ORDERS) + 1)
     kernel.terms(theta)  # compiled once, before the threads begin
-    times = eta * every * np.arange(steps // every + 1)
+    times: Array = eta * every * np.arange(steps // every + 1.0)
     smooth = not region(net, theta).size
 
     def descend(ratio: int, method: Method | None = None) -> Array:
@@ -257,7 +257,7 @@ def error(images: int | None = None, steps: int | None = None, progress: Progres
     theta = net.initial(0)
     kernel = compile(net, max(ORDERS) + 1)
     kernel.terms(theta)
-    times = eta * every * np.arange(count // every + 1)
+    times: Array = eta * every * np.arange(count // every + 1.0)
     marks = sorted({max(1, round(part * (len(times) - 1))) for part in (0.05, 0.2, 0.5, 1.0)})
 
     def motion(order: int) -> Callable[[], Any]:

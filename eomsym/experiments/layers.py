@@ -24,12 +24,12 @@ from eomsym.losses.initial import balanced, orthonormal
 from eomsym.losses.invariant import NormalizedNetwork
 from eomsym.losses.network import DeepLinear, Network
 from eomsym.symmetries.noether import DESCENT, Model, Symmetry, decay_rate
-from eomsym.symmetries.prediction import Predictions, Progress, predict
+from eomsym.symmetries.prediction import Predictions, predict
 from eomsym.symmetries.symmetry import RescalingSymmetry, ScaleInvariance, TranslationInvariance
+from eomsym.types import Array, Progress
 
 __all__ = ["balance", "modes", "scale", "translation"]
 
-Array = np.ndarray
 #: Rates are sums of products that cancel; relative to their size, rounding leaves this much.
 ROUNDING = 1e-12
 RATE = r"$|\|\theta_{k,A}\|^2/\|\theta_A\|^2-1|$"

@@ -13,12 +13,12 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eomsym.errors import InputError, MissingDependencyError
 from eomsym.losses.expression import Loss
 from eomsym.losses.network import DeepLinear
-from eomsym.verification.order import Progress, verify
+from eomsym.types import Array, Progress
+from eomsym.verification.order import verify
 from eomsym.verification.verdict import Report
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from eomsym.optimisers.base import Method
 
 __all__ = ["DEFAULT_PROBLEMS", "PROBLEMS", "Problem", "digits", "verify_problems"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

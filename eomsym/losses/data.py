@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.errors import InputError, MissingDependencyError, ShapeError
-from eomsym.losses.network import finite
 
 __all__ = ["digits", "standardised", "whitened"]
 
@@ -48,9 +48,7 @@ def digits(images: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     except ImportError as error:
         raise MissingDependencyError("the digits need scikit-learn; type: pip install 'eomsym[data]'") from error
     pixels, labels = load_digits(return_X_y=True)
-    count = len(pixels) if images is None else images
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 2 <= count <= len(pixels):
-        raise InputError(f"images must be an integer from 2 to {len(pixels)}, got {images!r}")
+    count = len(pixels) if images is None else checks.count(images, "images", 2, len(pixels))
     return standardised(pixels[:count]), np.array(labels[:count], dtype=np.int64)
 
 
@@ -117,7 +115,7 @@ def whitened(inputs: Any) -> np.ndarray:
 
 
 def _centred(inputs: Any) -> np.ndarray:
-    array = finite(inputs, "inputs")
+    array = checks.array(inputs, "inputs")
     if array.ndim != 2 or not array.size:
         raise ShapeError(f"inputs have shape {array.shape}, expected (samples, features)")
     centred: np.ndarray = array - array.mean(axis=0)

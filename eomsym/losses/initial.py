@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.errors import InputError, ShapeError
 
 __all__ = ["SCHEMES", "balanced", "orthonormal", "weights"]
@@ -59,15 +60,14 @@ def weights(
     X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010.
     K. He, X. Zhang, S. Ren and J. Sun, Delving deep into rectifiers, ICCV 2015, doi:10.1109/ICCV.2015.123.
     """
-    if not math.isfinite(scale):
-        raise InputError(f"scale must be a finite number, got {scale!r}")
+    scale = checks.number(scale, "scale", such_as=1)
     random = np.random.default_rng(seed)
     if scheme == "balanced":
         rows, columns = widths[-1], widths[0]
         matrix = DEVIATIONS["xavier"](rows, columns) * random.standard_normal((rows, columns))
         return [scale * factor for factor in balanced(matrix, widths, random)]
-    if not callable(scheme) and scheme not in DEVIATIONS:
-        raise InputError(f"unknown scheme {scheme!r}; choose one of {', '.join(SCHEMES)}, or give a function")
+    if not callable(scheme):
+        checks.choice(scheme, "scheme", SCHEMES, ", or give a function")
     found = []
     for columns, rows in pairwise(widths):
         if callable(scheme):

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.errors import InputError, ShapeError
 from eomsym.losses.activations import ACTIVATIONS
 from eomsym.losses.initial import Scheme, weights
@@ -306,7 +307,7 @@ def checked_data(widths: tuple[int, ...], inputs: Any, targets: Any, loss: str) 
     """Inputs (samples, widths[0]) and targets (samples, widths[-1]) as finite float64 arrays."""
     if loss not in LOSSES:
         raise InputError(f"unknown loss {loss!r}; choose one of {', '.join(LOSSES)}")
-    x, y = finite(inputs, "inputs"), finite(targets, "targets")
+    x, y = checks.array(inputs, "inputs"), checks.array(targets, "targets")
     if x.ndim != 2 or x.shape[1] != widths[0]:
         raise ShapeError(f"inputs have shape {x.shape}, expected (samples, {widths[0]}) for widths {widths}")
     if loss == "cross_entropy" and y.ndim == 1:
@@ -318,18 +319,6 @@ def checked_data(widths: tuple[int, ...], inputs: Any, targets: Any, loss: str) 
     if loss == "cross_entropy" and not ((y >= 0).all() and np.allclose(y.sum(axis=1), 1)):
         raise InputError("targets of cross_entropy must be labels, or rows of probabilities that sum to 1")
     return x, y
-
-
-def finite(data: Any, name: str) -> np.ndarray:
-    """Data as a float64 array without NaN and infinity."""
-    try:
-        array = np.array(data, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be an array of numbers, got {type(data).__name__}") from error
-    if not np.isfinite(array).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise InputError(f"{name} must be finite, got {array[where]} at {where}")
-    return array
 
 
 def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:

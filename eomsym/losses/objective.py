@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.errors import InputError, ShapeError
 from eomsym.losses.gradient import gradient
 from eomsym.losses.grouping import group
@@ -122,18 +123,7 @@ class Objective:
 
     def validate(self, theta: Any) -> np.ndarray:
         """`theta` as a float64 vector of shape (n,); ShapeError or InputError where it is not one."""
-        try:
-            vector = np.array(theta, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"theta must be {self.size} numbers, got {theta!r}") from error
-        if vector.shape != (self.size,):
-            raise ShapeError(
-                f"theta has shape {vector.shape}, expected ({self.size},): the parameters are {self._names()}"
-            )
-        if not np.isfinite(vector).all():
-            where = int(np.flatnonzero(~np.isfinite(vector))[0])
-            raise InputError(f"theta must be finite, got theta[{where}] = {vector[where]}")
-        return vector
+        return checks.vector(theta, "theta", self.size, f"the parameters are {self._names()}")
 
     def _names(self) -> str:
         names = list(self.blocks)

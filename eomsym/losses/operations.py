@@ -15,10 +15,10 @@ import numpy as np
 from eomsym.errors import InternalError
 from eomsym.losses.functions import FUNCTIONS, Function
 from eomsym.losses.program import Builder, Node, Program, Value
+from eomsym.types import Array
 
 __all__ = ["OPERATIONS", "Operation", "operation"]
 
-Array = np.ndarray
 #: (builder, node, gradient of the output, the output, inputs) -> gradient of each input (None: does not depend on it)
 Adjoint = Callable[..., tuple[Value | None, ...]]
 #: (builder, node, the output, inputs, tangents of the inputs) -> tangent of the output

@@ -12,7 +12,6 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eomsym.codegen.kernel import compile
 from eomsym.errors import MissingDependencyError
@@ -23,6 +22,7 @@ from eomsym.losses.objective import Objective
 from eomsym.optimisers.accelerated import HeavyBall, Nesterov
 from eomsym.optimisers.base import Method
 from eomsym.optimisers.linear import Extragradient, GradientDescent, OptimisticGradient, ProximalPoint, SharpnessAware
+from eomsym.types import Array
 
 try:
     from hypothesis import strategies as st
@@ -44,7 +44,6 @@ __all__ = [
     "step_sizes",
 ]
 
-Array = NDArray[np.float64]
 GRID = 16
 
 
