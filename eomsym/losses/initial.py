@@ -12,8 +12,10 @@ import numpy as np
 from eomsym import checks
 from eomsym.errors import InputError, ShapeError
 
-__all__ = ["SCHEMES", "balanced", "orthonormal", "weights"]
+__all__ = ["SCHEMES", "balanced", "drawing", "orthonormal", "weights"]
 
+#: (rows, columns) -> matrix
+Draw = Callable[[int, int], np.ndarray]
 #: (random, rows, columns) -> matrix
 Scheme = Callable[[np.random.Generator, int, int], np.ndarray]
 
@@ -66,18 +68,25 @@ def weights(
         rows, columns = widths[-1], widths[0]
         matrix = DEVIATIONS["xavier"](rows, columns) * random.standard_normal((rows, columns))
         return [scale * factor for factor in balanced(matrix, widths, random)]
+    draw = drawing(scheme, random, scale)
+    return [draw(rows, columns) for columns, rows in pairwise(widths)]
+
+
+def drawing(scheme: str | Scheme, seed: int | np.random.Generator, scale: float = 1.0) -> Draw:
+    """A function that draws one matrix after the other, from its rows and columns."""
+    scale = checks.number(scale, "scale", such_as=1)
+    random = np.random.default_rng(seed)
     if not callable(scheme):
-        checks.choice(scheme, "scheme", SCHEMES, ", or give a function")
-    found = []
-    for columns, rows in pairwise(widths):
-        if callable(scheme):
-            matrix = np.asarray(scheme(random, rows, columns), dtype=np.float64)
-            if matrix.shape != (rows, columns):
-                raise ShapeError(f"the scheme gave a matrix of shape {matrix.shape}, expected {(rows, columns)}")
-        else:
-            matrix = DEVIATIONS[scheme](rows, columns) * random.standard_normal((rows, columns))
-        found.append(scale * matrix)
-    return found
+        deviation = DEVIATIONS[checks.choice(scheme, "scheme", SCHEMES, ", or give a function")]
+        return lambda rows, columns: scale * (deviation(rows, columns) * random.standard_normal((rows, columns)))
+
+    def draw(rows: int, columns: int) -> np.ndarray:
+        matrix = np.asarray(scheme(random, rows, columns), dtype=np.float64)
+        if matrix.shape != (rows, columns):
+            raise ShapeError(f"the scheme gave a matrix of shape {matrix.shape}, expected {(rows, columns)}")
+        return np.asarray(scale * matrix)
+
+    return draw
 
 
 def balanced(matrix: Any, widths: Sequence[int], seed: int | np.random.Generator = 0) -> list[np.ndarray]:
