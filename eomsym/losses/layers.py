@@ -47,6 +47,10 @@ class Layer:
     The attributes say which symmetry a layer brings; `eomsym.symmetries.symmetries_of` reads them.
     """
 
+    #: Letters of the blocks that are factors of the output.
+    linear_in: ClassVar[tuple[str, ...]] = ()
+    #: Letters of the blocks whose size leaves no trace.
+    normalises: ClassVar[tuple[str, ...]] = ()
     #: Letters of the blocks that must grow by a factor with the input, for the output to do so; None: it never does.
     scales_with: ClassVar[tuple[str, ...] | None] = None
     #: Whether it acts on each unit (or channel) by itself.
@@ -121,6 +125,7 @@ class Linear(Layer):
     """
 
     units: int
+    linear_in = ("W",)
     scales_with = ()
 
     def __post_init__(self) -> None:
@@ -164,6 +169,7 @@ class Conv(Layer):
     size: int
     stride: int = 1
     padding: int = 0
+    linear_in = ("W",)
     scales_with = ()
     takes_images = True
 
@@ -219,6 +225,7 @@ class Scale(Layer):
     {'g': array([1., 1.])}
     """
 
+    linear_in = ("g",)
     scales_with = ()
     separate = True
 
@@ -260,7 +267,8 @@ class Activation(Layer):
 
     def __post_init__(self) -> None:
         checks.choice(self.kind, "activation", ACTIVATIONS)
-        object.__setattr__(self, "slope", checks.number(self.slope, "slope"))
+        slope = checks.number(self.slope, "slope")
+        object.__setattr__(self, "slope", slope if self.kind == "leaky_relu" else 0.01)  # equal ones are equal
 
     @property
     def scales_with(self) -> tuple[str, ...] | None:  # type: ignore[override]
@@ -438,6 +446,7 @@ class WeightNorm(Layer):
     """
 
     layer: Layer
+    normalises = ("W",)
     scales_with = ()
     divides_by = "squared norm of a row"
 

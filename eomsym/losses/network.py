@@ -97,12 +97,12 @@ class Network(Objective):
         slope: float = 0.01,
         name: str | None = None,
     ) -> None:
-        chosen = checked_layers(layers)
+        chosen: Sequence[Any] = checked_layers(layers)
         self.loss = checks.choice(loss, "loss", LOSSES)
         data, shape = checked_inputs(inputs)
         kind = f"network {', '.join(map(repr, chosen))}"
         if isinstance(chosen[0], int):
-            widths = chosen
+            widths = tuple(chosen)
             if data.shape[1] != widths[0]:
                 raise ShapeError(
                     f"inputs have shape {data.shape}, expected (samples, {widths[0]}) for widths {widths}; give widths "
@@ -176,13 +176,15 @@ class Network(Objective):
     @cached_property
     def _divisors(self) -> list[tuple[int, tuple[str, str]]]:
         """Nodes that are divided by, in order, and how messages call them and the weights before them."""
-        nodes = [node.inputs[0] for node in self.program.nodes if node.operation == "power"]
         told, last = [], "the layers before"
         for layer, _, names in self._walk():
             last = names.get("W", last)
             if layer.divides_by:
                 told.append((f"the {layer.divides_by} of {layer!r} at {last}", last))
-        return list(zip(nodes, told, strict=True)) if told else []
+        if not told:
+            return []
+        nodes = [node.inputs[0] for node in self.program.nodes if node.operation == "power"]
+        return list(zip(nodes, told, strict=True))
 
     def initial(
         self, seed: int | np.random.Generator = 0, scheme: str | Scheme = "xavier", scale: float = 1.0

@@ -65,8 +65,8 @@ def test_curvature_of_a_polynomial_over_a_ball() -> None:
 def test_bounds_of_a_polynomial_hold_at_every_order(order: int) -> None:
     loss, start, eta, steps = eom.Loss("(1-x)**2/2 + (y-x**2)**2/2", variables="x y"), [-0.5, 1.0], 0.01, 50
     bound = eom.bounds.distance_bound(loss, start, eta, steps, order)
-    descent = eom.descend(loss, start, eta, steps)
-    motion = eom.flow(eom.compile(loss, order), start, eta, descent.times)
+    descent = eom.descend(loss, start, eta=eta, steps=steps)
+    motion = eom.flow(eom.compile(loss, order), start, eta=eta, time=descent.times)
     true = np.linalg.norm(descent.thetas - motion.thetas, axis=1)
     assert bound.proven
     assert np.all(true <= bound.values + 1e-13)
@@ -109,9 +109,8 @@ def test_only_what_is_not_known_comes_from_the_majorant() -> None:
 
 def test_other_functions_of_the_same_matrices_are_refused() -> None:
     rng = np.random.default_rng(0)
-    loss = eom.losses.NormalizedNetwork(
-        (2, 3, 1), rng.standard_normal((6, 2)), rng.standard_normal((6, 1)), activation="linear"
-    )
+    layers = [eom.losses.Linear(3), eom.losses.BatchNorm(), eom.losses.Linear(1)]
+    loss = eom.Network(layers, rng.standard_normal((6, 2)), rng.standard_normal((6, 1)))
     with pytest.raises(HypothesisError, match="needed a network without biases"):
         curvature_of(loss)
 
