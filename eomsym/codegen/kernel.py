@@ -471,10 +471,7 @@ class Kernel:
                 )
             parts = [self.loss.validate(theta["theta"])]
             for name, size in kept.items():
-                part = np.array(theta[name], dtype=np.float64).reshape(-1)
-                if part.shape != (size,) or not np.isfinite(part).all():
-                    raise ShapeError(f"the state {name} has shape {part.shape}, expected ({size},) of finite numbers")
-                parts.append(part)
+                parts.append(checks.vector(np.ravel(theta[name]), f"the state {name}", size))
             return np.concatenate(parts)
         vector = np.array(theta, dtype=np.float64)
         if vector.shape == (self.size,) and np.isfinite(vector).all():

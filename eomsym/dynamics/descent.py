@@ -10,7 +10,7 @@ import numpy as np
 from eomsym import checks
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics.trajectory import Trajectory
-from eomsym.errors import DivergenceError, ShapeError
+from eomsym.errors import DivergenceError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
 
@@ -95,11 +95,8 @@ def _memory(kernel: Kernel, theta: np.ndarray, eta: float, memory: Any) -> np.nd
         checks.choice(memory, "memory", ("rest", "flow"), ", or give the memory of a path")
         chosen = kernel if memory == "rest" else kernel.at_order(max(kernel.order, MEMORY_ORDER))
         return chosen.memories(theta, eta, rest=memory == "rest")
-    expected = kernel.memories(theta, eta, rest=True).shape
-    found = np.array(memory, dtype=np.float64)
-    if found.shape != expected or not np.isfinite(found).all():
-        raise ShapeError(f"memory has shape {found.shape}, expected {expected} of finite numbers")
-    return found
+    expected = len(kernel.memories(theta, eta, rest=True))
+    return checks.vector(memory, "memory", expected)
 
 
 def checked_count(value: Any, name: str, least: int) -> int:

@@ -98,9 +98,9 @@ class Layer:
 
     def __repr__(self) -> str:
         told = []
-        for field in fields(self):  # type: ignore[arg-type]
+        for place, field in enumerate(fields(self)):  # type: ignore[arg-type]
             value = getattr(self, field.name)
-            if field.default is MISSING:
+            if field.default is MISSING or (place == 0 and value != field.default):
                 told.append(repr(value))
             elif value != field.default:
                 told.append(f"{field.name}={value!r}")
