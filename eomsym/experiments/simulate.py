@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eomsym import checks
 from eomsym.errors import InputError
@@ -80,4 +80,5 @@ def simulate(
         options["images"] = checks.count(images, "images", 2)
     if steps is not None:
         options["steps"] = checks.count(steps, "steps", 10)
-    return entry.function(progress=progress, **options)
+    found = entry.function(progress=progress, **options)
+    return replace(found, arguments=options)

@@ -146,9 +146,13 @@ class Network(Objective):
     def _content(self) -> tuple[Any, ...]:
         return (self.layers, self.loss, self.digest, self.name, self.weight_decay)
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """SHA-256 of the data, for records."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         text = hashlib.sha256(repr((self.inputs.shape, self.targets.shape)).encode())
         for array in (self.inputs, self.targets):
             text.update(np.ascontiguousarray(array).tobytes())
