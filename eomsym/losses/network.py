@@ -16,7 +16,8 @@ from eomsym.errors import InputError, ShapeError
 from eomsym.losses.architecture import checked_layers, fully_connected, names_of, sites_of
 from eomsym.losses.data import checked_data, checked_inputs
 from eomsym.losses.initial import Scheme, drawing, weights
-from eomsym.losses.layers import Activation, Layer, Linear, WeightNorm
+from eomsym.losses.layers import Activation, Layer, Linear
+from eomsym.losses.normalisation import WeightNorm
 from eomsym.losses.objective import Objective, blocks_of
 from eomsym.losses.program import Builder, Program, Value, evaluate
 from eomsym.losses.sites import Site
@@ -145,6 +146,10 @@ class Network(Objective):
     @cached_property
     def _content(self) -> tuple[Any, ...]:
         return (self.layers, self.loss, self.digest, self.name, self.weight_decay)
+
+    @cached_property
+    def _hash(self) -> int:  # without reading the data
+        return hash((self.layers, self.loss, self.inputs.shape, self.name, self.weight_decay))
 
     @property
     def digest(self) -> str:

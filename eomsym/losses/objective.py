@@ -109,8 +109,13 @@ class Objective:
         assert isinstance(other, Objective)
         return self._content is not None and self._content == other._content
 
-    def __hash__(self) -> int:
+    @cached_property
+    def _hash(self) -> int:
+        """The same for equal objects."""
         return object.__hash__(self) if self._content is None else hash(self._content)
+
+    def __hash__(self) -> int:
+        return self._hash
 
     # what subclasses provide --------------------------------------------------------------------------------------
 
