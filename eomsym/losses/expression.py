@@ -10,11 +10,12 @@ from typing import Any
 import sympy
 
 from eomsym.errors import ExpressionError
+from eomsym.losses.builder import Builder, Value
 from eomsym.losses.functions import FUNCTIONS
 from eomsym.losses.grouping import group
 from eomsym.losses.objective import Block, Objective
 from eomsym.losses.parse import parse, symbols, unsupported
-from eomsym.losses.program import Builder, Number, Program, Value, exact
+from eomsym.losses.program import Number, Program, exact
 
 __all__ = ["Field", "Loss"]
 

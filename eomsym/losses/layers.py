@@ -21,7 +21,7 @@ import numpy as np
 
 from eomsym import checks
 from eomsym.losses.activations import ACTIVATIONS, HOMOGENEOUS, KINKED
-from eomsym.losses.program import Builder, Value
+from eomsym.losses.builder import Builder, Value
 from eomsym.losses.sites import Site, as_value, by_channel, by_entry, picked, reshaped, windows
 
 __all__ = ["Activation", "Bias", "Conv", "Layer", "Linear", "Pool", "Scale"]

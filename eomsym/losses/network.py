@@ -14,13 +14,15 @@ import numpy as np
 from eomsym import checks
 from eomsym.errors import InputError, ShapeError
 from eomsym.losses.architecture import checked_layers, fully_connected, names_of, sites_of
+from eomsym.losses.builder import Builder, Value
 from eomsym.losses.data import checked_data, checked_inputs
 from eomsym.losses.initial import Scheme, drawing, weights
 from eomsym.losses.layers import Activation, Layer, Linear
 from eomsym.losses.normalisation import WeightNorm
 from eomsym.losses.objective import Objective, blocks_of
-from eomsym.losses.program import Builder, Program, Value, evaluate
+from eomsym.losses.program import Program
 from eomsym.losses.sites import Site
+from eomsym.losses.values import evaluate
 
 __all__ = ["DeepLinear", "Network"]
 

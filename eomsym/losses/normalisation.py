@@ -11,8 +11,8 @@ from typing import Any
 
 from eomsym import checks
 from eomsym.errors import InputError
+from eomsym.losses.builder import Builder, Value
 from eomsym.losses.layers import Conv, Layer, Linear
-from eomsym.losses.program import Builder, Value
 from eomsym.losses.sites import Site, as_value, by_channel, by_entry, divided, normalised
 
 __all__ = ["BatchNorm", "LayerNorm", "WeightNorm"]

@@ -14,9 +14,11 @@ import numpy as np
 
 from eomsym import checks
 from eomsym.errors import InputError, ShapeError
+from eomsym.losses.builder import Builder, Value
 from eomsym.losses.gradient import gradient
 from eomsym.losses.grouping import group
-from eomsym.losses.program import Builder, Number, Program, Value, evaluate, exact
+from eomsym.losses.program import Number, Program, exact
+from eomsym.losses.values import evaluate
 
 __all__ = ["Block", "Objective", "blocks_of"]
 
