@@ -41,7 +41,9 @@ class _Symbolic(Objective):
         return self._bare
 
     @cached_property
-    def _content(self) -> tuple[Any, ...]:
+    def _content(self) -> tuple[Any, ...] | None:
+        if type(self) not in (Loss, Field):  # another class may hold more than is compared here
+            return None
         return (self.expressions, self.variables, self.name, self.weight_decay)
 
     @property
