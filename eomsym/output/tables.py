@@ -263,7 +263,9 @@ class Table:
 def _element(tag: str, column: Column, text: str) -> str:
     align = "center" if column.align == "centre" else column.align
     colour = _colour(column, text) if tag == "td" else ""
-    style = f"text-align:{align};white-space:nowrap" + (f";color:{colour};font-weight:bold" if colour else "")
+    # Words may go on in the next line, numbers may not.
+    style = f"text-align:{align}" + ";white-space:nowrap" * (align != "left" or column.status)
+    style += f";color:{colour};font-weight:bold" if colour else ""
     return f'<{tag} style="{style}">{escape(text)}</{tag}>'
 
 
