@@ -91,7 +91,7 @@ class Trajectory:
         return f"equation of motion, order {self.kernel.order}" if self.kernel.order else "gradient flow"
 
     def plot(self, ax: Axes | None = None) -> Figure:
-        """Draw the loss along the path against time: an optimiser as points, a flow as a line in the colour of its order.
+        """Draw the loss along the path against time: an optimiser as points, a flow as a line.
 
         Where there is no loss but a velocity field, the norm of the parameters is drawn.
 
@@ -124,8 +124,9 @@ class Trajectory:
         if self.steps is None:
             one.plot(self.times, heights, color=colour(self.kernel.order), label=self.title, zorder=2)
         else:
-            few = {"marker": ".", "markersize": 5} if len(points) <= 200 else {}
-            one.plot(self.times, heights, color=colour("descent"), linewidth=0.5, label=self.title, zorder=3, **few)
+            mark = "." if len(points) <= 200 else ""
+            look: dict[str, Any] = {"color": colour("descent"), "linewidth": 0.5, "marker": mark, "markersize": 5}
+            one.plot(self.times, heights, label=self.title, zorder=3, **look)
         one.set_xlabel("time")
         one.set_ylabel("loss" if has_value else r"$\|\theta\|$")
         legend_below(one)

@@ -18,7 +18,10 @@ def test_the_loss_along_the_path() -> None:
     np.testing.assert_allclose(points.get_ydata(), [LOSS.value(theta) for theta in descent.thetas])
     assert (points.get_color(), line.get_color()) == (DESCENT, colour(0))
     assert (points.get_marker(), line.get_marker()) == (".", "None")
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["gradient descent", "gradient flow"]
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [
+        "gradient descent",
+        "gradient flow",
+    ]
 
 
 def test_a_field_without_a_loss_shows_the_norm() -> None:
