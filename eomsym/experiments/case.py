@@ -22,8 +22,9 @@ from eomsym.errors import EomsymError, InputError
 from eomsym.experiments.data import named_data
 from eomsym.experiments.suite import PROBLEMS
 from eomsym.losses.expression import Field, Loss
-from eomsym.losses.invariant import NormalizedNetwork
+from eomsym.losses.layers import Activation, Layer, Linear
 from eomsym.losses.network import DeepLinear, Network
+from eomsym.losses.normalisation import BatchNorm, LayerNorm, WeightNorm
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
 from eomsym.optimisers.names import build
@@ -319,6 +320,18 @@ def _from_file(path: str, known: str) -> tuple[Objective, Any]:
     return names["loss"], names["start"]
 
 
+def _normalised(widths: list[int], activation: str, normalisation: str) -> list[Layer]:
+    """Layers with a normalisation before each activation."""
+    kinds = {"batch": BatchNorm, "layer": LayerNorm}
+    if normalisation not in (*kinds, "weight"):
+        raise InputError(f"network: normalisation is {normalisation!r}, expected batch, layer or weight")
+    layers: list[Layer] = []
+    for width in widths[1:-1]:
+        layers += [WeightNorm(Linear(width))] if normalisation == "weight" else [Linear(width), kinds[normalisation]()]
+        layers.append(Activation("tanh" if activation == "linear" else activation))
+    return [*layers, Linear(widths[-1])]
+
+
 def _network(said: Mapping[str, Any], seed: int) -> tuple[Objective, np.ndarray]:
     """A network, its data and its start from a table."""
     data = said.get("data", "synthetic")
@@ -333,10 +346,7 @@ def _network(said: Mapping[str, Any], seed: int) -> tuple[Objective, np.ndarray]
     activation = said.get("activation", "linear")
     net: Network
     if "normalisation" in said:
-        smooth = "tanh" if activation == "linear" else activation
-        net = NormalizedNetwork(
-            widths, inputs, targets, activation=smooth, loss=objective, normalization=said["normalisation"]
-        )
+        net = Network(_normalised(widths, activation, said["normalisation"]), inputs, targets, loss=objective)
     elif activation == "linear":
         net = DeepLinear(widths, inputs, targets, loss=objective)
     else:

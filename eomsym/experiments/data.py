@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from eomsym.errors import InputError
-from eomsym.experiments.suite import digits
-from eomsym.losses.network import one_hot
+from eomsym.losses.data import digits
 
 __all__ = ["named_data", "read_data", "synthetic"]
 
@@ -55,7 +54,8 @@ def named_data(
     if name == "digits":
         if (inputs, outputs) != (64, 10):
             raise InputError(f"digits have 64 inputs and 10 classes, and the network {inputs} and {outputs}")
-        return digits(samples)
+        pixels, labels = digits(samples)
+        return pixels, np.eye(outputs)[labels]
     found, targets = read_data(name, outputs)
     if found.shape[1] != inputs:
         raise InputError(f"{name} has {found.shape[1]} inputs a sample, and the network takes {inputs}")
@@ -104,7 +104,7 @@ def read_data(name: str, outputs: int) -> tuple[Array, Array]:
     inputs = np.asarray(inputs, dtype=np.float64).reshape(len(inputs), -1)
     targets = np.asarray(targets, dtype=np.float64).reshape(len(targets), -1)
     if targets.shape[1] == 1 and outputs > 1 and _classes(targets[:, 0], outputs):
-        targets = one_hot(targets[:, 0].astype(int), outputs)
+        targets = np.eye(outputs)[targets[:, 0].astype(int)]
     if targets.shape[1] != outputs:
         raise InputError(f"{name} has {targets.shape[1]} targets a sample, and the network {outputs} outputs")
     return inputs, targets

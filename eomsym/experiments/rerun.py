@@ -63,6 +63,7 @@ def rerun(
     if found.get("schema") != "eomsym.verification":
         raise InputError(f"got a record of {found.get('schema')!r}; only verifications and experiments run again")
     setting, name = found["setting"], found["setting"].get("problem")
+    losses: list[Any]
     if loss is not None:
         losses = list(loss) if isinstance(loss, (list, tuple)) else [loss]
     else:
