@@ -21,7 +21,8 @@ PACKAGES = tuple(importlib.import_module(f"eomsym{part}") for part in PARTS)
 HEAVY = ("jax", "matplotlib", "numba", "numpy", "scipy", "sklearn", "sympy", "torch")
 NAMES = [(package, name) for package in PACKAGES for name in package.__all__]
 SHOWN_WHERE_THEY_ARE_MADE = {
-    "Bound", "CounterTerms", "Curvature", "EomsymError", "Hypothesis", "Experiment", "Method", "Outcome", "PAPERS", "Summary", "Term", "__version__",
+    "Bound", "CounterTerms", "Curvature", "EomsymError", "Experiment", "Hypothesis", "Method", "Outcome", "PAPERS",
+    "Summary", "Term", "__version__",
 }  # fmt: skip
 
 
