@@ -27,11 +27,23 @@ class Option(click.Option):
     ----------
     section : str
         Its heading.
+    names : callable, optional
+        What may be typed: offered by the shell after Tab, and listed in the help. It is called then only, because the
+        names may be slow to import.
     """
 
-    def __init__(self, *words: Any, section: str = "Options", **settings: Any) -> None:
-        super().__init__(*words, **settings)
+    def __init__(
+        self, *words: Any, section: str = "Options", names: Callable[[], Iterable[str]] | None = None, **settings: Any
+    ) -> None:
+        super().__init__(*words, **settings, **({"shell_complete": completed(names)} if names else {}))
         self.section = section
+        self.names = names
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        record = super().get_help_record(ctx)
+        if record is None or self.names is None:
+            return record
+        return record[0], f"{record[1]} {', '.join(self.names())}."
 
 
 class Command(click.Command):

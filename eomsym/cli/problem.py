@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import runpy
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from eomsym.cli.options import Callback, completed, numbers, options, read_number
+from eomsym.cli.options import Callback, numbers, options, read_number
 from eomsym.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ class Given:
     ladder : tuple of int
     method : Method or None
         That of the user's file, if it has one.
+    seed : int or None
+        That of the start, if it was drawn.
+    setting : mapping
+        What a record must know to make the problem again.
     """
 
     loss: Any
@@ -55,6 +59,8 @@ class Given:
     time: float = TIME
     ladder: tuple[int, ...] = LADDER
     method: Method | None = None
+    seed: int | None = None
+    setting: Mapping[str, Any] = field(default_factory=dict)
 
     def batches(self, method: Method | None) -> Objective | list[Objective]:
         """The loss, or one for each batch of the method.
@@ -81,7 +87,7 @@ class Problem:
 
     problems: tuple[str, ...] = ()
     expression: str | None = None
-    field: str | None = None
+    velocity: str | None = None
     variables: str | None = None
     start: str | None = None
     path: Path | None = None
@@ -93,9 +99,14 @@ class Problem:
     weight_decay: str | None = None
 
     @property
+    def described(self) -> bool:
+        """Whether an option was typed that describes a problem; weight decay alone does not."""
+        return any(value not in ((), None) for name, value in vars(self).items() if name != "weight_decay")
+
+    @property
     def named(self) -> bool:
         """Whether anything was typed that says which problem."""
-        return bool(self.problems or self.expression or self.field or self.path or self.data)
+        return bool(self.problems or self.expression or self.velocity or self.path or self.data)
 
     def read(self, default: Sequence[str] = (), *, start: bool = True) -> Iterator[Given]:
         """What the options describe; several named problems one after the other.
@@ -113,18 +124,19 @@ class Problem:
             The options do not fit together, or what they name cannot be read.
         """
         self._check(bool(default), start)
-        for made in self._made(default):
+        for made in self._made(default, start):
             if self.weight_decay is None:
                 yield made
             else:
                 decay = read_number(self.weight_decay)
                 losses = made.loss if isinstance(made.loss, (list, tuple)) else [made.loss]
                 decayed = [loss.with_weight_decay(decay) for loss in losses]
-                yield replace(made, loss=decayed if isinstance(made.loss, (list, tuple)) else decayed[0])
+                many = isinstance(made.loss, (list, tuple))
+                yield replace(made, loss=decayed if many else decayed[0], setting={})
 
     def _check(self, has_default: bool, start: bool) -> None:
         """Refuse options that do not fit together."""
-        ways = {"--problem": self.problems, "--loss": self.expression, "--field": self.field, "--file": self.path,
+        ways = {"--problem": self.problems, "--loss": self.expression, "--field": self.velocity, "--file": self.path,
                 "--data": self.data}  # fmt: skip
         typed = [way for way, value in ways.items() if value]
         if len(typed) > 1:
@@ -132,7 +144,7 @@ class Problem:
         if not (typed or has_default):
             raise InputError("which problem? give one of --problem NAME, --loss EXPR, --field EXPRS, --file FILE, "
                              "--data FILE, such as --loss 'x**2*y' --variables 'x y'")  # fmt: skip
-        if self.expression or self.field:
+        if self.expression or self.velocity:
             if self.variables is None:
                 raise InputError(f"{typed[0]} needs --variables, such as --variables 'x y'")
             if start and self.start is None:
@@ -149,17 +161,17 @@ class Problem:
         elif self.network is None:
             raise InputError("--data needs the widths of a network, such as --network 64-16-10")
 
-    def _made(self, default: Sequence[str]) -> Iterator[Given]:
+    def _made(self, default: Sequence[str], start: bool) -> Iterator[Given]:
         import eomsym as eom
 
         point = None if self.start is None else numbers(self.start, "--start")
         if self.expression:
             yield Given(eom.Loss(self.expression, variables=self.variables or ""), point, self.expression)
-        elif self.field:
-            components = [part.strip() for part in self.field.split(";")]
-            yield Given(eom.Field(components, variables=self.variables or ""), point, f"field {self.field}")
+        elif self.velocity:
+            components = [part.strip() for part in self.velocity.split(";")]
+            yield Given(eom.Field(components, variables=self.variables or ""), point, f"field {self.velocity}")
         elif self.path:
-            made = file_problem(self.path)
+            made = file_problem(self.path, start=start)
             yield made if point is None else replace(made, start=point)
         elif self.data:
             yield self._on_data(self.data, point)
@@ -179,8 +191,10 @@ class Problem:
         objective = OBJECTIVES[self.objective or "mse"]
         inputs, targets = read_data(path, widths, objective)
         network = eom.Network(widths, inputs, targets, activation=self.activation or "tanh", loss=objective)
-        start = network.initial(seed=self.seed or 0) if point is None else point
-        return Given(network, start, f"{network.name} of {path.name}")
+        name, seed = f"{network.name} on {path.name}", self.seed or 0
+        if point is not None:
+            return Given(network, point, name)
+        return Given(network, network.initial(seed=seed), name, seed=seed)
 
 
 def problem_options(*, several: bool = False, start: bool = True) -> Callable[[Callback], Callback]:
@@ -195,10 +209,10 @@ def problem_options(*, several: bool = False, start: bool = True) -> Callable[[C
     """
     many = "; may be repeated" if several else ""
     listed: list[tuple[tuple[str, ...], dict[str, Any]]] = [
-        (("--problem", "problems"), {"multiple": True, "metavar": "NAME", "shell_complete": completed(problem_names),
-         "help": f"A named problem, such as rosenbrock{many}; `eomsym verify --problem ?` lists them."}),
+        (("--problem", "problems"), {"multiple": True, "metavar": "NAME", "names": problem_names,
+         "help": f"A named problem{many}:"}),
         (("--loss", "expression"), {"metavar": "EXPR", "help": "A loss, such as 'x**2*y**2 + (x-1)**2'."}),
-        (("--field",), {"metavar": "EXPRS", "help": "A velocity field theta' = F, such as 'x - x*y; x*y - y'."}),
+        (("--field", "velocity"), {"metavar": "EXPRS", "help": "A velocity field theta' = F, such as 'x - x*y; x*y - y'."}),
         (("--variables",), {"metavar": "NAMES", "help": "Variables of --loss or --field in order, such as 'x y'."}),
         (("--start",), {"metavar": "NUMBERS", "help": "Where to start, such as '-0.5, 1'."}),
         (("--file", "path"), {"type": _FILE, "metavar": "FILE", "help":
@@ -237,13 +251,14 @@ def problem_names() -> list[str]:
 
 
 def _named(name: str, point: Any) -> Given:
-    from eomsym.experiments.suite import PROBLEMS
+    from eomsym.experiments.suite import PROBLEMS, SEED
 
     if name not in PROBLEMS:
         raise InputError(f"unknown problem {name!r}; expected one of {', '.join(PROBLEMS)}")
     chosen = PROBLEMS[name]
     loss, start = chosen.build()
-    return Given(loss, start if point is None else point, chosen.title, chosen.time, tuple(chosen.steps))
+    made = Given(loss, start, chosen.title, chosen.time, tuple(chosen.steps), seed=SEED, setting={"problem": name})
+    return made if point is None else replace(made, start=point, seed=None)
 
 
 def file_problem(path: Path, *, start: bool = True) -> Given:
@@ -254,6 +269,8 @@ def file_problem(path: Path, *, start: bool = True) -> Given:
     InputError
         The file fails, with the line where it does, or does not define what it should.
     """
+    if context := click.get_current_context(silent=True):
+        context.meta["eomsym.file"] = path  # whatever its code does wrong later is bad input, too
     try:
         names = runpy.run_path(str(path))
     except KeyboardInterrupt:

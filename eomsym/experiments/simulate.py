@@ -35,6 +35,13 @@ EXPERIMENTS = {
 }
 
 
+def checked_experiment(name: str) -> str:
+    """The name of an experiment, or InputError."""
+    if name not in EXPERIMENTS:
+        raise InputError(f"unknown experiment {name!r}; choose one of {', '.join(EXPERIMENTS)}")
+    return name
+
+
 def simulate(
     name: str, *, images: int | None = None, steps: int | None = None, progress: Progress | None = None
 ) -> Experiment:
@@ -72,9 +79,7 @@ def simulate(
     ----------
     O. Elkabetz and N. Cohen, NeurIPS 2021, arXiv:2107.06608. T. Miyagawa, NeurIPS 2022, arXiv:2210.15898.
     """
-    if name not in EXPERIMENTS:
-        raise InputError(f"unknown experiment {name!r}; choose one of {', '.join(EXPERIMENTS)}")
-    entry = EXPERIMENTS[name]
+    entry = EXPERIMENTS[checked_experiment(name)]
     options = {}
     if images is not None:
         if not entry.takes_images:
