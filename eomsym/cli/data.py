@@ -54,7 +54,7 @@ def read_data(path: Path, widths: tuple[int, ...], objective: str) -> tuple[Any,
 
 def _archive(path: Path, columns: int) -> tuple[Any, Any]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except Exception as error:  # zipfile, zlib and numpy each have errors of their own
         raise InputError(f"--data {path}: cannot be read as an .npz archive of arrays ({error})") from error

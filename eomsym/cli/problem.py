@@ -68,14 +68,16 @@ class Given:
         Raises
         ------
         InputError
-            The method needs batches, and the loss has no samples to make them of.
+            The method is none, or needs batches, and the loss has no samples to make them of.
         """
-        count = 1 if method is None else method.colours
+        from eomsym.codegen.kernel import checked_method
+
+        count = checked_method(method).colours
         if count == 1 or isinstance(self.loss, (list, tuple)):
             return self.loss  # type: ignore[no-any-return]
         if not hasattr(self.loss, "split"):
             raise InputError(
-                f"{method and method.name} has one loss for each of {count} batches; give --data with --network, "
+                f"{checked_method(method).name} has one loss for each of {count} batches; give --data with --network, "
                 "or --file with a list `loss`"
             )
         return list(self.loss.split(count))
@@ -106,7 +108,13 @@ class Problem:
     @property
     def named(self) -> bool:
         """Whether anything was typed that says which problem."""
-        return bool(self.problems or self.expression or self.velocity or self.path or self.data)
+        return any(value not in ((), None) for value in self._ways.values())
+
+    @property
+    def _ways(self) -> dict[str, Any]:
+        """The options of which each is a problem of its own."""
+        return {"--problem": self.problems, "--loss": self.expression, "--field": self.velocity, "--file": self.path,
+                "--data": self.data}  # fmt: skip
 
     def read(self, default: Sequence[str] = (), *, start: bool = True) -> Iterator[Given]:
         """What the options describe; several named problems one after the other.
@@ -136,15 +144,13 @@ class Problem:
 
     def _check(self, has_default: bool, start: bool) -> None:
         """Refuse options that do not fit together."""
-        ways = {"--problem": self.problems, "--loss": self.expression, "--field": self.velocity, "--file": self.path,
-                "--data": self.data}  # fmt: skip
-        typed = [way for way, value in ways.items() if value]
+        typed = [way for way, value in self._ways.items() if value not in ((), None)]
         if len(typed) > 1:
             raise InputError(f"{' and '.join(typed)} exclude each other; each is a problem of its own")
         if not (typed or has_default):
             raise InputError("which problem? give one of --problem NAME, --loss EXPR, --field EXPRS, --file FILE, "
                              "--data FILE, such as --loss 'x**2*y' --variables 'x y'")  # fmt: skip
-        if self.expression or self.velocity:
+        if self.expression is not None or self.velocity is not None:
             if self.variables is None:
                 raise InputError(f"{typed[0]} needs --variables, such as --variables 'x y'")
             if start and self.start is None:
@@ -165,9 +171,9 @@ class Problem:
         import eomsym as eom
 
         point = None if self.start is None else numbers(self.start, "--start")
-        if self.expression:
+        if self.expression is not None:
             yield Given(eom.Loss(self.expression, variables=self.variables or ""), point, self.expression)
-        elif self.velocity:
+        elif self.velocity is not None:
             components = [part.strip() for part in self.velocity.split(";")]
             yield Given(eom.Field(components, variables=self.variables or ""), point, f"field {self.velocity}")
         elif self.path:

@@ -24,6 +24,7 @@ from eomsym.losses.objective import Objective
 from eomsym.losses.program import Program
 from eomsym.optimisers.base import Method
 from eomsym.optimisers.linear import Epoch, GradientDescent
+from eomsym.optimisers.names import call_of
 from eomsym.taylor.circuit import Circuit
 from eomsym.taylor.plan import Plan, circuit_of
 from eomsym.taylor.rings.numbers import Decimals
@@ -131,8 +132,7 @@ def checked_method(method: Any) -> Method:
     if method is None:
         return GradientDescent()
     if not isinstance(method, Method):
-        shown = f" {method!r}" if isinstance(method, str) else ""
-        raise InputError(f"expected a method such as eomsym.HeavyBall(beta='9/10'), got {type(method).__name__}{shown}")
+        raise InputError(f"expected a method such as {call_of(method)}, got {type(method).__name__} {method!r:.60}")
     return method
 
 

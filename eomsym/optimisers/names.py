@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,7 @@ import eomsym.optimisers
 from eomsym.errors import InputError
 from eomsym.optimisers.base import Method
 
-__all__ = ["Optimiser", "build", "optimisers"]
+__all__ = ["Optimiser", "build", "call_of", "optimisers"]
 
 #: Names that are not those of the classes: what the field calls them, and what fits a command.
 _SHORT = {
@@ -51,7 +52,7 @@ class Optimiser:
 
 @cache
 def optimisers() -> dict[str, Optimiser]:
-    """All optimisers that can run, by name: gradient descent first, the others as `eomsym.optimisers` lists them.
+    """All optimisers that can run, by name: gradient descent first, the others by the alphabet.
 
     Examples
     --------
@@ -61,7 +62,7 @@ def optimisers() -> dict[str, Optimiser]:
     ({'steps': 'count', 'alpha': 'number'}, ())
     """
     listed = [(name, Optimiser(cls, _kinds(cls), _needed(cls))) for name, cls in _classes()]
-    return dict(sorted(listed, key=lambda entry: entry[0] != "gd"))
+    return dict(sorted(listed, key=lambda entry: (entry[0] != "gd", entry[0])))
 
 
 def _classes() -> Iterator[tuple[str, type[Method]]]:
@@ -101,6 +102,26 @@ def _kind(hint: Any) -> str:
         inner = get_args(hint)[0]
         return "rows" if get_origin(inner) is tuple else "counts" if inner is int else "row"
     return {bool: "flag", int: "count"}.get(hint, "number")
+
+
+def call_of(value: Any) -> str:
+    """What to type for an optimiser that was given as its name or as its class.
+
+    Examples
+    --------
+    >>> call_of("heavy-ball"), call_of("sgd"), call_of(eomsym.optimisers.Muon)
+    ("eomsym.HeavyBall(beta='9/10')", 'eomsym.GradientDescent()', 'eomsym.optimisers.Muon()')
+    """
+    titles = {known.factory.__name__.lower(): name for name, known in optimisers().items()}
+    words = [*optimisers(), *titles]
+    asked = value.__name__ if isinstance(value, type) else value if isinstance(value, str) else "heavy-ball"
+    asked = {"sgd": "gd"}.get(asked.lower(), asked.lower().replace("_", "-").replace(" ", "-"))
+    (found, *_) = difflib.get_close_matches(asked, words, n=1) or ["heavy-ball"]
+    known = optimisers()[titles.get(found, found)]
+    home = "eomsym" if known.factory.__name__ in eomsym.__all__ else "eomsym.optimisers"
+    examples = {"rho": "[1, -1]", "sigma": "[1]", "A": "[[0]]", "b": "[1]", "order": "2", "beta": "'9/10'"}
+    needed = ", ".join(f"{name}={examples.get(name, chr(39) + '1/2' + chr(39))}" for name in known.needed)
+    return f"{home}.{known.factory.__name__}({needed})"
 
 
 def build(name: str, **parameters: Any) -> Any:
