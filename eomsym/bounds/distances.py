@@ -13,7 +13,7 @@ from eomsym.bounds.proven import proven_distances
 from eomsym.codegen.kernel import checked_order
 from eomsym.curvature.closed_form import checked_curvature
 from eomsym.curvature.hessian import Curvature, as_kernel
-from eomsym.dynamics.descent import checked_count, run
+from eomsym.dynamics.descent import checked_count, descend
 from eomsym.dynamics.flow import check_positive
 from eomsym.errors import InputError
 
@@ -115,7 +115,7 @@ def distance(
         around, source = "the motion", THEOREM
         notes = (f"of it {error:.1e} is for rounding and the integrator, whose error is measured by halving its steps",)
     else:
-        values = proven_distances(kernel, known, run(kernel, theta, rate, count).thetas, rate, order)
+        values = proven_distances(kernel, known, descend(kernel, theta, eta=rate, steps=count).thetas, rate, order)
         around, source = "the run", THEOREM + ("" if order == 0 else " and derivations/best_truncation")
     hypotheses = (
         Hypothesis(

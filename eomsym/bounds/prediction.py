@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from eomsym.codegen.kernel import checked_order
 from eomsym.curvature.hessian import as_kernel
-from eomsym.dynamics.descent import checked_count, run
+from eomsym.dynamics.descent import checked_count, descend
 from eomsym.dynamics.flow import check_positive
 from eomsym.dynamics.leading_error import leading_error
 from eomsym.errors import InputError, TableError
@@ -114,7 +114,7 @@ def predicted_distance(
     """
     rate, order = check_positive("eta", eta), checked_order(order)
     kernel = as_kernel(loss, order + 2)
-    path = run(kernel, kernel.loss.validate(start), rate, checked_count(steps, "steps", 1))
+    path = descend(kernel, kernel.loss.validate(start), eta=rate, steps=checked_count(steps, "steps", 1))
     vectors, refined = np.zeros_like(path.thetas), np.zeros_like(path.thetas)
     total = np.zeros(kernel.loss.size)
     sums = np.zeros(len(vectors))
@@ -147,6 +147,6 @@ def _refined_step(kernel: Kernel, theta: Array, error: Array, eta: float, order:
 
 def predicted_rate(kernel: Kernel, theta: Array, epsilon: float, time: float, order: int) -> float:
     """The learning rate at which the leading error at a time is `epsilon`; infinite if the leading error vanishes."""
-    norm = float(leading_error(kernel.at_order(order + 1), theta, time, [order]).norms[0])
+    norm = float(leading_error(kernel.at_order(order + 1), theta, time=time, orders=[order]).norms[0])
     with np.errstate(over="ignore"):
         return float((epsilon / norm) ** (1 / (order + 1))) if norm > 0 else np.inf

@@ -18,7 +18,7 @@ from eomsym.bounds.rounding import outward
 from eomsym.codegen.kernel import checked_order
 from eomsym.curvature.closed_form import checked_curvature
 from eomsym.curvature.hessian import Curvature, as_kernel
-from eomsym.dynamics.descent import checked_count, run
+from eomsym.dynamics.descent import checked_count, descend
 from eomsym.dynamics.flow import check_positive, flow
 from eomsym.errors import DivergenceError, HypothesisError, InputError, TableError
 
@@ -122,7 +122,9 @@ def step_size(
             return distance(kernel, theta, eta=eta, steps=steps, order=order, certificate=kind).largest
         if kind == "measured":
             return float(measured_distances(kernel.at_order(order), known, theta, eta, steps, eps)[0].max())
-        return float(proven_distances(kernel, known, run(kernel, theta, eta, steps).thetas, eta, order, eps).max())
+        return float(
+            proven_distances(kernel, known, descend(kernel, theta, eta=eta, steps=steps).thetas, eta, order, eps).max()
+        )
 
     if kind == "proven" and order > 0:
         known.at(theta).derivatives()  # where there are none, more steps do not help: the error says so at once
@@ -187,7 +189,7 @@ def _theorem(kernel: Kernel, known: Curvature, theta: Any, time: float, eps: flo
     ``m``, ``beta`` and ``gamma`` are those on the tube of radius `eps` around gradient flow. Between two times gradient
     flow moves by at most ``sqrt(dt (L(s) - L(t)))``, so the tube is covered by balls.
     """
-    path = flow(kernel.at_order(0), theta, 1.0, np.linspace(0.0, time, CELLS + 1), rtol=1e-10, atol=1e-12)
+    path = flow(kernel.at_order(0), theta, time=np.linspace(0.0, time, CELLS + 1), rtol=1e-10, atol=1e-12)
     heights = np.array([kernel.loss.value(theta) for theta in path.thetas])
     h = time / CELLS
     beta = gamma = integral = 0.0

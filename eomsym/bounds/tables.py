@@ -16,7 +16,7 @@ from eomsym.bounds.prediction import predicted_distance
 from eomsym.bounds.step_sizes import step_size
 from eomsym.curvature.closed_form import curvature_of
 from eomsym.curvature.hessian import Curvature, EstimatedCurvature, as_kernel
-from eomsym.dynamics.descent import checked_count, run
+from eomsym.dynamics.descent import checked_count, descend
 from eomsym.dynamics.flow import check_positive, flow
 from eomsym.dynamics.leading_error import check_orders
 from eomsym.errors import DivergenceError, HypothesisError, TableError
@@ -125,13 +125,13 @@ def compare_distances(
     asked = check_orders(orders)
     kernel = as_kernel(loss, max(asked) + 1)
     theta = kernel.loss.validate(start)
-    end = run(kernel, theta, rate, count, every=count).thetas[-1]
+    end = descend(kernel, theta, eta=rate, steps=count, every=count).thetas[-1]
     known = curvature if curvature is not None else _curvature(kernel)
     rows = []
     for done, order in enumerate(asked):
         progress(done, len(asked), f"order {order}")
         try:
-            path = flow(kernel.at_order(order), theta, rate, rate * count)
+            path = flow(kernel.at_order(order), theta, eta=rate, time=rate * count)
             true, doubt = float(np.linalg.norm(path.thetas[-1] - end)), path.error
         except DivergenceError:
             true, doubt = math.nan, math.nan

@@ -23,8 +23,8 @@ def test_predicted_step_size() -> None:
     assert str(found).startswith("estimate 0.0")
     eta = found.eta
     steps = round(1 / eta)
-    end = eom.descend(loss, [-0.5, 1.0], 1 / steps, steps, every=steps).thetas[-1]
-    motion = eom.flow(eom.compile(loss, 1), [-0.5, 1.0], 1 / steps, 1.0).thetas[-1]
+    end = eom.descend(loss, [-0.5, 1.0], eta=1 / steps, steps=steps, every=steps).thetas[-1]
+    motion = eom.flow(eom.compile(loss, 1), [-0.5, 1.0], eta=1 / steps, time=1.0).thetas[-1]
     assert np.linalg.norm(end - motion) == pytest.approx(1e-4, rel=0.1)
     assert step_size(eom.Loss("x", variables="x"), [0.0], epsilon=1e-3, time=1.0, certificate="predicted").eta == np.inf
 
@@ -39,13 +39,13 @@ def test_prediction_within_five_percent() -> None:
         start = 0.7 * rng.standard_normal(loss.size)
         kernel = eom.compile(loss, 2)
         eta = 0.05 / max(map(abs, eigenvalue_range(kernel, start)))
-        path = eom.descend(loss, start, eta, 20)
+        path = eom.descend(loss, start, eta=eta, steps=20)
         sharpest = max(max(map(abs, eigenvalue_range(kernel, theta))) for theta in path.thetas)
         eta *= min(1.0, 0.05 / (eta * sharpest))
-        path = eom.descend(loss, start, eta, 20)
+        path = eom.descend(loss, start, eta=eta, steps=20)
         for order in range(3):
             predicted = predicted_distance(loss, start, eta=eta, steps=20, order=order)
-            true = eom.flow(kernel.at_order(order), start, eta, path.times).thetas[-1] - path.thetas[-1]
+            true = eom.flow(kernel.at_order(order), start, eta=eta, time=path.times).thetas[-1] - path.thetas[-1]
             size = np.linalg.norm(true)
             leading.append(np.linalg.norm(predicted.vectors[-1] - true) / size)
             refined.append(np.linalg.norm(predicted.refined[-1] - true) / size)
@@ -60,8 +60,8 @@ def test_the_refined_prediction_is_one_order_better(order: int) -> None:
     start, kernel, ratios = [-0.5, 1.0], eom.compile(loss, 0), []
     for steps in (40, 80):
         eta = 1 / steps
-        path = eom.descend(loss, start, eta, steps)
-        true = eom.flow(eom.compile(loss, order), start, eta, path.times).thetas[-1] - path.thetas[-1]
+        path = eom.descend(loss, start, eta=eta, steps=steps)
+        true = eom.flow(eom.compile(loss, order), start, eta=eta, time=path.times).thetas[-1] - path.thetas[-1]
         found = predicted_distance(kernel, start, eta=eta, steps=steps, order=order)
         ratios.append([np.linalg.norm(guess[-1] - true) for guess in (found.vectors, found.refined)])
     assert found.doubts[-1] == pytest.approx(ratios[-1][0], rel=0.1)

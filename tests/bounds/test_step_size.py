@@ -40,8 +40,8 @@ def test_the_theorem_keeps_its_promise() -> None:
     loss, start = DEEP.build(), DEEP.start
     found = step_size(loss, start, epsilon=0.05, time=0.5, certificate="theorem")
     steps = found.steps + 1
-    descent = eom.descend(loss, start, 0.5 / steps, steps)
-    motion = eom.flow(eom.compile(loss, 0), start, 0.1, descent.times)
+    descent = eom.descend(loss, start, eta=0.5 / steps, steps=steps)
+    motion = eom.flow(eom.compile(loss, 0), start, eta=0.1, time=descent.times)
     assert np.linalg.norm(descent.thetas - motion.thetas, axis=1).max() <= 0.05
     assert found.proven
     assert "eps-tube" in str(found)
@@ -55,8 +55,8 @@ def test_search_finds_a_larger_rate_and_keeps_its_promise(order: int, certificat
     loss, start, epsilon, time = DEEP.build(), DEEP.start, 0.01, 0.5
     found = step_size(loss, start, epsilon=epsilon, time=time, order=order, certificate=certificate)
     assert found.eta == time / found.steps
-    descent = eom.descend(loss, start, found.eta, found.steps)
-    motion = eom.flow(eom.compile(loss, order), start, found.eta, descent.times)
+    descent = eom.descend(loss, start, eta=found.eta, steps=found.steps)
+    motion = eom.flow(eom.compile(loss, order), start, eta=found.eta, time=descent.times)
     reached = np.linalg.norm(descent.thetas - motion.thetas, axis=1).max()
     assert (0.2 if certificate == "measured" else 0.01) * epsilon < reached <= epsilon
     assert found.certificate == certificate
