@@ -52,11 +52,13 @@ def command(
     propagator out. `measured` bounds the distance a posteriori, `proven` from closed forms alone; estimates carry a ~.
     Where a hypothesis does not hold there is no number, and the hypothesis is named below the table.
 
-    With --epsilon the table is of learning rates: `theorem` is the guarantee of Elkabetz and Cohen, `search` the
-    largest guaranteed rate that was found, and at `predicted` the leading error is epsilon.
+    With --epsilon the table is of learning rates: `theorem` is the guarantee of Elkabetz and Cohen, `proven` and
+    `measured` are the largest guaranteed rates that were found, and at `predicted` the leading error is epsilon.
     """
-    from eomsym.bounds.tables import compare_bounds, compare_rates, format_rates, format_rows
+    from eomsym.bounds.tables import compare_distances, compare_step_sizes, format_distances, format_step_sizes
     from eomsym.cli.verify import integers
+    from eomsym.dynamics.descent import checked_count
+    from eomsym.dynamics.flow import check_positive
 
     if sum(option is not None for option in (problem, expression, path)) > 1:
         raise InputError("--problem, --loss and --file exclude each other")
@@ -65,34 +67,29 @@ def command(
     count = default_steps if steps is None else steps
     chosen = integers(orders, "--orders")
 
-    def progress(label: str) -> None:
+    def progress(done: int, total: int, label: str) -> None:
         click.echo(label, err=True)
 
     if epsilon is not None:
         if rigorous or steps is not None:
             raise InputError("--epsilon asks for learning rates; leave out --steps and --rigorous")
-        rates = compare_rates(loss, point, duration, epsilon, chosen, progress=progress)
+        rates = compare_step_sizes(loss, point, time=duration, epsilon=epsilon, orders=chosen, progress=progress)
         if as_json:
-            click.echo(json.dumps([_record(row, ("predicted",), ("theorem", "search")) for row in rates], indent=2))
+            click.echo(
+                json.dumps([_record(row, ("predicted",), ("theorem", "proven", "measured")) for row in rates], indent=2)
+            )
         else:
             click.echo(f"{loss.name}: learning rates for a distance below {epsilon:g} up to time {duration:g}")
-            click.echo(format_rates(rates))
+            click.echo(format_step_sizes(rates))
         return
-    rows = compare_bounds(
-        loss,
-        point,
-        duration,
-        count,
-        chosen,
-        rigorous=rigorous,
-        progress=progress,
-    )
+    rate = check_positive("time", duration) / checked_count(count, "steps", 1)
+    rows = compare_distances(loss, point, eta=rate, steps=count, orders=chosen, rigorous=rigorous, progress=progress)
     if as_json:
         numbers, bounds = ("true", "leading", "refined", "plain"), ("measured", "proven", "rigorous")
         click.echo(json.dumps([_record(row, numbers, bounds) for row in rows], indent=2))
     else:
-        click.echo(f"{loss.name}: {count} steps up to time {duration:g}, eta = {duration / count:.4g}")
-        click.echo(format_rows(rows))
+        click.echo(f"{loss.name}: {count} steps up to time {duration:g}, eta = {rate:.4g}")
+        click.echo(format_distances(rows))
     if broken := [f"order {row.order}: {', '.join(row.violated)}" for row in rows if row.violated]:
         click.echo(f"violated: {'; '.join(broken)}", err=True)
         sys.exit(1)
@@ -126,12 +123,12 @@ def _load(
 
 
 def _record(row: Any, numbers: tuple[str, ...], bounds: tuple[str, ...]) -> dict[str, Any]:
-    from eomsym.bounds.bound import Bound
+    from eomsym.bounds.bound import Bound, StepSize
 
     def told(bound: Any) -> Any:
-        if isinstance(bound, Bound):
-            return {"value": bound.value, "proven": bound.proven, "hypotheses": [str(h) for h in bound.hypotheses],
-                    "source": bound.source}  # fmt: skip
+        if isinstance(bound, (Bound, StepSize)):
+            return {"value": float(bound), "proven": bound.proven, "certificate": bound.certificate,
+                    "hypotheses": [str(h) for h in bound.hypotheses], "source": bound.source}  # fmt: skip
         return None if bound is None else {"refused": bound}
 
     found = {name: getattr(row, name) for name in numbers}
