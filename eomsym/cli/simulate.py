@@ -12,6 +12,7 @@ from eomsym.cli.show import EXIT, Files, output_options, progress_bar
 
 def experiments() -> list[str]:
     """Names of the experiments."""
+    from eomsym import checks
     from eomsym.experiments.simulate import EXPERIMENTS
 
     return list(EXPERIMENTS)
@@ -29,14 +30,15 @@ def command(name: str | None, images: int | None, steps: int | None, files: File
     Elkabetz & Cohen's comparison of gradient descent with eta and eta/r (linear, relu, convolution), Miyagawa's
     subjects (error, scale, translation), and what is known about linear layers (balance, modes).
     """
-    from eomsym.experiments.simulate import EXPERIMENTS, checked_experiment, simulate
+    from eomsym import checks
+    from eomsym.experiments.simulate import EXPERIMENTS, simulate
     from eomsym.output.terminal import echo
 
     if name is None:
         for known, entry in EXPERIMENTS.items():
             echo(f"{known:12} {entry.summary}")
         return
-    paths = files.checked(checked_experiment(name))
+    paths = files.checked(checks.choice(name, "experiment", EXPERIMENTS))
     with progress_bar(name) as progress:
         found = simulate(name, images=images, steps=steps, progress=progress)
     echo(f"{found.title}\n")

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import eomsym.optimisers
+from eomsym import checks
 from eomsym.errors import InputError
 from eomsym.optimisers.base import Method
 
@@ -148,9 +149,7 @@ def build(name: str, **parameters: Any) -> Any:
     >>> build("lookahead", steps=2, alpha="1/2").name
     'lookahead, steps = 2, alpha = 1/2'
     """
-    if name not in optimisers():
-        raise InputError(f"unknown optimiser {name!r}; choose one of {', '.join(optimisers())}")
-    chosen = optimisers()[name]
+    chosen = optimisers()[checks.choice(name, "optimiser", optimisers())]
     unknown, missing = sorted(set(parameters) - set(chosen.parameters)), sorted(set(chosen.needed) - set(parameters))
     if unknown:
         known = ", ".join(chosen.parameters) or "no parameters"

@@ -170,8 +170,8 @@ def test_stdout_is_utf8_everywhere() -> None:
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--order", "-1"], "order is -1; expected an integer from 0 to 19"),
-        (["--order", "20"], "expected an integer from 0 to 19"),
+        (["--order", "-1"], "order must be an integer from 0 to 19, got -1"),
+        (["--order", "20"], "order must be an integer from 0 to 19, got 20"),
         (["--method", "heavy-ball"], "--method heavy-ball needs --beta, such as --beta 9/10"),
         (["--beta", "1/2"], "--method gd does not take --beta"),
         (["--method", "heavy-ball", "--beta", "1"], "beta = 1 keeps all momentum"),
