@@ -27,7 +27,6 @@ __all__ = ["Given", "Problem", "file_problem", "problem_options"]
 
 #: Time and ladder of what has none of its own.
 TIME, LADDER = 1.0, (10, 20, 40, 80)
-ACTIVATIONS = ("tanh", "sigmoid", "softplus", "gelu", "sin", "linear", "relu", "leaky_relu")
 OBJECTIVES = {"cross-entropy": "cross_entropy", "mse": "mse"}
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -227,7 +226,7 @@ def problem_options(*, several: bool = False, start: bool = True) -> Callable[[C
         (("--data",), {"type": _FILE, "metavar": "FILE", "help":
          "Data for a network: .npz with `inputs` and `targets`, or .csv with the targets in its last columns."}),
         (("--network",), {"metavar": "WIDTHS", "help": "Widths of the network, such as 64-16-10."}),
-        (("--activation",), {"type": click.Choice(ACTIVATIONS), "help": "Its activation.  [default: tanh]"}),
+        (("--activation",), {"metavar": "NAME", "names": activations, "help": "Its activation, tanh by default:"}),
         (("--objective",), {"type": click.Choice(list(OBJECTIVES)), "help": "Its loss.  [default: mse]"}),
         (("--seed",), {"type": click.IntRange(min=0), "metavar": "INTEGER", "help":
          "Of its random weights.  [default: 0]"}),
@@ -247,6 +246,13 @@ def problem_options(*, several: bool = False, start: bool = True) -> Callable[[C
         return options("Problem", chosen)(command)  # type: ignore[return-value]
 
     return decorate
+
+
+def activations() -> list[str]:
+    """Names of the activations of a network."""
+    from eomsym.losses.activations import ACTIVATIONS
+
+    return list(ACTIVATIONS)
 
 
 def problem_names() -> list[str]:

@@ -489,7 +489,7 @@ class Kernel:
         n = self.size
         if type(theta) is np.ndarray and theta.dtype == np.float64 and theta.shape == (n,):
             if np.isfinite(theta).all():
-                return theta.reshape(1, n)
+                return np.ascontiguousarray(theta).reshape(1, n)
         elif not isinstance(theta, Mapping) and np.ndim(theta) == 2:
             points = np.ascontiguousarray(theta, dtype=np.float64)
             if points.shape[1] == n and np.isfinite(points).all():
