@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Given", "Problem", "file_problem", "problem_options"]
 
-#: Time and ladder of what has none of its own.
-TIME, LADDER = 1.0, (10, 20, 40, 80)
+#: Time of what has none of its own.
+TIME = 1.0
 OBJECTIVES = {"cross-entropy": "cross_entropy", "mse": "mse"}
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -43,7 +43,8 @@ class Given:
         None where a command needs no start and none was given.
     name : str
     time : float
-    ladder : tuple of int
+    ladder : tuple of int or None
+        None where the problem has none of its own.
     method : Method or None
         That of the user's file, if it has one.
     seed : int or None
@@ -56,7 +57,7 @@ class Given:
     start: Any
     name: str
     time: float = TIME
-    ladder: tuple[int, ...] = LADDER
+    ladder: tuple[int, ...] | None = None
     method: Method | None = None
     seed: int | None = None
     setting: Mapping[str, Any] = field(default_factory=dict)
@@ -297,7 +298,7 @@ def file_problem(path: Path, *, start: bool = True) -> Given:
         names.get("start"),
         getattr(names["loss"], "name", path.name),
         names.get("time", TIME),
-        names.get("ladder", LADDER),
+        names.get("ladder"),
         names.get("method"),
     )
 
