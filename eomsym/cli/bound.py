@@ -44,7 +44,7 @@ def command(
     With --epsilon the table is of learning rates: `theorem` is the guarantee of Elkabetz and Cohen, `proven` and
     `measured` are the largest guaranteed rates that were found, and at `predicted` the leading error is epsilon.
     """
-    from eomsym.codegen.kernel import checked_method
+    from eomsym.optimisers.names import checked_method
     from eomsym.dynamics.flow import check_positive
     from eomsym.optimisers import GradientDescent
 
@@ -67,9 +67,7 @@ def _step_sizes(given: Given, time: float, epsilon: float, orders: list[int], as
     from eomsym.output.terminal import echo
 
     with progress_bar("learning rates") as progress:
-        rows = compare_step_sizes(
-            given.loss, given.start, time=time, epsilon=epsilon, orders=orders, progress=progress
-        )
+        rows = compare_step_sizes(given.loss, given.start, time=time, epsilon=epsilon, orders=orders, progress=progress)
     if as_json:
         _print_json([_record(row, ("predicted",), ("theorem", "proven", "measured")) for row in rows])
         return

@@ -70,7 +70,7 @@ class Given:
         InputError
             The method is none, or needs batches, and the loss has no samples to make them of.
         """
-        from eomsym.codegen.kernel import checked_method
+        from eomsym.optimisers.names import checked_method
 
         count = checked_method(method).colours
         if count == 1 or isinstance(self.loss, (list, tuple)):

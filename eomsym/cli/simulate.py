@@ -12,7 +12,6 @@ from eomsym.cli.show import EXIT, Files, output_options, progress_bar
 
 def experiments() -> list[str]:
     """Names of the experiments."""
-    from eomsym import checks
     from eomsym.experiments.simulate import EXPERIMENTS
 
     return list(EXPERIMENTS)
@@ -30,6 +29,7 @@ def command(name: str | None, images: int | None, steps: int | None, files: File
     Elkabetz & Cohen's comparison of gradient descent with eta and eta/r (linear, relu, convolution), Miyagawa's
     subjects (error, scale, translation), and what is known about linear layers (balance, modes).
     """
+    from eomsym import checks
     from eomsym import checks
     from eomsym.experiments.simulate import EXPERIMENTS, simulate
     from eomsym.output.terminal import echo

@@ -1,9 +1,9 @@
 """Generated modules as files that are named by their content.
 
 A file is written once, in one step (:mod:`eomsym.files`); several processes that write the same content at once do no
-harm. A file whose content is not what its name says is written again. numba keeps its own compiled code next to it; what
-of it cannot be loaded is removed and compiled again. What several modules need to be compiled is compiled side by side,
-in processes of their own.
+harm. A file whose content is not what its name says is written again. numba keeps its own compiled code next to it;
+what of it cannot be loaded is removed and compiled again. What several modules need to be compiled is compiled side by
+side, in processes of their own.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def fresh(tmp_path, monkeypatch):
     """An empty cache, and a module that is not imported yet."""
     monkeypatch.setenv("EOMSYM_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
-    source = f'from numba import njit\n\n\n{flags(entry=True, types="float64(float64)")}\n{DOUBLE}'
+    source = f"from numba import njit\n\n\n{flags(entry=True, types='float64(float64)')}\n{DOUBLE}"
     monkeypatch.delitem(sys.modules, f"eomsym_kernel_{digest(source)}", raising=False)
     yield source
     sys.modules.pop(f"eomsym_kernel_{digest(source)}", None)
