@@ -35,7 +35,9 @@ def concrete_terms(given: Given, order: int, method: Method, decay: Any) -> Conc
     found = eom.modified_field(loss, order, method=method)
     plain = isinstance(given.loss, eom.Loss)
     described = (f"L = {given.name}" if plain else given.name) + (f" with weight decay {decay}" if decay else "")
-    return Concrete(described, found.variables, found.terms, given.loss.expression if plain else None)
+    return Concrete(
+        described, found.variables, tuple(map(tuple, found.terms)), given.loss.expression if plain else None
+    )
 
 
 @click.command(cls=Command)
