@@ -1,11 +1,12 @@
 """The public names, each with its home; `__init__.py` imports them when they are first used."""
 
-from . import bounds, curvature, errors, losses, optimisers, output, symmetries, testing
+from . import bounds, curvature, errors, formulas, losses, optimisers, output, symmetries, testing
 from .codegen.kernel import compile
 from .dynamics.descent import descend
 from .dynamics.flow import flow
 from .dynamics.leading_error import leading_error
 from .errors import EomsymError
+from .experiments.rerun import rerun
 from .experiments.simulate import simulate
 from .formulas.potentials import modified_loss
 from .formulas.terms import counter_terms
@@ -37,12 +38,14 @@ __all__ = [
     "descend",
     "errors",
     "flow",
+    "formulas",
     "leading_error",
     "losses",
     "modified_field",
     "modified_loss",
     "optimisers",
     "output",
+    "rerun",
     "simulate",
     "symmetries",
     "testing",
