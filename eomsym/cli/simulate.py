@@ -30,7 +30,6 @@ def command(name: str | None, images: int | None, steps: int | None, files: File
     subjects (error, scale, translation), and what is known about linear layers (balance, modes).
     """
     from eomsym import checks
-    from eomsym import checks
     from eomsym.experiments.simulate import EXPERIMENTS, simulate
     from eomsym.output.terminal import echo
 

@@ -24,7 +24,7 @@ from eomsym.losses.gradient import tangent
 from eomsym.losses.objective import Objective
 from eomsym.losses.program import Program
 from eomsym.optimisers.base import Method
-from eomsym.optimisers.linear import Epoch, GradientDescent
+from eomsym.optimisers.linear import Epoch
 from eomsym.optimisers.names import checked_method
 from eomsym.taylor.circuit import Circuit
 from eomsym.taylor.plan import Plan, circuit_of

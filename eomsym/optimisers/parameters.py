@@ -109,8 +109,8 @@ def warn_of_roots(name: str, rho: Sequence[Exact]) -> None:
         shown = f"{root.real:.4g}" if abs(root.imag) < 1e-9 else f"{root:.4g}"
         how = "" if outside else " twice"
         warnings.warn(
-            f"{name} is not zero-stable: its rho has the root {shown}{how}, so that every run leaves the equation of motion "
-            "exponentially; choose a rho with all other roots inside of the unit circle",
+            f"{name} is not zero-stable: its rho has the root {shown}{how}, so that every run leaves the equation of "
+            "motion exponentially; choose a rho with all other roots inside of the unit circle",
             EomsymWarning,
             stacklevel=4,
         )
