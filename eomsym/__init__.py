@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from eomsym.bounds.leading_error import leading_error
     from eomsym.codegen.kernel import compile
     from eomsym.dynamics.descent import descend
+    from eomsym.dynamics.edge import edge_flow
     from eomsym.dynamics.flow import flow
     from eomsym.errors import EomsymError
     from eomsym.exact.counter_terms import counter_terms
@@ -101,6 +102,7 @@ __all__ = [
     "compile",
     "counter_terms",
     "descend",
+    "edge_flow",
     "elementwise_terms",
     "errors",
     "figures",
@@ -120,6 +122,7 @@ _HOMES = {
     "bounds.leading_error": ["leading_error"],
     "codegen.kernel": ["compile"],
     "dynamics.descent": ["descend"],
+    "dynamics.edge": ["edge_flow"],
     "dynamics.flow": ["flow"],
     "errors": ["EomsymError"],
     "exact.counter_terms": ["counter_terms"],

@@ -332,11 +332,17 @@ class Kernel:
         return out[:, 0] if np.ndim(theta) == 2 else out[0, 0]
 
     def hessian_vector(self, theta: Any, direction: Any) -> np.ndarray:
-        """Derivative of g at `theta`, shape (n,), along a direction, shape (n,): the Hessian times the vector."""
-        given = np.stack([self._points(theta)[0, : self.loss.size], direction_of(direction, self.loss.size)])[None]
-        out = np.empty((1, 1, self.loss.size))
+        """Derivative of g at `theta`, shape (n,), along a direction, shape (n,), or several, shape (m, n): the Hessian
+        times vectors."""
+        point, n = self._points(theta)[0, : self.loss.size], self.loss.size
+        if np.ndim(direction) == 2:
+            vectors = np.array([direction_of(one, n) for one in np.asarray(direction)]).reshape(-1, n)
+        else:
+            vectors = direction_of(direction, n)[None]
+        given = np.stack([np.broadcast_to(point, vectors.shape), vectors], axis=1)
+        out = np.empty((len(vectors), 1, n))
         self._gradient.fill(given, 1, _SLOPE, out)
-        found: np.ndarray = out[0, 0]
+        found: np.ndarray = out[:, 0] if np.ndim(direction) == 2 else out[0, 0]
         return found
 
     def jacobian_vector(self, theta: Any, direction: Any, eta: float) -> np.ndarray:

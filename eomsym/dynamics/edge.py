@@ -1,0 +1,450 @@
+"""The equation of motion beyond its radius and at the edge of stability.
+
+Training at ordinary learning rates raises the sharpness lambda until ``eta lambda`` is about 2 and keeps it there. The
+series of the counter terms ends at ``eta lambda = 1``. The motion is smooth nonetheless, in other variables: the mean of
+neighbouring iterates, in which fast directions follow the slow ones, and the amplitude of the oscillation in critical
+directions (:mod:`eomsym.taylor.channels`). :func:`edge_flow` measures the largest eigenvalues, chooses the equation that
+fits, and renews its directions when they no longer do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import DOP853
+
+from eomsym.codegen.kernel import Kernel, checked_losses, checked_order
+from eomsym.dynamics.descent import checked_count, checked_eta, run
+from eomsym.dynamics.frames import DRIFT, Chooser, slowest
+from eomsym.dynamics.stretch import Cost, Stretch
+from eomsym.errors import DivergenceError, ExpressionError, HypothesisError, InputError
+from eomsym.exact.methods import GradientDescent, Method
+
+if TYPE_CHECKING:
+    from eomsym.losses.objective import Objective
+    from eomsym.taylor.channels import Frame
+
+__all__ = ["EdgePath", "edge_flow"]
+
+Array = NDArray[np.float64]
+
+#: What is left over of the start away from the slow manifold, over the size of the parameters.
+SETTLED = 1e-6
+#: Plain steps that are tried at most to get there.
+LONGEST = 500
+#: An amplitude below this, over the size of the parameters, comes from the rounding errors of the run.
+ROUNDING = 1e-13
+#: Frames that may follow each other without a step of the optimiser between them.
+RESTLESS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class EdgePath:
+    """The motion of an optimiser beyond the radius of its series.
+
+    Attributes
+    ----------
+    steps : ndarray of int, shape (m,)
+        The recorded steps, 0 first; step 0 is the start.
+    mean, alternating : ndarray, shape (m, n)
+        The channels: the iterate is ``mean + (-1)**step alternating``.
+    amplitudes : ndarray, shape (m, critical)
+        Of the critical directions, the sharpest first; 0 where there is none.
+    products : ndarray, shape (m, k)
+        Largest eigenvalues times eta at the mean.
+    error : ndarray, shape (m,)
+        Distance from the path of the next order; NaN where none was asked for.
+    eta : float
+    order : int
+    settled : int
+        Plain steps of the optimiser before the equation began; the iterates up to there are exact.
+    status : {"complete", "inconclusive"}
+    reason : str
+        Why not all of it can be trusted, and what to do; empty if it can. The path ends there.
+    cost : Cost
+        With that of the error estimate.
+    """
+
+    steps: NDArray[np.int64]
+    mean: Array
+    alternating: Array
+    amplitudes: Array
+    products: Array
+    error: Array
+    eta: float
+    order: int
+    settled: int
+    status: str
+    reason: str
+    cost: Cost
+    _pieces: Sequence[_Piece] = field(default=(), repr=False)
+
+    @property
+    def times(self) -> Array:
+        """Times ``eta * steps``."""
+        found: Array = self.eta * self.steps
+        return found
+
+    @property
+    def iterates(self) -> Array:
+        """Predicted iterates at the recorded steps, shape (m, n)."""
+        found: Array = self.mean + (1 - 2 * (self.steps % 2))[:, None] * self.alternating
+        return found
+
+    def iterate(self, step: int) -> Array:
+        """The predicted iterate at any step, shape (n,).
+
+        Raises
+        ------
+        InputError
+            The path does not reach this step.
+        """
+        at = checked_count(step, "step", 0)
+        for piece in self._pieces:
+            if piece.first <= at <= piece.last:
+                mean, alternating = piece.channels(at)
+                return mean + (1 - 2 * (at % 2)) * alternating
+        raise InputError(f"step={at}: this path goes from step 0 to step {self.steps[-1]}")
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """A step of the integrator: the state in between, in which frame."""
+
+    first: float
+    last: float
+    state: Callable[[float], Array]
+    stretch: Stretch | None
+    eta: float
+
+    def channels(self, step: float) -> tuple[Array, Array]:
+        state = self.state(self.eta * step)
+        return self.stretch.channels(state, self.eta) if self.stretch else (state, np.zeros_like(state))
+
+
+def edge_flow(
+    loss: Objective | Kernel,
+    start: Any,
+    *,
+    eta: float,
+    steps: int,
+    order: int = 2,
+    method: Method | None = None,
+    critical: int = 3,
+    fast: int = 24,
+    settle: int | None = None,
+    every: int | None = None,
+    rtol: float = 1e-7,
+    estimate: bool = True,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> EdgePath:
+    """Follow an optimiser where ``eta lambda`` is beyond the radius of the series, or at the edge of stability.
+
+    The equation is chosen by the largest eigenvalues: that of the counter terms while all directions are slow; with fast
+    directions slaved where some have ``eta lambda`` above about 1/2; with two channels where one is near the edge.
+
+    Parameters
+    ----------
+    loss : Loss, Network, or Kernel
+        With derivatives everywhere.
+    start : array_like, shape (n,)
+    eta : float
+        Learning rate.
+    steps : int
+        Steps of the optimiser to follow.
+    order : int
+        Of the equation; the error is of the order of ``eta**(order+1)``.
+    method : Method, optional
+        Gradient descent by default, or the method of the kernel.
+    critical, fast : int
+        At most so many critical and fast directions.
+    settle : int, optional
+        Plain steps to take first, until what is left of the start away from the slow manifold has decayed; as many as
+        it takes by default.
+    every : int, optional
+        Record every so many steps; about a hundred records by default.
+    rtol : float
+        Relative tolerance of the integrator.
+    estimate : bool
+        Whether to integrate the next order too, for the error.
+    progress : callable, optional
+        Called with (done, total, what).
+
+    Returns
+    -------
+    EdgePath
+
+    Raises
+    ------
+    InputError, ShapeError
+        Arguments that cannot be used.
+    MethodError
+        The method has stages, batches or kept memories, or its answer to a quadratic is not known.
+    ExpressionError
+        The loss has kinks.
+    HypothesisError
+        More critical or fast directions than asked for, no gap between fast and slow ones, or a start far from the slow
+        manifold; the message says what to type.
+    DivergenceError
+        ``eta lambda`` stays beyond the edge and the amplitude leaves every bound; ``error.step`` says where.
+
+    Examples
+    --------
+    On ``(1 - xy)**2/2`` the sharpness along the valley ``y = 1/x`` is ``x**2 + 1/x**2``; at 1.2 times the edge gradient
+    descent crosses the valley from side to side, and that carries it to where the valley is flatter:
+
+    >>> import numpy as np
+    >>> import eomsym as eom
+    >>> loss = eom.Loss("(1 - x*y)**2/2", variables="x y")
+    >>> path = eom.edge_flow(loss, [2.0, 0.52], eta=0.5, steps=40, order=3)
+    >>> run = eom.descend(loss, [2.0, 0.52], eta=0.5, steps=40)
+    >>> float(np.linalg.norm(path.iterates[-1] - run.thetas[-1])) < 1e-3
+    True
+
+    References
+    ----------
+    J. M. Cohen et al., ICLR 2021, arXiv:2103.00065 (the edge); A. Damian et al., ICLR 2023, arXiv:2209.15594, and J. M.
+    Cohen et al., arXiv:2410.24206 (leading order). See ``derivations/edge_of_stability.md``.
+    """
+    kernel, theta = _prepared(loss, start, order, method)
+    eta, steps = checked_eta(eta), checked_count(steps, "steps", 1)
+    every = max(1, -(-steps // 100)) if every is None else checked_count(every, "every", 1)
+    for name, value in (("critical", critical), ("fast", fast)):
+        checked_count(value, name, 0)
+    if not 1e-12 <= rtol < 1:
+        raise InputError(f"rtol={rtol!r}: expected a number from 1e-12 to 1")
+    options = _Options(eta, steps, every, critical, fast, settle, rtol, progress)
+    motion = _Motion(kernel, theta, order, options)
+    motion.run()
+    other = None
+    if estimate:
+        other = _Motion(kernel, theta, order + 1, options)
+        other.run()
+    return motion.path(other)
+
+
+@dataclass(frozen=True)
+class _Options:
+    eta: float
+    steps: int
+    every: int
+    critical: int
+    fast: int
+    settle: int | None
+    rtol: float
+    progress: Callable[[int, int, str], None] | None
+
+
+def _prepared(loss: Any, start: Any, order: Any, method: Method | None) -> tuple[Kernel, Array]:
+    """The kernel and the start, checked."""
+    order = checked_order(order)
+    if isinstance(loss, Kernel):
+        kernel = loss if method is None else Kernel(loss.losses, 0, method)
+    else:
+        chosen = GradientDescent() if method is None else method
+        if not isinstance(chosen, Method):
+            raise InputError(f"expected a method such as eomsym.HeavyBall('9/10'), got {type(chosen).__name__}")
+        kernel = Kernel(checked_losses(loss, chosen), 0, chosen)
+    if not kernel.loss.has_value:
+        raise InputError(f"{kernel.loss.name} is a field without a loss: its Hessian is not symmetric; use a loss")
+    if not kernel.loss.smooth:
+        kinks = ", ".join(getattr(kernel.loss, "kinks", ["the loss"]))
+        raise ExpressionError(
+            f"{kinks} has kinks, and the edge of stability of a kink is not that of a Hessian; use a smooth function such "
+            "as softplus or tanh"
+        )
+    return kernel, kernel.point(start)
+
+
+class _Motion:
+    """One order of the equation, from the start on."""
+
+    def __init__(self, kernel: Kernel, theta: Array, order: int, options: _Options) -> None:
+        self.kernel, self.order, self.options, self.eta = kernel, order, options, options.eta
+        self.cost = Cost()
+        self.chooser = Chooser(kernel, options.eta, options.critical, options.fast)
+        self.pieces: list[_Piece] = []
+        self.records: list[tuple[int, Array, Array, Array, Array]] = []
+        self.settled, self.reason = 0, ""
+        self.start = theta
+
+    # the run ------------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """From the start to the last step, frame by frame."""
+        stretch, y, found = self._settle()
+        step, restless = float(self.settled), 0
+        while step < self.options.steps and not self.reason:
+            before = step
+            step, y = self._follow(stretch, y, step, found)
+            if step >= self.options.steps or self.reason:
+                break
+            restless = restless + 1 if step - before < 1 else 0
+            mean, alternating = stretch.channels(y, self.eta)
+            if restless > RESTLESS:
+                raise HypothesisError(self._no_gap(step))
+            found = self.chooser.measure(mean, alternating)
+            stretch = self._stretch(found)
+            y = stretch.enter(mean, alternating)
+            stretch.base = stretch.frame.left.T @ mean
+
+    def _stretch(self, found: Any) -> Stretch:
+        return Stretch(self.kernel, self.chooser.frame(found), self.order, self.cost)
+
+    def _follow(self, stretch: Stretch, y: Array, step: float, found: Any) -> tuple[float, Array]:
+        """Integrate in one frame until it no longer fits; return the step and the state there."""
+        n, eta = self.kernel.loss.size, self.eta
+        solver = DOP853(
+            lambda _, state: stretch.velocity(state, eta),
+            eta * step,
+            y,
+            eta * self.options.steps,
+            rtol=self.options.rtol,
+            atol=self._tolerances(y, n),
+        )
+        while solver.status == "running":
+            with np.errstate(all="ignore"):
+                solver.step()
+            if solver.status == "failed" or not np.isfinite(solver.y).all():
+                raise self._diverged(solver.t / eta, y[n:], found)
+            self.cost.steps += 1
+            y, now = solver.y.copy(), solver.t / eta
+            self._record(solver.dense_output(), stretch, step, now, found)
+            step = now
+            if self.options.progress:
+                self.options.progress(round(step), self.options.steps, f"edge, order {self.order}")
+            mean, alternating = stretch.channels(y, eta)
+            found = self.chooser.measure(mean, alternating)
+            self.reason = self._lost(stretch.frame, y, found, step)
+            if self.reason or self.chooser.drift(stretch.frame, mean, found) > DRIFT:
+                break
+        return step, y
+
+    def _tolerances(self, y: Array, n: int) -> Array:
+        """Absolute tolerances: amplitudes are small for long and matter nonetheless."""
+        typical = float(np.sqrt(np.mean(y[:n] ** 2))) or 1.0
+        floor = ROUNDING * float(np.linalg.norm(y[:n]))
+        return self.options.rtol * np.concatenate([np.full(n, typical), np.maximum(np.abs(y[n:]), floor) / 10])
+
+    def _record(self, state: Callable[[float], Array], stretch: Stretch, first: float, last: float, found: Any) -> None:
+        piece = _Piece(first, last, state, stretch, self.eta)
+        self.pieces.append(piece)
+        every = self.options.every
+        for step in range(every * int(np.floor(first / every) + 1), int(np.floor(last + 1e-9)) + 1, every):
+            self._keep(step, *piece.channels(step), state(self.eta * step)[self.kernel.loss.size :], found)
+
+    def _keep(self, step: int, mean: Array, alternating: Array, x: Array, found: Any) -> None:
+        amplitudes = np.zeros(self.options.critical)
+        amplitudes[: len(x)] = x
+        products = np.full(3, np.nan)
+        products[: len(found.values)] = self.eta * found.values[:3]
+        self.records.append((step, mean, alternating, amplitudes, products))
+
+    # the start ----------------------------------------------------------------------------------------------------
+
+    def _settle(self) -> tuple[Stretch, Array, Any]:
+        """Plain steps until the start is on the slow manifold, and the state there."""
+        theta, k, memory = self.start, 0, "rest"
+        n = self.kernel.loss.size
+        plain = 0 if self.options.settle is None else checked_count(self.options.settle, "settle", 0)
+        limit = SETTLED * float(np.linalg.norm(theta))
+        while True:
+            if plain:
+                path = run(self.kernel, theta, self.eta, plain, memory=memory)
+                for i in range(plain):
+                    if (k + i) % self.options.every == 0:
+                        self._keep_plain(k + i, path.thetas[i, :n])
+                    self.pieces.append(_Piece(k + i, k + i, _constant(path.thetas[i, :n]), None, self.eta))
+                theta, memory, k = path.thetas[-1], path.memory, k + plain
+                if k >= self.options.steps:
+                    raise InputError(f"steps={self.options.steps}: the first {k} are needed to settle; follow more")
+            found = self.chooser.measure(theta, np.zeros(n))
+            stretch = self._stretch(found)
+            y, off = stretch.enter_at(theta, 1 - 2 * (k % 2), self.eta) if stretch.frame.fast else (theta, 0.0)
+            rate = slowest(stretch.frame, self.kernel.method)
+            if off <= limit or (stretch.frame.critical == stretch.frame.fast and np.isfinite(off)):
+                break
+            plain = _needed(off, limit, rate)
+            if self.options.settle is not None or k + plain > LONGEST:
+                raise HypothesisError(
+                    f"the start is {off:.2g} away from the slow manifold (its fast directions have not settled, and "
+                    f"shrink by {rate:.3g} a step); take about {k + plain} plain steps first: settle={k + plain}"
+                )
+        self.settled = k
+        if k % self.options.every == 0:
+            self._keep(k, *stretch.channels(y, self.eta), y[n:], found)
+        return stretch, y, found
+
+    def _keep_plain(self, step: int, theta: Array) -> None:
+        none = np.full(3, np.nan)
+        self.records.append((step, theta, np.zeros_like(theta), np.zeros(self.options.critical), none))
+
+    # ends ---------------------------------------------------------------------------------------------------------
+
+    def _lost(self, frame: Frame, y: Array, found: Any, step: float) -> str:
+        """Why the motion cannot be known from here on; empty if it can."""
+        n = self.kernel.loss.size
+        floor = ROUNDING * float(np.linalg.norm(y[:n]))
+        for j in range(frame.critical):
+            if abs(y[n + j]) < floor and self.eta * found.values[j] > self.chooser.edge:
+                return (
+                    f"at step {step:.0f} a direction becomes unstable (eta*lambda = {self.eta * found.values[j]:.4g}) "
+                    f"with an amplitude of {abs(y[n + j]):.1g}, below the rounding errors of the run ({floor:.1g}): the "
+                    "burst that follows grows out of these. Start again from an iterate in that burst"
+                )
+        return ""
+
+    def _no_gap(self, step: float) -> str:
+        values = ", ".join(f"{self.eta * x:.3g}" for x in self.chooser.last.values) if self.chooser.last else ""
+        return (
+            f"at step {step:.0f} the fast directions change faster than the motion (eta*lambda = {values}): the gap to "
+            "the slow ones closes; use a smaller eta, or plain steps through this stretch"
+        )
+
+    def _diverged(self, step: float, x: Array, found: Any) -> DivergenceError:
+        top = self.eta * found.values[0]
+        beyond = f"eta*lambda = {top:.4g} is beyond the edge {self.chooser.edge:.4g} and does not come back"
+        inside = f"eta*lambda = {top:.4g}"
+        return DivergenceError(
+            f"the equation of order {self.order} ends at step {step:.1f} of {self.options.steps}, with amplitudes "
+            f"{np.array2string(np.abs(x), precision=2)}: {beyond if top > self.chooser.edge else inside}. The run "
+            "diverges, or swings wider than the series reaches: use a smaller eta, or fewer steps",
+            step=int(step),
+        )
+
+    # the result ---------------------------------------------------------------------------------------------------
+
+    def path(self, other: _Motion | None) -> EdgePath:
+        """What it leaves behind, with the distance from the motion of the next order."""
+        self.cost.products += self.chooser.products
+        steps = np.array([record[0] for record in self.records])
+        columns = [np.array([record[i] for record in self.records]) for i in range(1, 5)]
+        error, cost = np.full(len(steps), np.nan), self.cost
+        if other is not None:
+            other.cost.products += other.chooser.products
+            cost = cost + other.cost
+            better = {record[0]: record[1] + (1 - 2 * (record[0] % 2)) * record[2] for record in other.records}
+            for i, record in enumerate(self.records):
+                if record[0] in better:
+                    own = record[1] + (1 - 2 * (record[0] % 2)) * record[2]
+                    error[i] = float(np.linalg.norm(own - better[record[0]]))
+        reason = self.reason
+        status = "inconclusive" if reason else "complete"
+        return EdgePath(
+            steps, *columns, error, self.eta, self.order, self.settled, status, reason, cost, tuple(self.pieces)
+        )
+
+
+def _constant(value: Array) -> Callable[[float], Array]:
+    return lambda _: value
+
+
+def _needed(off: float, limit: float, rate: float) -> int:
+    """Plain steps until a deviation has shrunk to a limit."""
+    if not np.isfinite(off) or rate >= 1:
+        return LONGEST
+    return max(1, int(np.ceil(np.log(limit / off) / np.log(rate)))) if rate > 0 else 1
