@@ -154,7 +154,7 @@ class Stretch:
 
     def enter(self, mean: Array, alternating: Array) -> Array:
         """The state with these channels, as far as they lie on the slow manifold."""
-        return np.concatenate([self.across(mean), self._swings @ alternating])
+        return np.concatenate([self.across(mean), self.swings @ alternating])
 
     def enter_at(self, theta: Array, sign: int, eta: float) -> tuple[Array, float]:
         """The state whose iterate is nearest to `theta` (`sign` that of the alternating channel), and how near."""
@@ -166,15 +166,16 @@ class Stretch:
             off = theta - mean - sign * alternating
             if not np.isfinite(off).all():
                 return y, np.inf
-            inside = np.concatenate([self.across(off), sign * (self._swings @ off)])
+            inside = np.concatenate([self.across(off), sign * (self.swings @ off)])
             size = float(np.linalg.norm(inside))
             if size <= 1e-14 * np.linalg.norm(theta) or size >= best:
                 break
             y, best = y + inside, size
         return y, float(np.linalg.norm(off))
 
-    @cached_property
-    def _swings(self) -> Array:
+    @property
+    def swings(self) -> Array:
+        """Rows that read the critical components of a vector."""
         return self.frame.left.T[: self.frame.critical]
 
 
