@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import DOP853
+from scipy.integrate import RK45
 
 from eomsym.codegen.kernel import Kernel, checked_losses, checked_order
 from eomsym.dynamics.descent import checked_count, checked_eta, run
@@ -34,12 +34,16 @@ Array = NDArray[np.float64]
 
 #: What is left over of the start away from the slow manifold, over the size of the parameters.
 SETTLED = 1e-6
+#: Steps of the optimiser after which slow directions are looked at again.
+LOOK = 25
 #: Plain steps that are tried at most to get there.
 LONGEST = 500
 #: An amplitude below this, over the size of the parameters, comes from the rounding errors of the run.
 ROUNDING = 1e-13
 #: Differences of gradients in the alternating channel are known to this, over the size of the parameters.
 NOISE = 3e-15
+#: The base point is found to this share of the tolerance of the integrator.
+BASE = 1e-2
 #: Frames that may follow each other without a step of the optimiser between them.
 RESTLESS = 8
 
@@ -271,6 +275,7 @@ class _Motion:
         self.chooser = Chooser(kernel, options.eta, options.critical, options.fast)
         self.pieces: list[_Piece] = []
         self.records: list[tuple[int, Array, Array, Array, Array]] = []
+        self.values = np.full(3, np.nan)
         self.settled, self.reason = 0, ""
         self.start = theta
 
@@ -278,29 +283,31 @@ class _Motion:
 
     def run(self) -> None:
         """From the start to the last step, frame by frame."""
-        stretch, y, found = self._settle()
+        stretch, y = self._settle()
         step, restless = float(self.settled), 0
         while step < self.options.steps and not self.reason:
             before = step
-            step, y = self._follow(stretch, y, step, found)
+            step, y = self._follow(stretch, y, step)
             if step >= self.options.steps or self.reason:
                 break
             restless = restless + 1 if step - before < 1 else 0
             mean, alternating = stretch.channels(y, self.eta)
             if restless > RESTLESS:
                 raise HypothesisError(self._no_gap(step))
-            found = self.chooser.measure(mean, alternating)
-            stretch = self._stretch(found)
+            stretch = self._stretch(mean, alternating)
             y = stretch.enter(mean, alternating)
-            stretch.base = stretch.frame.left.T @ mean
+            stretch.place(mean)
 
-    def _stretch(self, found: Any) -> Stretch:
-        return Stretch(self.kernel, self.chooser.frame(found), self.order, self.cost)
+    def _stretch(self, mean: Array, alternating: Array) -> Stretch:
+        """A frame for a point, and the equation in it."""
+        found = self.chooser.measure(mean, alternating)
+        self.values = np.append(found.values, np.full(3, np.nan))[:3]
+        return Stretch(self.kernel, self.chooser.frame(found), self.order, self.cost, BASE * self.options.rtol)
 
-    def _follow(self, stretch: Stretch, y: Array, step: float, found: Any) -> tuple[float, Array]:
+    def _follow(self, stretch: Stretch, y: Array, step: float) -> tuple[float, Array]:
         """Integrate in one frame until it no longer fits; return the step and the state there."""
         n, eta = self.kernel.loss.size, self.eta
-        solver = DOP853(
+        solver = RK45(
             lambda _, state: stretch.velocity(state, eta),
             eta * step,
             y,
@@ -308,22 +315,28 @@ class _Motion:
             rtol=self.options.rtol,
             atol=self._tolerances(y, n),
         )
+        looked = step
         while solver.status == "running":
             with np.errstate(all="ignore"):
                 solver.step()
             if solver.status == "failed" or not np.isfinite(solver.y).all():
-                raise self._diverged(solver.t / eta, y[n:], found)
+                raise self._diverged(solver.t / eta, y[n:])
             self.cost.steps += 1
             y, now = solver.y.copy(), solver.t / eta
-            self._record(solver.dense_output(), stretch, step, now, found)
+            self._record(solver.dense_output(), stretch, step, now)
             step = now
             if self.options.progress:
                 self.options.progress(round(step), self.options.steps, f"edge, order {self.order}")
             mean, alternating = stretch.channels(y, eta)
-            found = self.chooser.measure(mean, alternating)
-            self.reason = self._lost(stretch.frame, y, found, step)
-            if self.reason or self.chooser.drift(stretch.frame, mean, found) > DRIFT:
+            drift, values = self.chooser.fits(stretch.frame, mean, alternating)
+            self.values[: len(values)] = values[:3]
+            self.reason = self._lost(stretch.frame, y, step)
+            if self.reason or drift > DRIFT:
                 break
+            if step - looked > LOOK:
+                looked, found = step, self.chooser.measure(mean, alternating)
+                if self.chooser.enters(stretch.frame, found):
+                    break
         return step, y
 
     def _tolerances(self, y: Array, n: int) -> Array:
@@ -333,23 +346,21 @@ class _Motion:
         swings = np.maximum(self.options.rtol / 10 * np.abs(y[n:]), noise)
         return np.concatenate([np.full(n, self.options.rtol * typical), swings])
 
-    def _record(self, state: Callable[[float], Array], stretch: Stretch, first: float, last: float, found: Any) -> None:
+    def _record(self, state: Callable[[float], Array], stretch: Stretch, first: float, last: float) -> None:
         piece = _Piece(first, last, state, stretch, self.eta)
         self.pieces.append(piece)
         every = self.options.every
         for step in range(every * int(np.floor(first / every) + 1), int(np.floor(last + 1e-9)) + 1, every):
-            self._keep(step, *piece.channels(step), state(self.eta * step)[self.kernel.loss.size :], found)
+            self._keep(step, *piece.channels(step), state(self.eta * step)[self.kernel.loss.size :])
 
-    def _keep(self, step: int, mean: Array, alternating: Array, x: Array, found: Any) -> None:
+    def _keep(self, step: int, mean: Array, alternating: Array, x: Array) -> None:
         amplitudes = np.zeros(self.options.critical)
         amplitudes[: len(x)] = x
-        products = np.full(3, np.nan)
-        products[: len(found.values)] = self.eta * found.values[:3]
-        self.records.append((step, mean, alternating, amplitudes, products))
+        self.records.append((step, mean, alternating, amplitudes, self.eta * self.values))
 
     # the start ----------------------------------------------------------------------------------------------------
 
-    def _settle(self) -> tuple[Stretch, Array, Any]:
+    def _settle(self) -> tuple[Stretch, Array]:
         """Plain steps until the start is on the slow manifold, and the state there."""
         theta, k, memory = self.start, 0, "rest"
         n = self.kernel.loss.size
@@ -365,8 +376,7 @@ class _Motion:
                 theta, memory, k = path.thetas[-1], path.memory, k + plain
                 if k >= self.options.steps:
                     raise InputError(f"steps={self.options.steps}: the first {k} are needed to settle; follow more")
-            found = self.chooser.measure(theta, np.zeros(n))
-            stretch = self._stretch(found)
+            stretch = self._stretch(theta, np.zeros(n))
             y, off = stretch.enter_at(theta, 1 - 2 * (k % 2), self.eta) if stretch.frame.fast else (theta, 0.0)
             rate = slowest(stretch.frame, self.kernel.method)
             if off <= limit or (stretch.frame.critical == stretch.frame.fast and np.isfinite(off)):
@@ -378,12 +388,12 @@ class _Motion:
                     f"shrink by {rate:.3g} a step); take about {k + plain} plain steps first: settle={k + plain}"
                 )
         self.settled = k
-        y = self._refined(stretch, y, theta, k, memory, found) if stretch.frame.critical else y
+        y = self._refined(stretch, y, theta, k, memory) if stretch.frame.critical else y
         if k % self.options.every == 0:
-            self._keep(k, *stretch.channels(y, self.eta), y[n:], found)
-        return stretch, y, found
+            self._keep(k, *stretch.channels(y, self.eta), y[n:])
+        return stretch, y
 
-    def _refined(self, stretch: Stretch, y: Array, theta: Array, k: int, memory: Any, found: Any) -> Array:
+    def _refined(self, stretch: Stretch, y: Array, theta: Array, k: int, memory: Any) -> Array:
         """The state with amplitudes from a few steps of the run.
 
         One iterate tells the mean and the amplitude apart only as well as the slaved mean is known, and an amplitude
@@ -391,10 +401,10 @@ class _Motion:
         """
         n, weights = self.kernel.loss.size, np.array([1, 4, 6, 4, 1]) / 16
         plain = run(self.kernel, theta, self.eta, len(weights) - 1, memory=memory).thetas[:, :n]
-        growth = np.abs(1 - 2 * self.eta * found.values[: stretch.frame.critical] / self.chooser.edge)
+        growth = np.abs(1 - 2 * self.eta * self.values[: stretch.frame.critical] / self.chooser.edge)
         signs = (-1.0) ** np.arange(len(weights))
         for _ in range(3):
-            solver = DOP853(
+            solver = RK45(
                 lambda _, state: stretch.velocity(state, self.eta), 0.0, y, self.eta * (len(weights) - 1), rtol=1e-9,
                 atol=self._tolerances(y, n) / 10,
             )  # fmt: skip
@@ -422,14 +432,14 @@ class _Motion:
 
     # ends ---------------------------------------------------------------------------------------------------------
 
-    def _lost(self, frame: Frame, y: Array, found: Any, step: float) -> str:
+    def _lost(self, frame: Frame, y: Array, step: float) -> str:
         """Why the motion cannot be known from here on; empty if it can."""
         n = self.kernel.loss.size
         floor = ROUNDING * float(np.linalg.norm(y[:n]))
         for j in range(frame.critical):
-            if abs(y[n + j]) < floor and self.eta * found.values[j] > self.chooser.edge:
+            if abs(y[n + j]) < floor and self.eta * self.values[j] > self.chooser.edge:
                 return (
-                    f"at step {step:.0f} a direction becomes unstable (eta*lambda = {self.eta * found.values[j]:.4g}) "
+                    f"at step {step:.0f} a direction becomes unstable (eta*lambda = {self.eta * self.values[j]:.4g}) "
                     f"with an amplitude of {abs(y[n + j]):.1g}, below the rounding errors of the run ({floor:.1g}): the "
                     "burst that follows grows out of these. Start again from an iterate in that burst"
                 )
@@ -442,8 +452,8 @@ class _Motion:
             "the slow ones closes; use a smaller eta, or plain steps through this stretch"
         )
 
-    def _diverged(self, step: float, x: Array, found: Any) -> DivergenceError:
-        top = self.eta * found.values[0]
+    def _diverged(self, step: float, x: Array) -> DivergenceError:
+        top = self.eta * self.values[0]
         beyond = f"eta*lambda = {top:.4g} is beyond the edge {self.chooser.edge:.4g} and does not come back"
         inside = f"eta*lambda = {top:.4g}"
         return DivergenceError(

@@ -106,7 +106,7 @@ class Chooser:
             More critical or more fast directions than asked for.
         """
         m = self.cut(found.values)
-        critical = int(np.sum(self.eta * found.values[:m] >= CRITICAL * self.edge))
+        critical = int(np.sum(self._near(found.values[:m])))
         if critical > self.critical:
             raise HypothesisError(
                 f"{critical} directions are near the edge (eta*lambda = "
@@ -117,25 +117,39 @@ class Chooser:
         left = left @ np.linalg.inv(left.T @ right).T
         return Frame(right, left, found.values[:m].copy(), critical, self.eta)
 
-    def drift(self, frame: Frame, mean: Array, found: Spectrum) -> float:
-        """How far a frame is from fitting: changes of curvatures and couplings, times eta; infinite where it must go."""
-        wanted = self.frame(found)
-        shares = self.eta * found.values / self.radius
-        crossing = wanted.fast != frame.fast and (
-            np.sum(shares > WINDOW[1]) > frame.fast or np.sum(shares > WINDOW[0]) < frame.fast
-        )
-        if crossing or wanted.critical > frame.critical:
-            return np.inf
+    def fits(self, frame: Frame, mean: Array, alternating: Array) -> tuple[float, Array]:
+        """How far a frame is from fitting, and the curvatures of its directions, from one product with each.
+
+        Returns
+        -------
+        drift : float
+            Changes of curvatures and couplings to other directions, times eta; infinite where a direction has become
+            critical, or slow.
+        values : ndarray, shape (m,)
+        """
         if not frame.fast:
-            return 0.0
-        turned = self.kernel.hessian_vector(mean, frame.right.T).T
+            return 0.0, np.zeros(0)
         self.products += frame.fast
-        if getattr(self.method, "edge_scale", None) is not None:
-            return float(np.max(np.abs(self.eta * (found.values[: frame.fast] - frame.curvatures))))
+        turned = self.kernel.hessian_vector(mean, frame.right.T).T
+        scale = denominator(self.kernel, np.stack([mean + alternating, mean - alternating]))
+        if scale is not None:
+            turned = turned / scale[:, None]
         inner = frame.left.T @ turned
-        off = turned - frame.right @ inner
-        inner = inner - np.diag(frame.curvatures)
-        return float(self.eta * max(np.max(np.abs(inner)), np.max(np.linalg.norm(off, axis=0))))
+        off = np.linalg.norm(turned - frame.right @ inner, axis=0) / np.linalg.norm(frame.right, axis=0)
+        values = np.sort(np.linalg.eigvals(inner).real)[::-1]
+        change = np.max(np.abs(inner - np.diag(frame.curvatures)))
+        if self.eta * values[-1] < WINDOW[0] * self.radius or np.sum(self._near(values)) > frame.critical:
+            return np.inf, values
+        return float(self.eta * max(change, np.max(off))), values
+
+    def enters(self, frame: Frame, found: Spectrum) -> bool:
+        """Whether a slow direction has become fast."""
+        return bool(np.sum(self.eta * found.values > WINDOW[1] * self.radius) > frame.fast)
+
+    def _near(self, values: Array) -> NDArray[np.bool_]:
+        """Which eigenvalues are near the edge."""
+        found: NDArray[np.bool_] = self.eta * values >= CRITICAL * self.edge
+        return found
 
 
 def slowest(frame: Frame, method: object) -> float:

@@ -24,8 +24,6 @@ Array = NDArray[np.float64]
 
 #: Sweeps of the search for the base point, and of that for a state on the slow manifold.
 MOST = 40
-#: The base point is found to this, over the size of the parameters.
-BASE = 1e-11
 
 
 @dataclass
@@ -55,16 +53,26 @@ class Stretch:
     frame: Frame
     order: int
     cost: Cost
-    #: Fast coordinates of the last base point, and the inverse of the derivative of the fast change there.
+    #: To which the base point is found, over the size of the parameters.
+    tolerance: float
+    #: Fast coordinates of the last base point, and the inverse of the derivative of the fast change there; and where to
+    #: begin anew.
     base: Array = field(init=False)
     inverse: Array = field(init=False)
+    home: Array = field(init=False)
+    plain: Array = field(init=False)
 
     def __post_init__(self) -> None:
-        self.base = np.zeros(self.frame.fast)
-        gain = float(response(self.kernel.method).gain) if self.frame.fast else 1.0
-        self.inverse = -np.diag(1 / (gain * self.frame.curvatures))
-        self.cost.frames += 1
         self._size = self.kernel.loss.size
+        gain = float(response(self.kernel.method).gain) if self.frame.fast else 1.0
+        self.plain = -np.diag(1 / (gain * self.frame.curvatures))
+        self.place(np.zeros(self._size))
+        self.cost.frames += 1
+
+    def place(self, mean: Array) -> None:
+        """Look for base points near a mean."""
+        self.home = self.base = self.frame.left.T @ mean
+        self.inverse = self.plain
 
     # machines -----------------------------------------------------------------------------------------------------
 
@@ -98,10 +106,18 @@ class Stretch:
         """The state with its base point; NaN where there is none."""
         if not self.frame.fast:
             return y
+        for base, inverse in ((self.base, self.inverse), (self.home, self.plain)):
+            found = self._search(y, base, inverse.copy())
+            if found is not None:
+                return found
+        return np.full(len(y) + self.frame.fast, np.nan)
+
+    def _search(self, y: Array, start: Array, inverse: Array) -> Array | None:
+        """Quasi-Newton steps (Broyden's) to the zero of the fast mean change; None where they do not get there."""
         out, place = np.empty((1, 1, self.frame.fast)), np.zeros(1, dtype=np.int64)
-        point = np.concatenate([y, self.base])
-        base, inverse = point[len(y) :], self.inverse.copy()
-        tolerance = BASE * max(float(np.linalg.norm(y[: self._size])), 1e-300)
+        point = np.concatenate([y, start])
+        base = point[len(y) :]
+        tolerance = self.tolerance * max(float(np.linalg.norm(y[: self._size])), 1e-300)
         before = change = None
         for _ in range(MOST):
             self._force.fill(point[None, None], 0, place, out)
@@ -113,11 +129,11 @@ class Stretch:
             before, change = force, -inverse @ force
             base += change
             if not np.isfinite(base).all():
-                break
+                return None
             if np.max(np.abs(change)) <= tolerance:
                 self.base, self.inverse = base.copy(), inverse
                 return point
-        return np.full_like(point, np.nan)
+        return None
 
     def velocity(self, y: Array, eta: float) -> Array:
         """Derivative of the state, shape (n + critical,); NaN where it does not exist."""
@@ -159,7 +175,7 @@ class Stretch:
     def enter_at(self, theta: Array, sign: int, eta: float) -> tuple[Array, float]:
         """The state whose iterate is nearest to `theta` (`sign` that of the alternating channel), and how near."""
         y = np.concatenate([self.across(theta), np.zeros(self.frame.critical)])
-        self.base = self.frame.left.T @ theta
+        self.place(theta)
         best = np.inf
         for _ in range(MOST):
             mean, alternating = self.channels(y, eta)
