@@ -43,7 +43,7 @@ ROUNDING = 1e-13
 #: Differences of gradients in the alternating channel are known to this, over the size of the parameters.
 NOISE = 3e-15
 #: The base point is found to this share of the tolerance of the integrator.
-BASE = 1e-2
+BASE = 1.0
 #: Frames that may follow each other without a step of the optimiser between them.
 RESTLESS = 8
 
