@@ -22,7 +22,8 @@ from eomsym.dynamics.descent import checked_count, checked_eta, run
 from eomsym.dynamics.frames import DRIFT, Chooser, slowest
 from eomsym.dynamics.stretch import Cost, Stretch
 from eomsym.errors import DivergenceError, ExpressionError, HypothesisError, InputError
-from eomsym.exact.methods import GradientDescent, Method
+from eomsym.optimisers.base import Method
+from eomsym.optimisers.linear import GradientDescent
 
 if TYPE_CHECKING:
     from eomsym.losses.objective import Objective

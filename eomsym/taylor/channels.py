@@ -91,7 +91,8 @@ def response(method: Any) -> Filter:
 
     Examples
     --------
-    >>> from eomsym.exact.methods import GradientDescent, HeavyBall
+    >>> from eomsym.optimisers.accelerated import HeavyBall
+    >>> from eomsym.optimisers.linear import GradientDescent
     >>> response(GradientDescent()).above, response(HeavyBall("1/2")).below
     ((1,), (1, -1/2))
     """
@@ -133,7 +134,7 @@ def critical_number(method: Any) -> Any:
 
     Examples
     --------
-    >>> from eomsym.exact.methods import HeavyBall, Nesterov
+    >>> from eomsym.optimisers.accelerated import HeavyBall, Nesterov
     >>> critical_number(HeavyBall("9/10")), critical_number(Nesterov("9/10"))
     (19/5, 19/14)
     """
