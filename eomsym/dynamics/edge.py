@@ -276,7 +276,7 @@ class _Motion:
         self.chooser = Chooser(kernel, options.eta, options.critical, options.fast)
         self.pieces: list[_Piece] = []
         self.records: list[tuple[int, Array, Array, Array, Array]] = []
-        self.values = np.full(3, np.nan)
+        self.values = np.full(max(3, options.critical), np.nan)
         self.settled, self.reason = 0, ""
         self.start = theta
 
@@ -302,8 +302,15 @@ class _Motion:
     def _stretch(self, mean: Array, alternating: Array) -> Stretch:
         """A frame for a point, and the equation in it."""
         found = self.chooser.measure(mean, alternating)
-        self.values = np.append(found.values, np.full(3, np.nan))[:3]
+        self.values = self._first(found.values, np.full(max(3, self.options.critical), np.nan))
         return Stretch(self.kernel, self.chooser.frame(found), self.order, self.cost, BASE * self.options.rtol)
+
+    @staticmethod
+    def _first(values: Array, rest: Array) -> Array:
+        """As many eigenvalues as are recorded; the rest as before."""
+        kept = rest.copy()
+        kept[: len(values)] = values[: len(rest)]
+        return kept
 
     def _follow(self, stretch: Stretch, y: Array, step: float) -> tuple[float, Array]:
         """Integrate in one frame until it no longer fits; return the step and the state there."""
@@ -328,9 +335,9 @@ class _Motion:
             step = now
             if self.options.progress:
                 self.options.progress(round(step), self.options.steps, f"edge, order {self.order}")
-            mean, alternating = stretch.channels(y, eta)
+            mean, alternating = stretch.outline(y)
             drift, values = self.chooser.fits(stretch.frame, mean, alternating)
-            self.values[: len(values)] = values[:3]
+            self.values = self._first(values, self.values)
             self.reason = self._lost(stretch.frame, y, step)
             if self.reason or drift > DRIFT:
                 break
@@ -428,7 +435,7 @@ class _Motion:
         return y
 
     def _keep_plain(self, step: int, theta: Array) -> None:
-        none = np.full(3, np.nan)
+        none = np.full_like(self.values, np.nan)
         self.records.append((step, theta, np.zeros_like(theta), np.zeros(self.options.critical), none))
 
     # ends ---------------------------------------------------------------------------------------------------------

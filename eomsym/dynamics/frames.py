@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 #: A direction is fast from about half of the radius on; the cut is the widest gap between these shares of the radius.
 WINDOW = 0.35, 0.75
 #: From this share of the critical number on a direction carries an amplitude.
-CRITICAL = 0.75
+CRITICAL = 0.8
 #: A frame is renewed where curvatures, or couplings to other directions, times eta, have changed by this.
 DRIFT = 0.12
 #: Residual of eigenvectors, over the largest eigenvalue.

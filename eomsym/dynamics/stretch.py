@@ -161,6 +161,11 @@ class Stretch:
         mean = y[:n] + self.frame.right @ (point[len(y) :] + parts[:m])
         return mean, parts[m : m + n] if self.frame.critical else np.zeros(n)
 
+    def outline(self, y: Array) -> tuple[Array, Array]:
+        """Both channels to order 0, from the last base point: where to measure eigenvalues."""
+        mean = y[: self._size] + self.frame.right @ self.base
+        return mean, self.frame.right[:, : self.frame.critical] @ y[self._size :]
+
     # in and out ---------------------------------------------------------------------------------------------------
 
     def across(self, vector: Array) -> Array:
