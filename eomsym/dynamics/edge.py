@@ -19,7 +19,7 @@ from scipy.integrate import RK45
 
 from eomsym.codegen.kernel import Kernel, checked_losses, checked_order
 from eomsym.dynamics.descent import checked_count, checked_eta, run
-from eomsym.dynamics.frames import DRIFT, Chooser, slowest
+from eomsym.dynamics.frames import DRIFT, Chooser, fading, slowest
 from eomsym.dynamics.stretch import Cost, Stretch
 from eomsym.errors import DivergenceError, ExpressionError, HypothesisError, InputError
 from eomsym.optimisers.base import Method
@@ -45,6 +45,8 @@ ROUNDING = 1e-13
 NOISE = 3e-15
 #: The base point is found to this share of the tolerance of the integrator.
 BASE = 1.0
+#: So many steps of the integrator must get further than a tenth of that many steps of the optimiser.
+STUCK = 200
 #: Frames that may follow each other without a step of the optimiser between them.
 RESTLESS = 8
 
@@ -144,8 +146,9 @@ def edge_flow(
     critical: int = 3,
     fast: int = 24,
     settle: int | None = None,
+    memory: Any = "rest",
     every: int | None = None,
-    rtol: float = 1e-7,
+    rtol: float = 1e-6,
     estimate: bool = True,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> EdgePath:
@@ -172,6 +175,8 @@ def edge_flow(
     settle : int, optional
         Plain steps to take first, until what is left of the start away from the slow manifold has decayed; as many as
         it takes by default.
+    memory : "rest" or ndarray, shape (k,)
+        What a method with a memory remembers at the start: nothing, or what an earlier run left behind.
     every : int, optional
         Record every so many steps; about a hundred records by default.
     rtol : float
@@ -224,7 +229,7 @@ def edge_flow(
         checked_count(value, name, 0)
     if not 1e-12 <= rtol < 1:
         raise InputError(f"rtol={rtol!r}: expected a number from 1e-12 to 1")
-    options = _Options(eta, steps, every, critical, fast, settle, rtol, progress)
+    options = _Options(eta, steps, every, critical, fast, settle, memory, rtol, progress)
     motion = _Motion(kernel, theta, order, options)
     motion.run()
     other = None
@@ -242,6 +247,7 @@ class _Options:
     critical: int
     fast: int
     settle: int | None
+    memory: Any
     rtol: float
     progress: Callable[[int, int, str], None] | None
 
@@ -323,13 +329,14 @@ class _Motion:
             rtol=self.options.rtol,
             atol=self._tolerances(y, n),
         )
-        looked = step
+        looked, marks = step, [step]
         while solver.status == "running":
             with np.errstate(all="ignore"):
                 solver.step()
             if solver.status == "failed" or not np.isfinite(solver.y).all():
                 raise self._diverged(solver.t / eta, y[n:])
             self.cost.steps += 1
+            marks.append(solver.t / eta)
             y, now = solver.y.copy(), solver.t / eta
             self._record(solver.dense_output(), stretch, step, now)
             step = now
@@ -338,7 +345,7 @@ class _Motion:
             mean, alternating = stretch.outline(y)
             drift, values = self.chooser.fits(stretch.frame, mean, alternating)
             self.values = self._first(values, self.values)
-            self.reason = self._lost(stretch.frame, y, step)
+            self.reason = self._lost(stretch.frame, y, step) or self._stuck(marks)
             if self.reason or drift > DRIFT:
                 break
             if step - looked > LOOK:
@@ -370,9 +377,14 @@ class _Motion:
 
     def _settle(self) -> tuple[Stretch, Array]:
         """Plain steps until the start is on the slow manifold, and the state there."""
-        theta, k, memory = self.start, 0, "rest"
+        theta, k, memory = self.start, 0, self.options.memory
         n = self.kernel.loss.size
-        plain = 0 if self.options.settle is None else checked_count(self.options.settle, "settle", 0)
+        if self.options.settle is not None:
+            plain = checked_count(self.options.settle, "settle", 0)
+        elif isinstance(memory, str) and fading(self.kernel.method) > 0:  # what is remembered is not that of the motion
+            plain = _needed(1.0, SETTLED, fading(self.kernel.method))
+        else:
+            plain = 0
         limit = SETTLED * float(np.linalg.norm(theta))
         while True:
             if plain:
@@ -407,7 +419,7 @@ class _Motion:
         One iterate tells the mean and the amplitude apart only as well as the slaved mean is known, and an amplitude
         may be far smaller than that. But what the mean is off by stays, and what the amplitude is off by alternates.
         """
-        n, weights = self.kernel.loss.size, np.array([1, 4, 6, 4, 1]) / 16
+        n, weights = self.kernel.loss.size, np.array([1, 6, 15, 20, 15, 6, 1]) / 64
         plain = run(self.kernel, theta, self.eta, len(weights) - 1, memory=memory).thetas[:, :n]
         growth = np.abs(1 - 2 * self.eta * self.values[: stretch.frame.critical] / self.chooser.edge)
         signs = (-1.0) ** np.arange(len(weights))
@@ -452,6 +464,16 @@ class _Motion:
                     "burst that follows grows out of these. Start again from an iterate in that burst"
                 )
         return ""
+
+    def _stuck(self, marks: list[float]) -> str:
+        """Whether the integrator makes no way; empty if it does."""
+        if len(marks) <= STUCK or marks[-1] - marks[-1 - STUCK] > STUCK / 10:
+            return ""
+        return (
+            f"at step {marks[-1]:.0f} the equation of order {self.order} has become stiff: {STUCK} steps of the "
+            f"integrator for {marks[-1] - marks[-1 - STUCK]:.1g} of the optimiser, a sign that its series does not "
+            "converge there; use a lower order"
+        )
 
     def _no_gap(self, step: float) -> str:
         values = ", ".join(f"{self.eta * x:.3g}" for x in self.chooser.last.values) if self.chooser.last else ""

@@ -14,8 +14,10 @@ from eomsym.taylor.channels import Frame, critical_number, response
 
 if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
+    from eomsym.optimisers.base import Method
+    from eomsym.optimisers.filters import Filter
 
-__all__ = ["Chooser", "slowest"]
+__all__ = ["Chooser", "fading", "slowest"]
 
 Array = NDArray[np.float64]
 
@@ -152,15 +154,29 @@ class Chooser:
         return found
 
 
-def slowest(frame: Frame, method: object) -> float:
+def fading(method: Method) -> float:
+    """By which factor what an optimiser remembers of its start shrinks in a step; 0 without a memory.
+
+    Examples
+    --------
+    >>> from eomsym.optimisers.accelerated import HeavyBall
+    >>> round(fading(HeavyBall("9/10")), 12)
+    0.9
+    """
+    given = getattr(method, "edge_fading", None)
+    roots = _roots(response(method), 0.0)
+    return max(sorted(roots)[:-1], default=0.0) if given is None else float(given())
+
+
+def slowest(frame: Frame, method: Method) -> float:
     """By which factor a deviation from the slow manifold shrinks in a step, at worst: over the slaved directions."""
-    answer = response(method)
-    worst = 0.0
-    for q in frame.eta * frame.curvatures[frame.critical :]:
-        # (E - 1) below + q above = 0, multiplied out in powers of E^-1
-        below, above = ([float(c) for c in row] for row in (answer.below, answer.above))
-        polynomial = np.polynomial.polynomial.polyadd(
-            np.polynomial.polynomial.polymul([1.0, -1.0], below), np.concatenate([[0.0], q * np.array(above)])
-        )
-        worst = max(worst, float(np.max(np.abs(np.roots(polynomial)))))
-    return worst
+    products = frame.eta * frame.curvatures[frame.critical :]
+    return max((max(_roots(response(method), float(q))) for q in products), default=0.0)
+
+
+def _roots(answer: Filter, q: float) -> list[float]:
+    """Moduli of the roots E of ``E - 1 + q G(E^-1)``."""
+    below, above = (np.array([float(c) for c in row]) for row in (answer.below, answer.above))
+    # times below and E^-1, in powers of E^-1 from 0 on: those of E from the highest on
+    polynomial = np.polynomial.polynomial.polyadd(np.convolve([1.0, -1.0], below), np.append(0.0, q * above))
+    return [float(abs(root)) for root in np.roots(polynomial)]
