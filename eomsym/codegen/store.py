@@ -116,7 +116,7 @@ def prepare(sources: Sequence[str]) -> None:
     """
     missing = [source for source in sources if _name(source) not in sys.modules]
     missing = [s for s in missing if not list(cache_folder().glob(f"__pycache__/{_name(s)}.*.nbi"))]
-    shares: list[list[str]] = [[] for _ in range(min(_cores(), len(missing)))]
+    shares: list[list[str]] = [[] for _ in range(min(_cores() if sys.executable else 1, len(missing)))]
     sizes = [float(_START * (k > 0)) for k in range(len(shares))]
     for source in sorted(missing, key=len, reverse=True):
         least = sizes.index(min(sizes))
