@@ -6,6 +6,7 @@ from .dynamics.descent import descend
 from .dynamics.edge import edge_flow
 from .dynamics.flow import flow
 from .dynamics.leading_error import leading_error
+from .dynamics.watch import watch
 from .errors import EomsymError
 from .experiments.simulate import simulate
 from .formulas.potentials import modified_loss
@@ -49,4 +50,5 @@ __all__ = [
     "symmetries",
     "testing",
     "verify",
+    "watch",
 ]

@@ -12,6 +12,7 @@ doi:10.1137/S1064827500366124.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -133,12 +134,12 @@ def _start(n: int, count: int, guess: Array | None) -> Array:
     return fresh
 
 
-def _lobpcg(product: object, start: Array, rtol: float, sweeps: int) -> tuple[Array, Array, float]:
+def _lobpcg(product: Callable[[Array], Array], start: Array, rtol: float, sweeps: int) -> tuple[Array, Array, float]:
     from scipy.sparse.linalg import LinearOperator, lobpcg  # slow to import
 
-    n, count = start.shape
+    n = len(start)
     start = np.linalg.qr(start)[0]
-    size = float(np.max(np.abs(product(start))))  # type: ignore[operator]
+    size = float(np.max(np.abs(product(start))))
     operator = LinearOperator((n, n), matvec=product, matmat=product, dtype=np.float64)
     tolerance = rtol * max(size, 1e-300)
     with warnings.catch_warnings():
@@ -146,6 +147,6 @@ def _lobpcg(product: object, start: Array, rtol: float, sweeps: int) -> tuple[Ar
         values, vectors = lobpcg(operator, start, largest=True, tol=tolerance, maxiter=sweeps)
     order = np.argsort(values)[::-1]
     values, vectors = values[order], vectors[:, order]
-    rest = product(vectors) - vectors * values  # type: ignore[operator]
+    rest = product(vectors) - vectors * values
     residual = float(np.max(np.linalg.norm(rest, axis=0)) / max(abs(values[0]), 1e-300))
     return values, vectors, residual

@@ -157,7 +157,7 @@ def _lanes(frame: Frame, answer: Filter, count: int, alternating: bool) -> list[
     """
     chosen = _alternated(answer) if alternating else answer
     kind = frame.curvatures.dtype
-    number = exact if kind == object else float
+    number = float if kind == np.float64 else exact
     above, below = (_in_w([number(c) for c in row], count) for row in (chosen.above, chosen.below))
     first, sign = ([2, -1], -1) if alternating else ([0, 1], 1)
     columns = []
