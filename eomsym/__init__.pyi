@@ -4,9 +4,10 @@ from . import bounds, curvature, errors, losses, optimisers, output, symmetries,
 from .codegen.kernel import compile
 from .dynamics.descent import descend
 from .dynamics.edge import edge_flow
+from .dynamics.events import Event
 from .dynamics.flow import flow
 from .dynamics.leading_error import leading_error
-from .dynamics.watch import watch
+from .dynamics.watch import sharpness_event, watch
 from .errors import EomsymError
 from .experiments.simulate import simulate
 from .formulas.potentials import modified_loss
@@ -25,6 +26,7 @@ __all__ = [
     "Adam",
     "DeepLinear",
     "EomsymError",
+    "Event",
     "Field",
     "GradientDescent",
     "HeavyBall",
@@ -46,6 +48,7 @@ __all__ = [
     "modified_loss",
     "optimisers",
     "output",
+    "sharpness_event",
     "simulate",
     "symmetries",
     "testing",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eomsym.codegen.kernel import Kernel
+from eomsym.dynamics.events import Crossing
 from eomsym.dynamics.reach import Reach, reach
 
 __all__ = ["Trajectory"]
@@ -40,6 +41,8 @@ class Trajectory:
     memory : ndarray, shape (k,), or None
         What the filters of the optimiser remember at the end; as `memory` of the next run it goes on where this one
         ends.
+    events : tuple of Crossing
+        Events that were asked for and met, in the order of time.
 
     Examples
     --------
@@ -58,6 +61,7 @@ class Trajectory:
     evaluations: int = 0
     steps: NDArray[Any] | None = None
     memory: Array | None = field(default=None, repr=False)
+    events: tuple[Crossing, ...] = ()
 
     @property
     def end(self) -> Array:

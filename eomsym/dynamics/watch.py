@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics.descent import checked_count, checked_eta
+from eomsym.dynamics.events import Event
 from eomsym.dynamics.spectrum import Spectrum, denominator, spectrum
 from eomsym.errors import InputError, ShapeError
 from eomsym.taylor.channels import critical_number
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from eomsym.losses.objective import Objective
     from eomsym.optimisers.base import Method
 
-__all__ = ["Watch", "limits", "watch"]
+__all__ = ["Watch", "limits", "sharpness_event", "watch"]
 
 Array = NDArray[np.float64]
 
@@ -105,8 +106,8 @@ def watch(
     >>> found.products.round(3)
     array([[1.2  , 0.4  ],
            [0.432, 0.4  ],
-           [0.4  , 0.318],
-           [0.4  , 0.255]])
+           [0.4  , 0.317],
+           [0.4  , 0.253]])
     >>> found.radius, found.limit, found.first_beyond(found.radius)
     (1.0, 2.0, 0)
 
@@ -135,6 +136,64 @@ def watch(
     radius, limit = limits(kernel.method)
     worst = max(one.residual for one in found)
     return Watch(products, cosines, rate, radius, limit, worst, sum(one.products for one in found))
+
+
+def sharpness_event(
+    loss: Objective | Kernel,
+    product: float | str,
+    *,
+    eta: float,
+    method: Method | None = None,
+    ends: bool = False,
+) -> Event:
+    """The event that ``eta lambda`` reaches a number, lambda the largest eigenvalue of the Hessian.
+
+    Parameters
+    ----------
+    loss : Loss, Network, or Kernel
+    product : float or {"radius", "limit"}
+        Of the method: where its series ends, and where the run becomes unstable.
+    eta : float
+    method : Method, optional
+        Gradient descent by default, or that of the kernel.
+    ends : bool
+        Whether the path ends there.
+
+    Returns
+    -------
+    Event
+        It remembers the last eigenvector, and is quick along a path.
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> loss = eom.Loss("(1 - x*y)**2/2", variables="x y")
+    >>> event = eom.sharpness_event(loss, "limit", eta=0.48, ends=True)
+    >>> path = eom.flow(loss, [2.0, 0.2], time=[0.0, 0.5, 1.0], order=0, events=[event])
+    >>> path.events[0].name, path.events[0].rising, bool(path.times[-1] == path.events[0].time)
+    ('eta*lambda = 2 (limit)', True, True)
+    """
+    kernel = kernel_of(loss, None if isinstance(loss, Kernel) else 0, method)
+    rate = checked_eta(eta)
+    if isinstance(product, str):
+        names = dict(zip(("radius", "limit"), limits(kernel.method), strict=True))
+        if product not in names or np.isnan(names[product]):
+            known = ", ".join(name for name, value in names.items() if not np.isnan(value)) or "neither of them"
+            raise InputError(f"product={product!r}: of {kernel.method.name}, known: {known}; or give a number")
+        value, name = names[product], f"eta*lambda = {names[product]:.4g} ({product})"
+    else:
+        value = float(product)
+        name = f"eta*lambda = {value:.4g}"
+    last: list[Array | None] = [None]
+
+    def function(theta: Array) -> float:
+        point = theta[: kernel.loss.size]
+        scale = denominator(kernel, point[None])
+        found = spectrum(kernel, point, min(2, len(point)), guess=last[0], scale=scale, rtol=RTOL)
+        last[0] = found.right
+        return rate * float(found.values[0]) - value
+
+    return Event(function, name, ends)
 
 
 def limits(method: Method) -> tuple[float, float]:
