@@ -383,6 +383,17 @@ class Kernel:
         found: np.ndarray = out[:, 0] if np.ndim(direction) == 2 else out[0, 0]
         return found
 
+    def gradient_along(self, theta: Any, direction: Any, degree: int = 2) -> np.ndarray:
+        """Taylor coefficients of ``s -> g(theta + s direction)`` up to a degree, shape (degree+1, n): g, the Hessian
+        times the direction, half the third derivative along it twice, and so on."""
+        point = self._points(theta)[0, : self.loss.size]
+        given = np.stack([point, direction_of(direction, self.loss.size)])[None]
+        rows = np.array([d * (d + 1) // 2 + d for d in range(degree + 1)])
+        out = np.empty((1, degree + 1, self.loss.size))
+        self._gradient.fill(given, degree, rows, out)
+        found: np.ndarray = out[0]
+        return found
+
     def jacobian_vector(self, theta: Any, direction: Any, eta: float) -> np.ndarray:
         """Derivative of the velocity ``field(theta, eta)``, shape (n,), along a direction, shape (n,).
 

@@ -91,18 +91,20 @@ class Problem:
 
 
 @cache
-def digits(images: int | None = None) -> tuple[Array, Array]:
+def digits(images: int | None = None, *, standard: bool = True) -> tuple[Array, Array]:
     """Return scikit-learn's handwritten digits, standardised, and their classes, one-hot.
 
     Parameters
     ----------
     images : int, optional
         How many, from the first on; all 1,797 by default.
+    standard : bool
+        Whether to standardise; else pixels lie between 0 and 1.
 
     Returns
     -------
     inputs : ndarray, shape (images, 64)
-        Each pixel has mean 0 and variance 1 over these images; pixels that never change are 0.
+        Standardised, each pixel has mean 0 and variance 1 over these images; pixels that never change are 0.
     targets : ndarray, shape (images, 10)
 
     Raises
@@ -128,7 +130,7 @@ def digits(images: int | None = None) -> tuple[Array, Array]:
     pixels, classes = load_digits(return_X_y=True)
     pixels, classes = pixels[:images], classes[:images]
     deviation = pixels.std(axis=0)
-    inputs = (pixels - pixels.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
+    inputs = (pixels - pixels.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0) if standard else pixels / 16
     targets = np.eye(10)[classes]
     inputs.flags.writeable = targets.flags.writeable = False  # the cache hands out the same arrays
     return inputs, targets

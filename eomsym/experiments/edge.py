@@ -1,0 +1,434 @@
+"""The edge of stability: gradient descent against gradient flow, equations of motion, and what others offer there.
+
+Central flow and principal flow are written here from the ideas of their papers, to leading order, and named so.
+
+References
+----------
+J. M. Cohen et al., Understanding Optimization in Deep Learning with Central Flows, 2025, arXiv:2410.24206. M. Rosca, Y.
+Wu, C. Qin, B. Dherin, On a Continuous-Time Model of Gradient Descent Dynamics, TMLR 2023, arXiv:2302.01952.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import RK45
+
+from eomsym.codegen.kernel import Kernel, compile
+from eomsym.dynamics.descent import descend
+from eomsym.dynamics.edge import EdgePath, edge_flow
+from eomsym.dynamics.spectrum import spectrum
+from eomsym.dynamics.watch import watch
+from eomsym.errors import EomsymError
+from eomsym.experiments.experiment import Claim, Experiment, Line, Panel
+from eomsym.experiments.suite import digits
+from eomsym.losses.network import Network
+from eomsym.verification.order import Progress
+
+__all__ = ["central_flow", "edge", "principal_flow"]
+
+Array = NDArray[np.float64]
+
+ORDERS = range(4)
+#: Weights that take the alternating part of five neighbouring iterates, and their mean.
+SECOND = np.array([1.0, -4.0, 6.0, -4.0, 1.0]) / 16
+#: The classical equation is given up after so many evaluations a step: it is stiff, or blows up.
+PATIENCE = 60
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """A network at its edge."""
+
+    name: str
+    net: Network
+    start: Array
+    eta: float
+    first: int
+    steps: int
+    critical: int
+
+
+def edge(images: int | None = None, steps: int | None = None, progress: Progress | None = None) -> Experiment:
+    """Two networks: 2-16-1 on a Chebyshev polynomial (a burst), 64-32-10 on digits (several directions at once)."""
+    began = time.perf_counter()
+    told = progress or (lambda done, total, label: None)
+    panels: list[Panel] = []
+    claims: list[Claim] = []
+    figures: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    chosen = [_chebyshev(steps or 260), _digits(images or 200, steps or 200)]
+    for number, setting in enumerate(chosen):
+        told(number, len(chosen), setting.name)
+        found = _compare(setting)
+        panels += _panels(setting, found)
+        claims += _claims(setting, found)
+        figures[setting.name] = _figures(setting, found)
+        settings[setting.name] = {
+            "network": setting.net.name,
+            "eta": setting.eta,
+            "first step": setting.first,
+            "steps": setting.steps,
+        }
+    told(len(chosen), len(chosen), "done")
+    title = "The edge of stability: gradient descent and what follows it"
+    return Experiment("edge", title, settings, tuple(panels), tuple(claims), figures, time.perf_counter() - began)
+
+
+def _chebyshev(steps: int) -> _Setting:
+    """48 parameters on ``4x**3 - 3x``; the burst before which the amplitude passes 1e-4."""
+    x = np.linspace(-1, 1, 20)
+    net = Network((2, 16, 1), np.column_stack([x, np.ones(20)]), (4 * x**3 - 3 * x)[:, None])
+    rng = np.random.default_rng(4)
+    weights, biases, out = rng.normal(size=16), rng.normal(size=16) / 2, rng.normal(size=16) / 4
+    start = np.concatenate([np.column_stack([weights, biases]).ravel(), out])
+    eta = 0.3
+    path = descend(net, start, eta=eta, steps=4000).thetas
+    swing = _swings(path)
+    rising = np.flatnonzero((swing[600:-1] < 1e-4) & (swing[601:] >= 1e-4))
+    first = 600 + int(rising[-1])
+    return _Setting("Chebyshev", net, path[first], eta, first, steps, 3)
+
+
+def _digits(images: int, steps: int) -> _Setting:
+    """2,368 parameters, squared loss, pixels from 0 to 1: ten directions are fast, six of them near the edge."""
+    inputs, targets = digits(images, standard=False)
+    net = Network((64, 32, 10), inputs, targets, "tanh", "mse")
+    eta, first = 0.12, 2000
+    path = descend(net, net.initial(0), eta=eta, steps=first)
+    return _Setting("digits", net, path.end, eta, first, steps, 8)
+
+
+# the runs -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What each of them does: points at marks (steps from the start on)."""
+
+    run: Array
+    marks: NDArray[np.int64]
+    ours: dict[int, EdgePath]
+    others: dict[str, Array]
+    ends: dict[str, str]
+    swing: Array
+    seconds: dict[str, float]
+
+
+def _compare(setting: _Setting) -> _Found:
+    eta, steps = setting.eta, setting.steps
+    every = max(1, steps // 50)
+    marks = np.arange(0, steps + 1, every)
+    run = descend(setting.net, setting.start, eta=eta, steps=steps + 4).thetas
+    kernel = compile(setting.net, max(ORDERS))
+    seconds, ours = {}, {}
+    for order in ORDERS:
+        began = time.process_time()
+        ours[order] = edge_flow(
+            kernel, setting.start, eta=eta, steps=steps, order=order, every=every, critical=setting.critical,
+            estimate=False,
+        )  # fmt: skip
+        seconds[f"order {order}"] = time.process_time() - began
+    others, ends = {}, {}
+    mean = ours[1].mean[0]
+    jobs: dict[str, Callable[[], Array]] = {
+        _word(order): lambda k=order: classical(kernel.at_order(k), setting.start, eta, marks) for order in ORDERS
+    }
+    jobs["central flow"] = lambda: central_flow(kernel, mean, eta, marks)[0]
+    jobs["principal flow"] = lambda: principal_flow(kernel, setting.start, eta, marks)
+    for name, job in jobs.items():
+        began = time.process_time()
+        others[name] = job()
+        seconds[name] = time.process_time() - began
+        if len(others[name]) < len(marks):
+            ends[name] = f"given up at step {marks[len(others[name]) - 1]}"
+    return _Found(run, marks, ours, others, ends, _swings(run), seconds)
+
+
+def _word(order: int) -> str:
+    return "gradient flow" if order == 0 else f"classical, order {order}"
+
+
+def _swings(path: Array) -> Array:
+    """Size of the alternating part of five neighbouring iterates."""
+    found: Array = np.linalg.norm(sum(w * path[i : len(path) - 4 + i] for i, w in enumerate(SECOND)), axis=1)
+    return found
+
+
+def classical(kernel: Kernel, start: Array, eta: float, marks: NDArray[np.int64]) -> Array:
+    """The equation of motion of one order, up to the mark where it blows up or becomes too stiff to go on."""
+    solver = RK45(
+        lambda _, theta: _quiet(lambda: kernel.field(theta, eta), theta), 0.0, start, eta * marks[-1], rtol=1e-6,
+        atol=1e-8,
+    )  # fmt: skip
+    points = [start]
+    size = 10 * float(np.linalg.norm(start))
+    with np.errstate(all="ignore"):
+        while solver.status == "running" and len(points) < len(marks):
+            solver.step()
+            lost = solver.status == "failed" or not np.linalg.norm(solver.y) < size
+            if lost or solver.nfev > PATIENCE * (solver.t / eta + 50):
+                break
+            dense = solver.dense_output()
+            while len(points) < len(marks) and eta * marks[len(points)] <= solver.t * (1 + 1e-12):
+                points.append(dense(eta * marks[len(points)]))
+    return np.array(points)
+
+
+def _quiet(function: Callable[[], Array], like: Array) -> Array:
+    """NaN where a trial step leaves the domain."""
+    try:
+        return function() if np.isfinite(like).all() else np.full_like(like, np.nan)
+    except EomsymError:
+        return np.full_like(like, np.nan)
+
+
+def central_flow(kernel: Kernel, start: Array, eta: float, marks: NDArray[np.int64]) -> tuple[Array, Array]:
+    """The central flow to leading order: gradient flow of the loss and of half the trace of the Hessian times Sigma.
+
+    The covariance Sigma of the oscillation lives in the directions whose curvature has reached ``2/eta``, and is the
+    positive one that keeps it there.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        Of gradient descent.
+    start : ndarray, shape (n,)
+    eta : float
+    marks : ndarray of int, shape (m,)
+        Steps of the optimiser, increasing from 0 on.
+
+    Returns
+    -------
+    points : ndarray, shape (m, n)
+    sizes : ndarray, shape (m,)
+        Root of the trace of Sigma.
+
+    References
+    ----------
+    J. M. Cohen et al., 2025, arXiv:2410.24206.
+    """
+    theta, points, sizes, guess, swing = start.copy(), [start], [0.0], None, 0.0
+    count = 4
+    for step in range(int(marks[-1])):
+        found = spectrum(kernel, theta, count, guess=guess, rtol=1e-3)
+        guess = found.right
+        count = min(len(theta), max(4, int(np.sum(eta * found.values > 1.9)) + 2))
+        force, swing = _central_force(kernel, theta, eta, found.values, found.right)
+        for _ in range(_substeps(found.values[0], eta)):
+            theta = theta - eta / _substeps(found.values[0], eta) * (kernel.gradient(theta) + force)
+        if step + 1 in marks:
+            points.append(theta)
+            sizes.append(swing)
+    return np.array(points), np.array(sizes)
+
+
+def _substeps(curvature: float, eta: float) -> int:
+    """Steps into which one is cut: the flow is stiff where ``eta lambda`` is 2."""
+    return max(4, int(np.ceil(4 * eta * curvature)))
+
+
+def _central_force(kernel: Kernel, theta: Array, eta: float, values: Array, vectors: Array) -> tuple[Array, float]:
+    """``grad (1/2) <H, Sigma>`` and the root of the trace of Sigma."""
+    at = np.flatnonzero(values >= 2 / eta)
+    if not len(at):
+        return np.zeros_like(theta), 0.0
+    pairs = [(i, j) for i in at for j in at if i <= j]
+    thirds = np.array([third_derivative(kernel, theta, vectors[:, i], vectors[:, j]) for i, j in pairs])
+    # Half the change of u_i'Hu_j under the flow must be zero, or bring what is beyond the edge back
+    doubled = np.array([1.0 if i == j else 2.0 for i, j in pairs])
+    beyond = np.array([values[i] - 2 / eta if i == j else 0.0 for i, j in pairs]) / eta / 10
+    wanted = -thirds @ kernel.gradient(theta) + beyond
+    solution = np.linalg.lstsq(thirds @ (thirds * doubled[:, None]).T / 2, wanted, rcond=None)[0]
+    sigma = np.zeros((len(at), len(at)))
+    for (i, j), value in zip(pairs, solution, strict=True):
+        sigma[i - at[0], j - at[0]] = sigma[j - at[0], i - at[0]] = value
+    weights, axes = np.linalg.eigh(sigma)
+    sigma = (axes * np.maximum(weights, 0)) @ axes.T
+    force = sum(
+        (d * sigma[i - at[0], j - at[0]] / 2 * third for (i, j), d, third in zip(pairs, doubled, thirds, strict=True)),
+        np.zeros_like(theta),
+    )
+    return force, float(np.sqrt(np.trace(sigma)))
+
+
+def third_derivative(kernel: Kernel, theta: Array, u: Array, v: Array) -> Array:
+    """The third derivative along two directions, shape (n,), by polarisation of exact second Taylor coefficients."""
+    if u is v or np.array_equal(u, v):
+        found: Array = kernel.gradient_along(theta, u)[2] * 2
+        return found
+    plus, minus = (kernel.gradient_along(theta, w)[2] for w in (u + v, u - v))
+    half: Array = (plus - minus) / 2
+    return half
+
+
+def principal_flow(kernel: Kernel, start: Array, eta: float, marks: NDArray[np.int64]) -> Array:
+    """The principal flow, real part: ``theta' = log|1 - eta H|/(eta H) g``, by its eigenvectors.
+
+    Beyond ``eta lambda = 1`` the logarithm is complex; its imaginary part turns the sign in every step, its real part
+    is what a real motion can take. Slow directions take three terms of the series.
+
+    Parameters
+    ----------
+    kernel, start, eta, marks
+        As for `central_flow`.
+
+    Returns
+    -------
+    ndarray, shape (k, n)
+        Up to the mark where it leaves the finite numbers.
+
+    References
+    ----------
+    M. Rosca et al., TMLR 2023, arXiv:2302.01952, equation 7.
+    """
+    theta, points, guess, count, parts = start.copy(), [start], None, 4, 4
+    for step in range(int(marks[-1])):
+        found = spectrum(kernel, theta, count, guess=guess, rtol=1e-3)
+        guess = found.right
+        count = min(len(theta), max(4, int(np.sum(eta * found.values > 0.3)) + 1))
+        fast = eta * found.values > 0.3
+        basis, q = found.right[:, fast], eta * found.values[fast]
+        for _ in range(parts):
+            g = kernel.gradient(theta)
+            along = basis.T @ g
+            rest = g - basis @ along
+            turned = kernel.hessian_vector(theta, rest)
+            slow = rest + eta / 2 * turned + eta**2 / 3 * kernel.hessian_vector(theta, turned)
+            slow = slow - basis @ (basis.T @ slow)
+            theta = theta - eta / parts * (slow - basis @ (np.log(np.abs(1 - q)) / q * along))
+        if not np.linalg.norm(theta) < 10 * np.linalg.norm(start):
+            break
+        if step + 1 in marks:
+            points.append(theta)
+    return np.array(points)
+
+
+# what comes out -----------------------------------------------------------------------------------------------------
+
+
+def _distances(setting: _Setting, found: _Found) -> dict[str, Array]:
+    """From the iterates; for the central flow also from the mean of neighbouring iterates, which it stands for."""
+    there = found.run[found.marks]
+    out = {f"order {k}": np.linalg.norm(path.iterates - there, axis=1) for k, path in found.ours.items()}
+    for name, points in found.others.items():
+        out[name] = np.linalg.norm(points - there[: len(points)], axis=1)
+    means = np.array([found.run[max(0, k - 1) : k + 2].T @ _weights(k) for k in found.marks])
+    out["central flow from the mean"] = np.linalg.norm(found.others["central flow"] - means, axis=1)
+    return out
+
+
+def _weights(step: int) -> Array:
+    return np.array([0.25, 0.5, 0.25]) if step else np.array([0.5, 0.5])
+
+
+def _panels(setting: _Setting, found: _Found) -> list[Panel]:
+    marks, x = found.marks, setting.first + found.marks
+    apart = _distances(setting, found)
+    shown = {"gradient flow": found.others["gradient flow"], "central flow": found.others["central flow"]}
+    best = found.ours[2]
+
+    def value(points: Array) -> Array:
+        return np.array([setting.net.value(point) for point in points])
+
+    losses = [Line("descent", x, value(found.run[marks]), "descent")]
+    losses += [Line(name, x[: len(p)], value(p), _model(name), "predicted") for name, p in shown.items()]
+    losses.append(Line("ours, order 2", x, value(best.iterates), 2, "predicted"))
+    sharp = [
+        Line(name, x[: len(points)], watch(setting.net, points, eta=setting.eta, count=1).products[:, 0], model, kind)
+        for name, points, model, kind in (
+            ("mean of descent", best.mean, "descent", "measured"),
+            ("gradient flow", shown["gradient flow"], 0, "predicted"),
+            ("central flow", shown["central flow"], _model("central flow"), "predicted"),
+        )
+    ]
+    swings = [
+        Line("descent", x, found.swing[marks], "descent"),
+        Line("ours, order 2", x, np.linalg.norm(best.alternating, axis=1), 2, "predicted"),
+    ]
+    gaps = [
+        Line(f"ours, {name}" if name.startswith("order") else name, x[1 : len(d)], d[1:], _model(name))
+        for name, d in apart.items()
+    ]
+    title, label = f"{setting.name}: ", "step of gradient descent"
+    note = "; ".join(f"{name} {told}" for name, told in found.ends.items())
+    return [
+        Panel(title + "training loss", label, "loss", tuple(losses), "y"),
+        Panel(title + r"sharpness", label, r"$\eta\lambda_{\max}$", tuple(sharp)),
+        Panel(title + "oscillation", label, r"$\|\delta\|$", tuple(swings), "y"),
+        Panel(title + "distance from descent", label, r"$\|\theta-\theta_k\|$", tuple(gaps), "y", note),
+    ]
+
+
+def _model(name: str) -> int | str:
+    """What chooses the colour of a line."""
+    return int(name[-1]) if name.startswith("order") else name
+
+
+def _claims(setting: _Setting, found: _Found) -> list[Claim]:
+    apart = _distances(setting, found)
+    worst = {name: float(d.max()) for name, d in apart.items()}
+    claims = [
+        Claim(
+            f"{setting.name}: largest distance of order {k} over that of order {k - 1}",
+            worst[f"order {k}"] / worst[f"order {k - 1}"],
+            -np.inf,
+            0.2,
+        )
+        for k in ORDERS[1:]
+    ]
+    end = {name: float(d[-1]) for name, d in apart.items()}
+    claims.append(
+        Claim(
+            f"{setting.name}: distance of order 2 over that of gradient flow, at the end",
+            end["order 2"] / end["gradient flow"],
+            -np.inf,
+            0.01,
+        )
+    )
+    claims.append(
+        Claim(
+            f"{setting.name}: distance of order 2 over that of the central flow from the mean, at the end",
+            end["order 2"] / end["central flow from the mean"],
+            -np.inf,
+            1.0,
+        )
+    )
+    return claims
+
+
+def _figures(setting: _Setting, found: _Found) -> dict[str, Any]:
+    apart = _distances(setting, found)
+    costs = {
+        f"order {k}": {
+            "integrator steps": path.cost.steps,
+            "velocities": path.cost.velocities,
+            "base sweeps": path.cost.bases,
+            "frames": path.cost.frames,
+            "gradients": round(path.cost.gradients),
+        }
+        for k, path in found.ours.items()
+    }
+    flow = apart["gradient flow"]
+    worse = {}
+    for order in ORDERS[1:]:
+        own = apart[_word(order)]
+        beyond = np.flatnonzero(own[1:] > flow[1 : len(own)])
+        worse[_word(order)] = (
+            f"farther from descent than gradient flow from step {found.marks[1 + beyond[0]]} on"
+            if len(beyond)
+            else found.ends.get(_word(order), "never farther than gradient flow")
+        )
+    return {
+        "largest distances": {name: float(d.max()) for name, d in apart.items()},
+        "distances at the end": {name: float(d[-1]) for name, d in apart.items()},
+        "classical equations break": worse,
+        "given up": found.ends,
+        "cost": costs,
+        "processor seconds": found.seconds,
+    }
