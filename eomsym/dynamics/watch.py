@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics.descent import checked_count, checked_eta
+from eomsym.dynamics.edge import EdgePath
 from eomsym.dynamics.events import Event
 from eomsym.dynamics.spectrum import Spectrum, denominator, spectrum
 from eomsym.errors import InputError, ShapeError
@@ -216,7 +216,7 @@ def limits(method: Method) -> tuple[float, float]:
 
 def _points(path: Any, size: int) -> Array:
     """The points of a path, parameters alone."""
-    given: Sequence[Any] | Array = getattr(path, "thetas", getattr(path, "mean", path))
+    given = path.mean if isinstance(path, EdgePath) else getattr(path, "thetas", path)
     try:
         points = np.array(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
