@@ -39,6 +39,8 @@ ORDERS = range(4)
 SECOND = np.array([1.0, -4.0, 6.0, -4.0, 1.0]) / 16
 #: The classical equation is given up after so many evaluations a step: it is stiff, or blows up.
 PATIENCE = 60
+#: Lines that would lie on others: of classical orders the last one stands for all.
+LEFT_OUT = ("classical, order 1", "classical, order 2", "central flow")
 
 
 @dataclass(frozen=True)
@@ -343,20 +345,23 @@ def _panels(setting: _Setting, found: _Found) -> list[Panel]:
         Line(name, x[: len(points)], watch(setting.net, points, eta=setting.eta, count=1).products[:, 0], model, kind)
         for name, points, model, kind in (
             ("mean of descent", best.mean, "descent", "measured"),
-            ("gradient flow", shown["gradient flow"], 0, "predicted"),
+            ("gradient flow", shown["gradient flow"], "gradient flow", "predicted"),
             ("central flow", shown["central flow"], _model("central flow"), "predicted"),
         )
     ]
     swings = [
-        Line("descent", x, found.swing[marks], "descent"),
+        Line("descent", x[marks >= 2], found.swing[marks[marks >= 2] - 2], "descent"),  # the third of five iterates
         Line("ours, order 2", x, np.linalg.norm(best.alternating, axis=1), 2, "predicted"),
     ]
     gaps = [
         Line(f"ours, {name}" if name.startswith("order") else name, x[1 : len(d)], d[1:], _model(name))
         for name, d in apart.items()
+        if name not in LEFT_OUT
     ]
     title, label = f"{setting.name}: ", "step of gradient descent"
-    note = "; ".join(f"{name} {told}" for name, told in found.ends.items())
+    note = "; ".join(
+        ["classical orders lie on gradient flow", *(f"{name} {told}" for name, told in found.ends.items())]
+    )
     return [
         Panel(title + "training loss", label, "loss", tuple(losses), "y"),
         Panel(title + r"sharpness", label, r"$\eta\lambda_{\max}$", tuple(sharp)),

@@ -26,6 +26,9 @@ GREYS = ("#c8c8c8", "#a8a8a8", "#888888", "#686868")
 #: Predictions at no more points than this are marked instead of drawn as a line.
 FEW = 10
 
+#: Panels in a row, at most.
+WIDEST = 5
+
 
 def plot_experiment(experiment: Experiment) -> Figure:
     """Draw the panels of a simulation side by side.
@@ -122,7 +125,10 @@ def _figure(panels: int) -> Figure:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingDependencyError("figures need matplotlib; type: pip install 'eomsym[plot]'") from error
-    figure = Figure(figsize=(4.0 * panels + 0.4, 4.4), layout="constrained")
+    rows = -(-panels // WIDEST)
+    columns = -(-panels // rows)
+    figure = Figure(figsize=(4.0 * columns + 0.4, 4.4 * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.subplots(1, panels)
+    for place in range(panels):
+        figure.add_subplot(rows, columns, place + 1)
     return figure
