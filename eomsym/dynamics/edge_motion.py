@@ -37,6 +37,10 @@ NOISE = 3e-15
 BASE = 1.0
 #: So many steps of the integrator must get further than a tenth of that many steps of the optimiser.
 STUCK = 200
+#: In a step the last term may change amplitudes by this share: beyond it the series does not converge.
+WIDEST = 0.4
+#: Amplitudes from a few steps differ from that of one iterate by this share at most, or by this of the parameters.
+REFINED = 0.1, 1e-4
 #: Frames that may follow each other without a step of the optimiser between them.
 RESTLESS = 8
 
@@ -126,6 +130,15 @@ class Motion:
         self.values = self._first(found.values, np.full(max(3, self.options.critical), np.nan))
         return Stretch(self.kernel, self.chooser.frame(found), self.order, self.cost, BASE * self.options.rtol)
 
+    def _drift(self, stretch: Stretch, before: Array | None, y: Array) -> float:
+        """How far the frame has come from fitting; notes the eigenvalues."""
+        if before is None:
+            return 0.0
+        now = self.chooser.turned(stretch.frame, *stretch.outline(y))
+        drift, values = self.chooser.drift(stretch.frame, before, now)
+        self.values = self._first(values, self.values)
+        return drift
+
     @staticmethod
     def _first(values: Array, rest: Array) -> Array:
         """As many eigenvalues as are recorded; the rest as before."""
@@ -145,11 +158,14 @@ class Motion:
             atol=self._tolerances(y, n),
         )
         looked, marks = step, [step]
+        before = self.chooser.turned(stretch.frame, *stretch.outline(y)) if stretch.frame.fast else None
         while solver.status == "running":
             with np.errstate(all="ignore"):
                 solver.step()
             if solver.status == "failed" or not np.isfinite(solver.y).all():
                 raise self._diverged(solver.t / eta, y[n:])
+            if stretch.last_share(solver.y, eta) > WIDEST:
+                raise self._diverged(solver.t / eta, solver.y[n:])
             self.cost.steps += 1
             marks.append(solver.t / eta)
             y, now = solver.y.copy(), solver.t / eta
@@ -157,14 +173,12 @@ class Motion:
             step = now
             if self.options.progress:
                 self.options.progress(round(step), self.options.steps, f"edge, order {self.order}")
-            mean, alternating = stretch.outline(y)
-            drift, values = self.chooser.fits(stretch.frame, mean, alternating)
-            self.values = self._first(values, self.values)
+            drift = self._drift(stretch, before, y)
             self.reason = self._lost(stretch.frame, y, step) or self._stuck(marks)
             if self.reason or drift > DRIFT:
                 break
             if step - looked > LOOK:
-                looked, found = step, self.chooser.measure(mean, alternating)
+                looked, found = step, self.chooser.measure(*stretch.outline(y))
                 if self.chooser.enters(stretch.frame, found):
                     break
         return step, y
@@ -238,6 +252,7 @@ class Motion:
         plain = descend(self.kernel, theta, eta=self.eta, steps=len(weights) - 1, memory=memory).thetas[:, :n]
         growth = np.abs(1 - 2 * self.eta * self.values[: stretch.frame.critical] / self.chooser.edge)
         signs = (-1.0) ** np.arange(len(weights))
+        first = y
         for _ in range(3):
             solver = RK45(
                 lambda _, state: stretch.velocity(state, self.eta), 0.0, y, self.eta * (len(weights) - 1), rtol=1e-9,
@@ -247,7 +262,7 @@ class Motion:
             while reached < len(weights):
                 solver.step()
                 if solver.status == "failed":
-                    return y
+                    return first
                 dense = solver.dense_output()
                 while reached < len(weights) and reached * self.eta <= solver.t * (1 + 1e-12):
                     states.append(dense(self.eta * reached))
@@ -259,7 +274,8 @@ class Motion:
             mean_growth = np.sum(weights[:, None] * growth ** np.arange(len(weights))[:, None], axis=0)
             y = y.copy()
             y[n:] += (-1) ** k * np.sum((weights * signs)[:, None] * np.array(off), axis=0) / mean_growth
-        return y
+        most = max(REFINED[0] * float(np.linalg.norm(first[n:])), REFINED[1] * float(np.linalg.norm(theta)))
+        return y if np.linalg.norm((y - first)[n:]) <= most else first
 
     def _keep_plain(self, step: int, theta: Array) -> None:
         none = np.full_like(self.values, np.nan)

@@ -119,30 +119,28 @@ class Chooser:
         left = left @ np.linalg.inv(left.T @ right).T
         return Frame(right, left, found.values[:m].copy(), critical, self.eta)
 
-    def fits(self, frame: Frame, mean: Array, alternating: Array) -> tuple[float, Array]:
-        """How far a frame is from fitting, and the curvatures of its directions, from one product with each.
+    def turned(self, frame: Frame, mean: Array, alternating: Array) -> Array:
+        """What the Hessian (or the preconditioned one) makes of the directions of a frame, shape (n, m)."""
+        self.products += frame.fast
+        found: Array = self.kernel.hessian_vector(mean, frame.right.T).T
+        scale = denominator(self.kernel, np.stack([mean + alternating, mean - alternating]))
+        return found if scale is None else found / scale[:, None]
+
+    def drift(self, frame: Frame, before: Array, now: Array) -> tuple[float, Array]:
+        """How far a frame has come from fitting, by what `turned` has given at its begin and gives now.
 
         Returns
         -------
         drift : float
-            Changes of curvatures and couplings to other directions, times eta; infinite where a direction has become
-            critical, or slow.
+            Largest change in a direction, times eta; infinite where one has become critical, or slow.
         values : ndarray, shape (m,)
+            Curvatures of the directions.
         """
-        if not frame.fast:
-            return 0.0, np.zeros(0)
-        self.products += frame.fast
-        turned = self.kernel.hessian_vector(mean, frame.right.T).T
-        scale = denominator(self.kernel, np.stack([mean + alternating, mean - alternating]))
-        if scale is not None:
-            turned = turned / scale[:, None]
-        inner = frame.left.T @ turned
-        off = np.linalg.norm(turned - frame.right @ inner, axis=0) / np.linalg.norm(frame.right, axis=0)
-        values = np.sort(np.linalg.eigvals(inner).real)[::-1]
-        change = np.max(np.abs(inner - np.diag(frame.curvatures)))
+        values = np.sort(np.linalg.eigvals(frame.left.T @ now).real)[::-1]
         if self.eta * values[-1] < WINDOW[0] * self.radius or np.sum(self._near(values)) > frame.critical:
             return np.inf, values
-        return float(self.eta * max(change, np.max(off))), values
+        change = np.linalg.norm(now - before, axis=0) / np.linalg.norm(frame.right, axis=0)
+        return float(self.eta * np.max(change)), values
 
     def enters(self, frame: Frame, found: Spectrum) -> bool:
         """Whether a slow direction has become fast."""

@@ -61,6 +61,8 @@ class Stretch:
     inverse: Array = field(init=False)
     home: Array = field(init=False)
     plain: Array = field(init=False)
+    #: Minus the terms of the last velocity, shape (order+1, size).
+    terms: Array = field(init=False)
 
     def __post_init__(self) -> None:
         self._size = self.kernel.loss.size
@@ -144,6 +146,7 @@ class Stretch:
         out = np.empty((1, self.order + 1, len(point)))
         self._motion.terms(point[None], self.order, out)
         self._count(self._motion, self.order)
+        self.terms = out[0]
         found: Array = -np.polynomial.polynomial.polyval(eta, out[0])[: len(y)]
         return found
 
@@ -165,6 +168,14 @@ class Stretch:
         """Both channels to order 0, from the last base point: where to measure eigenvalues."""
         mean = y[: self._size] + self.frame.right @ self.base
         return mean, self.frame.right[:, : self.frame.critical] @ y[self._size :]
+
+    def last_share(self, y: Array, eta: float) -> float:
+        """By how much the last term of the velocity changes an amplitude in a step, over the amplitude, at most."""
+        x = np.abs(y[self._size :])
+        if not self.frame.critical or not x.any():
+            return 0.0
+        change = eta ** (self.order + 1) * np.abs(self.terms[self.order, self._size : len(y)])
+        return float(np.max(change) / np.max(x))
 
     # in and out ---------------------------------------------------------------------------------------------------
 

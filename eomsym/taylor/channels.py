@@ -96,6 +96,8 @@ def response(method: Any) -> Filter:
     >>> response(GradientDescent()).above, response(HeavyBall("1/2")).below
     ((1,), (1, -1/2))
     """
+    if method.kept(1):
+        raise MethodError(f"{method.name} keeps its memory as a state; at the edge eliminate it")
     given = getattr(method, "edge_response", None)
     if given is not None:
         return Filter(*given())
@@ -210,8 +212,6 @@ class Channels:
     """
 
     def __init__(self, circuit: Circuit, frame: Frame, order: int) -> None:
-        if len(circuit.states) > 1:
-            raise MethodError(f"{circuit.method.name} keeps its memory as a state; at the edge eliminate it")
         self.circuit, self.frame = circuit, frame
         self.method, self.answer = circuit.method, response(circuit.method)
         self.size, self.fast, self.critical = circuit.losses[0].size, frame.fast, frame.critical
