@@ -106,7 +106,7 @@ def _descend_with(
     def run(state: Any, count: int, record: int) -> list[Any]:
         found = []
         for k in range(count):
-            out, memory, bad = runner.run(*state, eta, record, record, late)
+            out, memory, bad = runner.run(state[0], state[1], eta, record, record, late)
             if bad:
                 raise DivergenceError(
                     f"the run diverged at step {(first + k) * every + bad} of {steps} with eta = {eta:g}; "

@@ -75,7 +75,7 @@ class EdgePath:
     @property
     def times(self) -> Array:
         """Times ``eta * steps``."""
-        found: Array = self.eta * self.steps
+        found: Array = np.asarray(self.eta * self.steps, dtype=np.float64)
         return found
 
     @property

@@ -116,7 +116,7 @@ def follow(
             met: list[tuple[float, Any, int]] = []
             for i, event in enumerate(events):
                 if values[i] * now[i] < 0 or (now[i] == 0 and values[i] != 0):
-                    time, there = locate(states[-1], len(states) - 1, lambda s, e=event: _value(e, point(s)))
+                    time, there = locate(states[-1], len(states) - 1, _composed(event, point))
                     met.append((time, there, i))
             for time, there, i in sorted(met, key=lambda one: one[0]):
                 crossings.append(Crossing(events[i].name, time, point(there), bool(now[i] > values[i])))
@@ -125,6 +125,11 @@ def follow(
             states.append(state)
             values = now
     return states, crossings, None
+
+
+def _composed(event: Event, point: Callable[[Any], Array]) -> Callable[[Any], float]:
+    """The function of an event, of states."""
+    return lambda state: _value(event, point(state))
 
 
 def _value(event: Event, theta: Array) -> float:

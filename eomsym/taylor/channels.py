@@ -128,7 +128,8 @@ def _filter(above: Any, below: Any, step: bool = False) -> Filter:
 
 def _alternated(chosen: Filter) -> Filter:
     """``H(-E^-1)``: what a filter does to the alternating channel."""
-    return Filter(*([c * (-1) ** k for k, c in enumerate(row)] for row in (chosen.above, chosen.below)))
+    above, below = ([c * (-1) ** k for k, c in enumerate(row)] for row in (chosen.above, chosen.below))
+    return Filter(above, below)
 
 
 def critical_number(method: Any) -> Any:
@@ -217,10 +218,10 @@ class Channels:
         self.size, self.fast, self.critical = circuit.losses[0].size, frame.fast, frame.critical
         self.builder = builder = Builder(self.size + self.critical + self.fast)
         self._count = max(order, 1)
-        self._closings: list[Callable[[], None]] = []
+        self._closings: list[Callable[[Value], None]] = []
         self.slow = builder.part(0, (self.size, 1))
         mean, offsets = self.slow, None
-        self.rest = None
+        self.rest: Value | None = None
         if self.fast:
             base = builder.part(self.size + self.critical, (self.fast, 1))
             self.rest, close = self._later(self.fast)
@@ -231,7 +232,7 @@ class Channels:
         self.offsets = offsets
         change, turned = self._branches(mean, offsets)
         self.change = self._without_fast(change)
-        if self.fast:
+        if self.rest is not None:
             self.force = builder.matmul(frame.left.T.copy(), change)
             close(self._lanewise(self.force + self._answered(self.rest, 0, False), False))
         if turned is not None:
