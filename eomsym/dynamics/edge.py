@@ -236,11 +236,18 @@ def _path(motion: Motion, other: Motion | None) -> EdgePath:
                 f"orders {motion.order} and {other.order} end {error[-1]:.2g} from each other, after a way of {way:.2g}"
                 ": the series has not converged; follow fewer steps, or start where the amplitude is larger"
             )
-    columns = [
-        np.array([getattr(r, name) for r in records]) for name in ("mean", "alternating", "amplitudes", "products")
-    ]
-    steps = np.array([record.step for record in records])
-    status = "inconclusive" if reason else "complete"
     return EdgePath(
-        steps, *columns, error, motion.eta, motion.order, motion.settled, status, reason, cost, tuple(motion.pieces)
+        steps=np.array([record.step for record in records]),
+        mean=np.array([record.mean for record in records]),
+        alternating=np.array([record.alternating for record in records]),
+        amplitudes=np.array([record.amplitudes for record in records]),
+        products=np.array([record.products for record in records]),
+        error=error,
+        eta=motion.eta,
+        order=motion.order,
+        settled=motion.settled,
+        status="inconclusive" if reason else "complete",
+        reason=reason,
+        cost=cost,
+        _pieces=tuple(motion.pieces),
     )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -139,7 +140,7 @@ def _compare(setting: _Setting) -> _Found:
     others, ends = {}, {}
     mean = ours[1].mean[0]
     jobs: dict[str, Callable[[], Array]] = {
-        _word(order): lambda k=order: classical(kernel.at_order(k), setting.start, eta, marks) for order in ORDERS
+        _word(order): partial(classical, kernel.at_order(order), setting.start, eta, marks) for order in ORDERS
     }
     jobs["central flow"] = lambda: central_flow(kernel, mean, eta, marks)[0]
     jobs["principal flow"] = lambda: principal_flow(kernel, setting.start, eta, marks)
@@ -341,14 +342,12 @@ def _panels(setting: _Setting, found: _Found) -> list[Panel]:
     losses = [Line("descent", x, value(found.run[marks]), "descent")]
     losses += [Line(name, x[: len(p)], value(p), _model(name), "predicted") for name, p in shown.items()]
     losses.append(Line("ours, order 2", x, value(best.iterates), 2, "predicted"))
-    sharp = [
-        Line(name, x[: len(points)], watch(setting.net, points, eta=setting.eta, count=1).products[:, 0], model, kind)
-        for name, points, model, kind in (
-            ("mean of descent", best.mean, "descent", "measured"),
-            ("gradient flow", shown["gradient flow"], "gradient flow", "predicted"),
-            ("central flow", shown["central flow"], _model("central flow"), "predicted"),
-        )
-    ]
+
+    def sharpness(points: Array) -> Array:
+        return watch(setting.net, points, eta=setting.eta, count=1).products[:, 0]
+
+    sharp = [Line("mean of descent", x, sharpness(best.mean), "descent")]
+    sharp += [Line(name, x[: len(p)], sharpness(p), _model(name), "predicted") for name, p in shown.items()]
     swings = [
         Line("descent", x[marks >= 2], found.swing[marks[marks >= 2] - 2], "descent"),  # the third of five iterates
         Line("ours, order 2", x, np.linalg.norm(best.alternating, axis=1), 2, "predicted"),

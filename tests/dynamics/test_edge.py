@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -67,8 +68,8 @@ def test_every_order_is_closer_through_a_whole_burst() -> None:
     ]
     errors = [largest(path, start) for path in paths]
     assert errors[0] < 0.1
-    assert all(5 * after < before for before, after in zip(errors, errors[1:], strict=False)), errors
-    assert paths[0].amplitudes[:, 0].__abs__().max() > 0.05  # a burst it was
+    assert all(5 * after < before for before, after in pairwise(errors)), errors
+    assert abs(paths[0].amplitudes[:, 0]).max() > 0.05  # a burst it was
     assert paths[0].products[:, 0].max() > 2 > paths[0].products[-1, 0]
 
 
@@ -107,7 +108,7 @@ def test_a_slow_manifold_without_oscillation() -> None:
         kept = path.steps >= path.settled
         errors.append(np.linalg.norm(path.iterates - run[path.steps], axis=1)[kept].max())
     assert errors[0] < 1e-2
-    assert all(8 * after < before for before, after in zip(errors, errors[1:], strict=False)), errors
+    assert all(8 * after < before for before, after in pairwise(errors)), errors
 
 
 def test_slow_everywhere_it_is_the_equation_of_motion() -> None:
@@ -140,7 +141,7 @@ def test_ten_starts(seed: int, eta: float) -> None:
         for k in range(4)
     ]
     errors = [largest(path, start) for path in paths]
-    assert all(5 * after < before for before, after in zip(errors[:3], errors[1:3], strict=False)), errors
+    assert all(5 * after < before for before, after in pairwise(errors[:3])), errors
     assert errors[3] < errors[2] / 2, errors
 
 
@@ -197,7 +198,7 @@ def test_rmsprop_at_the_preconditioned_edge() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "words"),
+    "changes, error, words",
     [
         ({"eta": 0}, InputError, "eta must be a finite number"),
         ({"steps": 0}, InputError, "steps must be an integer"),

@@ -47,7 +47,7 @@ def test_at_rest_there_is_no_angle() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "words"),
+    "changes, error, words",
     [
         ({"path": [[1.0]]}, ShapeError, r"expected \(points, 2\)"),
         ({"path": "ab"}, InputError, "expected a path, or points in rows"),

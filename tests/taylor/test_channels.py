@@ -205,7 +205,7 @@ def test_critical_numbers_are_the_limits_of_stability() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "words"),
+    "method, words",
     [
         (Extragradient(), "has stages"),
         (GradientFlow(), "no known answer"),

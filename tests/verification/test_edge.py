@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ def test_each_order_has_the_error_that_the_next_one_predicts() -> None:
     report = verify_edge(VALLEY, START, eta=0.5, steps=30, orders=range(3))
     assert report.status == "passed", str(report)
     errors = [one.error for one in report.orders]
-    assert all(4 * after < before for before, after in zip(errors, errors[1:], strict=False))
+    assert all(4 * after < before for before, after in pairwise(errors))
     assert all(one.misfit < 0.3 for one in report.orders)
     low, high = report.products
     assert low < 2 < high
