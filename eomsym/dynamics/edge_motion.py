@@ -41,6 +41,8 @@ STUCK = 200
 WIDEST = 0.4
 #: Amplitudes from a few steps differ from that of one iterate by this share at most, or by this of the parameters.
 REFINED = 0.1, 1e-4
+#: An amplitude below this share of the edge decays faster than it matters.
+DECAYS = 0.95
 #: Frames that may follow each other without a step of the optimiser between them.
 RESTLESS = 8
 
@@ -184,10 +186,16 @@ class Motion:
         return step, y
 
     def _tolerances(self, y: Array, n: int) -> Array:
-        """Absolute tolerances: amplitudes are small for long and matter nonetheless."""
+        """Absolute tolerances: amplitudes are small for long and matter nonetheless.
+
+        One that only decays is driven by the others, and need not be known better than the largest.
+        """
         typical = float(np.sqrt(np.mean(y[:n] ** 2))) or 1.0
         noise = NOISE * float(np.linalg.norm(y[:n]))
-        swings = np.maximum(self.options.rtol / 10 * np.abs(y[n:]), noise)
+        sizes = np.abs(y[n:])
+        decays = self.eta * self.values[: len(sizes)] < DECAYS * self.chooser.edge
+        sizes = np.where(decays, np.max(sizes, initial=0.0), sizes)
+        swings = np.maximum(self.options.rtol / 10 * sizes, noise)
         return np.concatenate([np.full(n, self.options.rtol * typical), swings])
 
     def _record(self, state: Callable[[float], Array], stretch: Stretch, first: float, last: float) -> None:
