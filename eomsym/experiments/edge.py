@@ -78,19 +78,42 @@ def edge(images: int | None = None, steps: int | None = None, progress: Progress
             "first step": setting.first,
             "steps": setting.steps,
         }
+    figures["classical equations from the start of the Chebyshev network"] = _breaks(*chebyshev())
     told(len(chosen), len(chosen), "done")
     title = "The edge of stability: gradient descent and what follows it"
     return Experiment("edge", title, settings, tuple(panels), tuple(claims), figures, time.perf_counter() - began)
 
 
-def _chebyshev(steps: int) -> _Setting:
-    """48 parameters on ``4x**3 - 3x``; the burst before which the amplitude passes 1e-4."""
+def chebyshev() -> tuple[Network, Array, float]:
+    """The network, its start and its learning rate."""
     x = np.linspace(-1, 1, 20)
     net = Network((2, 16, 1), np.column_stack([x, np.ones(20)]), (4 * x**3 - 3 * x)[:, None])
     rng = np.random.default_rng(4)
     weights, biases, out = rng.normal(size=16), rng.normal(size=16) / 2, rng.normal(size=16) / 4
-    start = np.concatenate([np.column_stack([weights, biases]).ravel(), out])
-    eta = 0.3
+    return net, np.concatenate([np.column_stack([weights, biases]).ravel(), out]), 0.3
+
+
+def _breaks(net: Network, start: Array, eta: float, steps: int = 300) -> dict[str, str]:
+    """From which step on a classical order is farther from descent than the order before, and eta*lambda there."""
+    marks = np.arange(steps + 1)
+    run = descend(net, start, eta=eta, steps=steps)
+    kernel = compile(net, max(ORDERS))
+    paths = [classical(kernel.at_order(order), start, eta, marks) for order in ORDERS]
+    apart = [np.linalg.norm(path - run.thetas[: len(path)], axis=1) for path in paths]
+    found = {}
+    for order in ORDERS[1:]:
+        both = min(len(apart[order]), len(apart[order - 1]))
+        worse = np.flatnonzero(apart[order][1:both] > apart[order - 1][1:both])
+        step = int(worse[0]) + 1 if len(worse) else both - 1
+        product = watch(net, run.thetas[step], eta=eta, count=1).products[0, 0]
+        told = "farther than the order before" if len(worse) else "closer than the order before"
+        found[_word(order)] = f"{told} at step {step}, eta*lambda = {product:.3g}; ends at step {len(paths[order]) - 1}"
+    return found
+
+
+def _chebyshev(steps: int) -> _Setting:
+    """48 parameters on ``4x**3 - 3x``; the burst before which the amplitude passes 1e-4."""
+    net, start, eta = chebyshev()
     path = descend(net, start, eta=eta, steps=4000).thetas
     swing = _swings(path)
     rising = np.flatnonzero((swing[600:-1] < 1e-4) & (swing[601:] >= 1e-4))
@@ -217,23 +240,34 @@ def central_flow(kernel: Kernel, start: Array, eta: float, marks: NDArray[np.int
     J. M. Cohen et al., 2025, arXiv:2410.24206.
     """
     theta, points, sizes, guess, swing = start.copy(), [start], [0.0], None, 0.0
-    count = 4
+    count = min(4, len(start))
     for step in range(int(marks[-1])):
         found = spectrum(kernel, theta, count, guess=guess, rtol=1e-3)
         guess = found.right
         count = min(len(theta), max(4, int(np.sum(eta * found.values > 1.9)) + 2))
         force, swing = _central_force(kernel, theta, eta, found.values, found.right)
-        for _ in range(_substeps(found.values[0], eta)):
-            theta = theta - eta / _substeps(found.values[0], eta) * (kernel.gradient(theta) + force)
+        theta = _stepped(partial(_pushed, kernel, force), theta, eta, 2)
         if step + 1 in marks:
             points.append(theta)
             sizes.append(swing)
     return np.array(points), np.array(sizes)
 
 
-def _substeps(curvature: float, eta: float) -> int:
-    """Steps into which one is cut: the flow is stiff where ``eta lambda`` is 2."""
-    return max(4, int(np.ceil(4 * eta * curvature)))
+def _pushed(kernel: Kernel, force: Array, theta: Array) -> Array:
+    """Velocity of gradient flow with one more force."""
+    found: Array = -kernel.gradient(theta) - force
+    return found
+
+
+def _stepped(velocity: Callable[[Array], Array], theta: Array, time: float, parts: int) -> Array:
+    """Some steps of the Runge-Kutta method of order 4."""
+    h = time / parts
+    for _ in range(parts):
+        a = velocity(theta)
+        b = velocity(theta + h / 2 * a)
+        c = velocity(theta + h / 2 * b)
+        theta = theta + h / 6 * (a + 2 * b + 2 * c + velocity(theta + h * c))
+    return theta
 
 
 def _central_force(kernel: Kernel, theta: Array, eta: float, values: Array, vectors: Array) -> tuple[Array, float]:
@@ -290,26 +324,30 @@ def principal_flow(kernel: Kernel, start: Array, eta: float, marks: NDArray[np.i
     ----------
     M. Rosca et al., TMLR 2023, arXiv:2302.01952, equation 7.
     """
-    theta, points, guess, count, parts = start.copy(), [start], None, 4, 4
+    theta, points, guess, count = start.copy(), [start], None, min(4, len(start))
     for step in range(int(marks[-1])):
         found = spectrum(kernel, theta, count, guess=guess, rtol=1e-3)
         guess = found.right
         count = min(len(theta), max(4, int(np.sum(eta * found.values > 0.3)) + 1))
         fast = eta * found.values > 0.3
-        basis, q = found.right[:, fast], eta * found.values[fast]
-        for _ in range(parts):
-            g = kernel.gradient(theta)
-            along = basis.T @ g
-            rest = g - basis @ along
-            turned = kernel.hessian_vector(theta, rest)
-            slow = rest + eta / 2 * turned + eta**2 / 3 * kernel.hessian_vector(theta, turned)
-            slow = slow - basis @ (basis.T @ slow)
-            theta = theta - eta / parts * (slow - basis @ (np.log(np.abs(1 - q)) / q * along))
+        velocity = partial(_principal_velocity, kernel, eta, found.right[:, fast], eta * found.values[fast])
+        theta = _stepped(velocity, theta, eta, 4)
         if not np.linalg.norm(theta) < 10 * np.linalg.norm(start):
             break
         if step + 1 in marks:
             points.append(theta)
     return np.array(points)
+
+
+def _principal_velocity(kernel: Kernel, eta: float, basis: Array, q: Array, theta: Array) -> Array:
+    """``log|1 - q|/q`` of the gradient in the fast directions, three terms of its series in the others."""
+    g = kernel.gradient(theta)
+    along = basis.T @ g
+    rest = g - basis @ along
+    turned = kernel.hessian_vector(theta, rest)
+    slow = rest + eta / 2 * turned + eta**2 / 3 * kernel.hessian_vector(theta, turned)
+    found: Array = basis @ (np.log(np.abs(1 - q)) / q * along) - (slow - basis @ (basis.T @ slow))
+    return found
 
 
 # what comes out -----------------------------------------------------------------------------------------------------
@@ -321,13 +359,15 @@ def _distances(setting: _Setting, found: _Found) -> dict[str, Array]:
     out = {f"order {k}": np.linalg.norm(path.iterates - there, axis=1) for k, path in found.ours.items()}
     for name, points in found.others.items():
         out[name] = np.linalg.norm(points - there[: len(points)], axis=1)
-    means = np.array([found.run[max(0, k - 1) : k + 2].T @ _weights(k) for k in found.marks])
-    out["central flow from the mean"] = np.linalg.norm(found.others["central flow"] - means, axis=1)
+    out["central flow from the mean"] = np.linalg.norm(found.others["central flow"] - _means(found), axis=1)
     return out
 
 
-def _weights(step: int) -> Array:
-    return np.array([0.25, 0.5, 0.25]) if step else np.array([0.5, 0.5])
+def _means(found: _Found) -> Array:
+    """The iterates without their oscillation: of three neighbours, of two at the start."""
+    weights = np.array([0.25, 0.5, 0.25])
+    means = [weights @ found.run[k - 1 : k + 2] if k else (found.run[0] + found.run[1]) / 2 for k in found.marks]
+    return np.array(means)
 
 
 def _panels(setting: _Setting, found: _Found) -> list[Panel]:
@@ -346,7 +386,8 @@ def _panels(setting: _Setting, found: _Found) -> list[Panel]:
     def sharpness(points: Array) -> Array:
         return watch(setting.net, points, eta=setting.eta, count=1).products[:, 0]
 
-    sharp = [Line("mean of descent", x, sharpness(best.mean), "descent")]
+    sharp = [Line("mean of descent", x, sharpness(_means(found)), "descent")]
+    sharp.append(Line("ours, order 2", x, sharpness(best.mean), 2, "predicted"))
     sharp += [Line(name, x[: len(p)], sharpness(p), _model(name), "predicted") for name, p in shown.items()]
     swings = [
         Line("descent", x[marks >= 2], found.swing[marks[marks >= 2] - 2], "descent"),  # the third of five iterates
@@ -358,9 +399,8 @@ def _panels(setting: _Setting, found: _Found) -> list[Panel]:
         if name not in LEFT_OUT
     ]
     title, label = f"{setting.name}: ", "step of gradient descent"
-    note = "; ".join(
-        ["classical orders lie on gradient flow", *(f"{name} {told}" for name, told in found.ends.items())]
-    )
+    ends = [f"{name} {told}" for name, told in found.ends.items()]
+    note = "\n".join(["classical orders lie on gradient flow", *ends])
     return [
         Panel(title + "training loss", label, "loss", tuple(losses), "y"),
         Panel(title + r"sharpness", label, r"$\eta\lambda_{\max}$", tuple(sharp)),
