@@ -93,7 +93,7 @@ def chebyshev() -> tuple[Network, Array, float]:
     return net, np.concatenate([np.column_stack([weights, biases]).ravel(), out]), 0.3
 
 
-def _breaks(net: Network, start: Array, eta: float, steps: int = 300) -> dict[str, str]:
+def _breaks(net: Network, start: Array, eta: float, steps: int = 1500) -> dict[str, str]:
     """From which step on a classical order is farther from descent than the order before, and eta*lambda there."""
     marks = np.arange(steps + 1)
     run = descend(net, start, eta=eta, steps=steps)
