@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eomsym import checks
 from eomsym.codegen.kernel import Kernel, kernel_of
-from eomsym.dynamics.descent import checked_count, checked_eta
 from eomsym.dynamics.edge_motion import Motion, Options, Piece
 from eomsym.dynamics.stretch import Cost
 from eomsym.errors import ExpressionError, InputError
@@ -92,7 +92,7 @@ class EdgePath:
         InputError
             The path does not reach this step.
         """
-        at = checked_count(step, "step", 0)
+        at = checks.count(step, "step", 0)
         for piece in self._pieces:
             if piece.first <= at <= piece.last:
                 mean, alternating = piece.channels(at)
@@ -187,12 +187,12 @@ def edge_flow(
     J. M. Cohen et al., ICLR 2021, arXiv:2103.00065 (the edge); A. Damian et al., ICLR 2023, arXiv:2209.15594, and J. M.
     Cohen et al., arXiv:2410.24206 (leading order). See ``derivations/edge_of_stability.md``.
     """
-    order = checked_count(order, "order", 0)
+    order = checks.count(order, "order", 0)
     kernel, theta = _prepared(loss, start, method)
-    eta, steps = checked_eta(eta), checked_count(steps, "steps", 1)
-    every = max(1, -(-steps // 100)) if every is None else checked_count(every, "every", 1)
+    eta, steps = checks.positive(eta, "eta"), checks.count(steps, "steps", 1)
+    every = max(1, -(-steps // 100)) if every is None else checks.count(every, "every", 1)
     for name, value in (("critical", critical), ("fast", fast)):
-        checked_count(value, name, 0)
+        checks.count(value, name, 0)
     if not 1e-12 <= rtol < 1:
         raise InputError(f"rtol={rtol!r}: expected a number from 1e-12 to 1")
     options = Options(eta, steps, every, critical, fast, settle, memory, rtol, progress)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import RK45
 
-from eomsym.dynamics.descent import checked_count, descend
+from eomsym import checks
+from eomsym.dynamics.descent import descend
 from eomsym.dynamics.frames import DRIFT, Chooser, fading, slowest
 from eomsym.dynamics.stretch import Cost, Stretch
 from eomsym.errors import DivergenceError, HypothesisError, InputError
@@ -217,7 +218,7 @@ class Motion:
         theta, k, memory = self.start, 0, self.options.memory
         n = self.kernel.loss.size
         if self.options.settle is not None:
-            plain = checked_count(self.options.settle, "settle", 0)
+            plain = checks.count(self.options.settle, "settle", 0)
         elif isinstance(memory, str) and fading(self.kernel.method) > 0:  # what is remembered is not that of the motion
             plain = _needed(1.0, SETTLED, fading(self.kernel.method))
         else:

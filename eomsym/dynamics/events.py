@@ -30,6 +30,15 @@ class Event:
     name : str
     ends : bool
         Whether the path ends at the first zero.
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> loss = eom.Loss("x**2/2", variables="x")
+    >>> half = eom.Event(lambda theta: theta[0] - 0.5, "half", ends=True)
+    >>> path = eom.flow(loss, [1.0], time=[0.0, 1.0, 2.0], order=0, events=[half])
+    >>> path.events[0].name, round(path.events[0].time, 6), path.end.round(9)
+    ('half', 0.693147, array([0.5]))
     """
 
     function: Callable[[Array], float]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eomsym import checks
 from eomsym.codegen.kernel import Kernel, kernel_of
-from eomsym.dynamics.descent import checked_count, checked_eta
 from eomsym.dynamics.edge import EdgePath
 from eomsym.dynamics.events import Event
 from eomsym.dynamics.spectrum import Spectrum, denominator, spectrum
@@ -120,8 +120,8 @@ def watch(
     if not kernel.loss.has_value:
         raise InputError(f"{kernel.loss.name} is a field without a loss: its Hessian is not symmetric; use a loss")
     points = _points(path, kernel.loss.size)
-    rate = checked_eta(getattr(path, "eta", None) if eta is None else eta)
-    count = min(checked_count(count, "count", 1), kernel.loss.size)
+    rate = checks.positive(getattr(path, "eta", None) if eta is None else eta, "eta")
+    count = min(checks.count(count, "count", 1), kernel.loss.size)
     found: list[Spectrum] = []
     cosines = np.full(len(points), np.nan)
     for i, point in enumerate(points):
@@ -174,7 +174,7 @@ def sharpness_event(
     ('eta*lambda = 2 (limit)', True, True)
     """
     kernel = kernel_of(loss, None if isinstance(loss, Kernel) else 0, method)
-    rate = checked_eta(eta)
+    rate = checks.positive(eta, "eta")
     if isinstance(product, str):
         names = dict(zip(("radius", "limit"), limits(kernel.method), strict=True))
         if product not in names or np.isnan(names[product]):

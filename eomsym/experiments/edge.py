@@ -27,7 +27,7 @@ from eomsym.dynamics.spectrum import spectrum
 from eomsym.dynamics.watch import watch
 from eomsym.errors import EomsymError
 from eomsym.experiments.experiment import Claim, Experiment, Line, Panel
-from eomsym.experiments.suite import digits
+from eomsym.losses.data import digits
 from eomsym.losses.network import Network
 from eomsym.verification.order import Progress
 
@@ -123,8 +123,8 @@ def _chebyshev(steps: int) -> _Setting:
 
 def _digits(images: int, steps: int) -> _Setting:
     """2,368 parameters, squared loss, pixels from 0 to 1: ten directions are fast, six of them near the edge."""
-    inputs, targets = digits(images, standard=False)
-    net = Network((64, 32, 10), inputs, targets, "tanh", "mse")
+    inputs, labels = digits(images, standard=False)
+    net = Network((64, 32, 10), inputs, np.eye(10)[labels], "tanh", "mse")
     eta, first = 0.12, 2000
     path = descend(net, net.initial(0), eta=eta, steps=first)
     return _Setting("digits", net, path.end, eta, first, steps, 8)

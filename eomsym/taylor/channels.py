@@ -39,7 +39,8 @@ import sympy
 
 from eomsym.errors import MethodError
 from eomsym.exact.numbers import ETA
-from eomsym.losses.program import Builder, Node, Program, Value, exact
+from eomsym.losses.builder import Builder, Value
+from eomsym.losses.program import Node, Program, exact
 from eomsym.optimisers.filters import Filter
 from eomsym.taylor.circuit import Circuit
 
