@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import eomsym as eom
-from eomsym.experiments.edge import central_flow, classical, principal_flow, third_derivative
+from eomsym.experiments.flows import central_flow, classical, principal_flow, third_derivative
 
 VALLEY = eom.Loss("(1 - x*y)**2/2", variables="x y")
 
