@@ -1,6 +1,6 @@
 """The public names, each with its home; `__init__.py` imports them when they are first used."""
 
-from . import bounds, curvature, errors, losses, optimisers, output, symmetries, testing
+from . import bounds, curvature, errors, formulas, losses, optimisers, output, symmetries, testing
 from .codegen.kernel import compile
 from .dynamics.descent import descend
 from .dynamics.edge import edge_flow
@@ -9,6 +9,7 @@ from .dynamics.flow import flow
 from .dynamics.leading_error import leading_error
 from .dynamics.watch import sharpness_event, watch
 from .errors import EomsymError
+from .experiments.rerun import rerun
 from .experiments.simulate import simulate
 from .formulas.potentials import modified_loss
 from .formulas.terms import counter_terms
@@ -42,12 +43,14 @@ __all__ = [
     "edge_flow",
     "errors",
     "flow",
+    "formulas",
     "leading_error",
     "losses",
     "modified_field",
     "modified_loss",
     "optimisers",
     "output",
+    "rerun",
     "sharpness_event",
     "simulate",
     "symmetries",
