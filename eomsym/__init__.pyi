@@ -1,6 +1,6 @@
 """The public names, each with its home; `__init__.py` imports them when they are first used."""
 
-from . import bounds, curvature, errors, formulas, losses, optimisers, output, symmetries, testing
+from . import bounds, curvature, errors, experiments, formulas, losses, optimisers, output, symmetries, testing
 from .codegen.kernel import compile
 from .dynamics.descent import descend
 from .dynamics.edge import edge_flow
@@ -9,8 +9,10 @@ from .dynamics.flow import flow
 from .dynamics.leading_error import leading_error
 from .dynamics.watch import sharpness_event, watch
 from .errors import EomsymError
+from .experiments.papers import reproduce
 from .experiments.rerun import rerun
 from .experiments.simulate import simulate
+from .experiments.sweep import sweep
 from .formulas.potentials import modified_loss
 from .formulas.terms import counter_terms
 from .losses.expression import Field, Loss
@@ -42,6 +44,7 @@ __all__ = [
     "descend",
     "edge_flow",
     "errors",
+    "experiments",
     "flow",
     "formulas",
     "leading_error",
@@ -50,9 +53,11 @@ __all__ = [
     "modified_loss",
     "optimisers",
     "output",
+    "reproduce",
     "rerun",
     "sharpness_event",
     "simulate",
+    "sweep",
     "symmetries",
     "testing",
     "verify",
