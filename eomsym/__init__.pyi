@@ -3,8 +3,11 @@
 from . import bounds, curvature, errors, experiments, formulas, losses, optimisers, output, symmetries, testing
 from .codegen.kernel import compile
 from .dynamics.descent import descend
+from .dynamics.edge import edge_flow
+from .dynamics.events import Event
 from .dynamics.flow import flow
 from .dynamics.leading_error import leading_error
+from .dynamics.watch import sharpness_event, watch
 from .errors import EomsymError
 from .experiments.papers import reproduce
 from .experiments.rerun import rerun
@@ -26,6 +29,7 @@ __all__ = [
     "Adam",
     "DeepLinear",
     "EomsymError",
+    "Event",
     "Field",
     "GradientDescent",
     "HeavyBall",
@@ -38,6 +42,7 @@ __all__ = [
     "counter_terms",
     "curvature",
     "descend",
+    "edge_flow",
     "errors",
     "experiments",
     "flow",
@@ -50,9 +55,11 @@ __all__ = [
     "output",
     "reproduce",
     "rerun",
+    "sharpness_event",
     "simulate",
     "sweep",
     "symmetries",
     "testing",
     "verify",
+    "watch",
 ]

@@ -359,13 +359,26 @@ class Kernel:
         return out[:, 0] if np.ndim(theta) == 2 else out[0, 0]
 
     def hessian_vector(self, theta: Any, direction: Any) -> np.ndarray:
-        """Derivative of g at `theta`, shape (n,), along a direction, shape (n,): the Hessian times the vector."""
-        given = np.stack(
-            [self._points(theta)[0, : self.loss.size], checks.vector(direction, "direction", self.loss.size)]
-        )[None]
-        out = np.empty((1, 1, self.loss.size))
+        """Derivative of g at `theta`, shape (n,), along a direction, shape (n,), or several, shape (m, n): the Hessian
+        times vectors."""
+        point, n = self._points(theta)[0, : self.loss.size], self.loss.size
+        rows = direction if np.ndim(direction) == 2 else [direction]
+        vectors = np.array([checks.vector(one, "direction", n) for one in rows]).reshape(-1, n)
+        given = np.stack([np.broadcast_to(point, vectors.shape), vectors], axis=1)
+        out = np.empty((len(vectors), 1, n))
         self._gradient.fill(given, 1, _SLOPE, out)
-        found: np.ndarray = out[0, 0]
+        found: np.ndarray = out[:, 0] if np.ndim(direction) == 2 else out[0, 0]
+        return found
+
+    def gradient_along(self, theta: Any, direction: Any, degree: int = 2) -> np.ndarray:
+        """Taylor coefficients of ``s -> g(theta + s direction)`` up to a degree, shape (degree+1, n): g, the Hessian
+        times the direction, half the third derivative along it twice, and so on."""
+        point = self._points(theta)[0, : self.loss.size]
+        given = np.stack([point, checks.vector(direction, "direction", self.loss.size)])[None]
+        rows = np.array([d * (d + 1) // 2 + d for d in range(degree + 1)])
+        out = np.empty((1, degree + 1, self.loss.size))
+        self._gradient.fill(given, degree, rows, out)
+        found: np.ndarray = out[0]
         return found
 
     def jacobian_vector(self, theta: Any, direction: Any, eta: float) -> np.ndarray:

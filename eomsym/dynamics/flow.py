@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.integrate import DOP853
+from scipy.optimize import brentq
 
 from eomsym import checks
 from eomsym.codegen.kernel import Kernel, kernel_of
+from eomsym.dynamics.events import Event, checked_events, follow
 from eomsym.dynamics.reach import reach
 from eomsym.dynamics.trajectory import Trajectory
 from eomsym.errors import DivergenceError, InputError, TableError
@@ -47,6 +49,7 @@ def flow(
     method: Method | None = None,
     rtol: float = 1e-12,
     atol: float = 1e-14,
+    events: Sequence[Event] = (),
 ) -> Trajectory:
     """Integrate the equation of motion ``theta' = -(terms[0] + eta terms[1] + ... + eta**order terms[order])``.
 
@@ -69,6 +72,8 @@ def flow(
         Gradient descent by default, or that of the kernel.
     rtol, atol : float
         Relative and absolute tolerance of one step of the looser of the two runs.
+    events : sequence of Event
+        Functions of the parameters whose changes of sign are reported, and may end the path.
 
     Returns
     -------
@@ -115,11 +120,50 @@ def flow(
         return out
 
     try:
+        if events:
+            return _flow_with(velocity, theta, times, (rtol, atol), (kernel, rate), checked_events(events))
         thetas, error, evaluations = integrate(velocity, theta, times, rtol, atol)
     except DivergenceError as failure:
         note = reach(kernel, theta, rate, float(times[-1] - times[0])).note if kernel.order > 0 else ""
         raise DivergenceError(f"{failure}; {note}" if note else str(failure), failure.step) from failure
     return Trajectory(times, thetas, kernel, rate, error, evaluations)
+
+
+def _flow_with(
+    velocity: Callable[[Array], Array],
+    start: Array,
+    times: Array,
+    tolerances: tuple[float, float],
+    told: tuple[Kernel, float],
+    events: tuple[Event, ...],
+) -> Trajectory:
+    """A flow that looks for events: between the times asked for, and then by Brent's method."""
+    error, evaluations = 0.0, 0
+
+    def states(state: Array, marks: Array) -> Array:
+        nonlocal error, evaluations
+        found, doubt, spent = integrate(velocity, state, marks, *tolerances)
+        error, evaluations = max(error, doubt), evaluations + spent
+        return found
+
+    def advance(state: Array, first: int, last: int) -> list[Array]:
+        return list(states(state, times[first : last + 1])[1:])
+
+    def locate(state: Array, record: int, function: Callable[[Array], float]) -> tuple[float, Array]:
+        begin, end = times[record], times[record + 1]
+
+        def at(time: float) -> Array:
+            return states(state, np.array([begin, time]))[-1] if time != begin else state
+
+        zero = float(brentq(lambda t: function(at(t)), begin, end, xtol=1e-12 * abs(end - begin)))
+        return zero, at(zero)
+
+    found, crossings, end = follow(advance, locate, lambda state: state, start, len(times) - 1, events)
+    marks = times[: len(found)]
+    if end is not None:
+        found, marks = [*found, end[1]], np.append(marks, end[0])
+    kernel, rate = told
+    return Trajectory(marks, np.array(found), kernel, rate, error, evaluations, events=tuple(crossings))
 
 
 def integrate(

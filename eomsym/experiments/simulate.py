@@ -1,4 +1,4 @@
-"""The experiments of the two source papers by name."""
+"""The experiments of the source papers by name."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from eomsym import checks
 from eomsym.errors import InputError
 from eomsym.experiments import discretisation, layers
+from eomsym.experiments.edge import edge
 from eomsym.experiments.experiment import Experiment
 from eomsym.types import Progress
 
@@ -31,6 +32,7 @@ EXPERIMENTS = {
     "scale": _Entry(layers.scale, "Miyagawa: norm, effective rate and equilibrium of scale-invariant weights."),
     "translation": _Entry(layers.translation, "Miyagawa: decay of translation-invariant weights."),
     "balance": _Entry(layers.balance, "Drift of the balance of linear layers."),
+    "edge": _Entry(edge, "Cohen et al.: the edge of stability, two networks; what follows gradient descent there."),
     "modes": _Entry(layers.modes, "Singular modes and the one-output equations of deep linear networks.", False),
 }
 
