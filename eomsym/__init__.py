@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         SharpnessAware,
     )
     from eomsym.exact.modified_loss import modified_loss
+    from eomsym.interop.jaxpr import from_jax
     from eomsym.losses.convolution import Convolutional
     from eomsym.losses.expression import Field, Loss
     from eomsym.losses.invariant import NormalizedNetwork
@@ -105,6 +106,7 @@ __all__ = [
     "errors",
     "figures",
     "flow",
+    "from_jax",
     "leading_error",
     "modified_field",
     "modified_loss",
@@ -137,6 +139,7 @@ _HOMES = {
         "SharpnessAware",
     ],
     "exact.modified_loss": ["modified_loss"],
+    "interop.jaxpr": ["from_jax"],
     "losses.convolution": ["Convolutional"],
     "losses.expression": ["Field", "Loss"],
     "losses.invariant": ["NormalizedNetwork"],

@@ -1,0 +1,212 @@
+"""A loss that was traced out of another framework."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from eomsym.errors import ExpressionError, InputError
+from eomsym.losses.objective import Block, Objective
+from eomsym.losses.operations import operation
+from eomsym.losses.program import Builder, Node, Program, Value
+from eomsym.losses.tensors import Array, Tensor
+
+__all__ = ["Decision", "Traced", "agree", "blocks_of", "checked_maxima", "entry_value", "where"]
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """A truth value that depends on the parameters: true where a tensor is positive."""
+
+    tensor: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As that of the tensor."""
+        return self.tensor.shape
+
+    def inverted(self) -> Decision:
+        """Its opposite."""
+        return Decision(-self.tensor)
+
+
+class Traced(Objective):
+    """A loss from JAX or PyTorch; made by :func:`eomsym.from_jax` and :func:`eomsym.from_torch`.
+
+    Attributes
+    ----------
+    blocks : mapping of str to Block
+        The parameters by their paths.
+    start : ndarray, shape (n,)
+        The parameters that it was traced with.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        blocks: Mapping[str, Block],
+        bare: Program,
+        start: np.ndarray,
+        tree: Callable[[dict[str, np.ndarray]], Any] | None = None,
+        leaves: Callable[[Any], list[Any]] | None = None,
+    ) -> None:
+        super().__init__(name, blocks)
+        self._bare, self._tree, self._leaves = bare, tree, leaves
+        self.start = start
+        #: Operations that were read, in order: what they are, and their values as tensors.
+        self.records: list[tuple[str, Tensor]] = []
+
+    def _bare_program(self) -> Program:
+        return self._bare
+
+    def pack(self, *arrays: Any, **named: Any) -> np.ndarray:
+        """The flat vector of a tree of parameters, or of one array for each block, in order or by name."""
+        if len(arrays) == 1 and not named:
+            if self._leaves is not None:
+                return super().pack(*self._leaves(arrays[0]))
+            if isinstance(arrays[0], Mapping):
+                given = {name: _numpy(array) for name, array in arrays[0].items()}
+                return super().pack(**{name: given[name] for name in self.blocks if name in given})
+        return super().pack(*map(_numpy, arrays), **{name: _numpy(array) for name, array in named.items()})
+
+    def unpack(self, theta: Any) -> Any:
+        """The parameters of a flat vector: a tree like the one that was given, or a dict by name."""
+        blocks = super().unpack(theta)
+        return blocks if self._tree is None else self._tree(blocks)
+
+    def intermediate(self, program: Program) -> Traced:
+        """Another scalar of the same parameters."""
+        return Traced(self.name, self.blocks, program, self.start)
+
+
+def _numpy(array: Any) -> np.ndarray:
+    detach = getattr(array, "detach", None)
+    return np.asarray(array if detach is None else detach().cpu().numpy(), dtype=np.float64)
+
+
+def blocks_of(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Block]:
+    """Blocks one behind the other."""
+    blocks, start = {}, 0
+    for name, shape in shapes.items():
+        blocks[name] = Block(start, tuple(shape))
+        start += math.prod(shape)
+    if start == 0:
+        raise InputError("the model has no parameters: give it at least one array of floats")
+    return blocks
+
+
+def entry_value(builder: Builder, block: Block) -> Tensor:
+    """A block of the parameters as a tensor."""
+    rows = block.shape[0] if block.shape else 1
+    return Tensor.of(builder.part(block.start, (rows, block.size // rows)), block.shape)
+
+
+def agree(loss: Traced, value: float, gradient: np.ndarray, tolerance: float, framework: str) -> None:
+    """ExpressionError where value or gradient at the start are not those of the framework."""
+    found, slope = loss.value(loss.start), loss.gradient(loss.start)
+    scale = float(np.abs(gradient).max()) or 1.0
+    wrong = np.abs(slope - gradient) / scale
+    if not abs(found - value) <= tolerance * max(abs(value), scale):
+        raise ExpressionError(
+            f"the loss read from {framework} is {found!r} at the given parameters, and {framework} says {value!r}; "
+            "the function is not the same each time (random numbers, state), or rounds to fewer digits than float64"
+        )
+    if not wrong.max() <= tolerance:
+        worst = int(np.argmax(wrong))
+        block = next(name for name, b in loss.blocks.items() if b.start <= worst < b.start + b.size)
+        raise ExpressionError(
+            f"the gradient of the loss read from {framework} differs from {framework}'s by {wrong.max():.1e} of its "
+            f"largest entry, most in {block}; a custom derivative, or a maximum under stop_gradient that does not "
+            "cancel, cannot be read: write the function without it"
+        )
+
+
+def checked_maxima(loss: Traced) -> None:
+    """ExpressionError where a maximum that is held constant does not cancel, as it does in a softmax.
+
+    All of them are moved, and the gradient must stay.
+    """
+    program = loss.program
+    if not any(node.operation == "peak" for node in program.nodes):
+        return
+    values = [_evaluated(program, loss.start, shift)[program.outputs[-1]] for shift in (0.0, 0.25)]
+    if np.abs(values[1] - values[0]).max() > 1e-9 * np.abs(values[0]).max():
+        raise ExpressionError(
+            "a maximum under stop_gradient changes the gradient, and its own motion would be lost; leave stop_gradient "
+            "out, so that the maximum is valid inside a region, or use log_softmax, softmax or logsumexp"
+        )
+
+
+def _evaluated(program: Program, theta: np.ndarray, shift: float) -> list[np.ndarray]:
+    """Values of all nodes with maxima moved."""
+    program = Program(program.nodes, tuple(c.astype(np.float64) for c in program.constants), program.outputs)
+    values: list[np.ndarray] = [theta.reshape(-1, 1)]
+    for node in program.nodes[1:]:
+        found = operation(node.operation).value(program, node, *(values[i] for i in node.inputs)).reshape(node.shape)
+        values.append(found + shift if node.operation == "peak" else found)
+    return values
+
+
+def where(builder: Builder, chosen: Any, above: Array, below: Array) -> Array:
+    """`above` where the first is true, `below` elsewhere."""
+    if isinstance(chosen, Decision):
+        if not isinstance(above, Tensor) and not isinstance(below, Tensor):
+            apart: Array = constant_tensor(builder, np.broadcast_to(np.asarray(above) - below, chosen.shape))
+        else:
+            apart = above - below if isinstance(above, Tensor) else -(below - above)  # type: ignore[operator]
+        assert isinstance(apart, Tensor)
+        return apart.broadcast(chosen.shape).gate(chosen.tensor) + below
+    mask = np.asarray(chosen, dtype=bool)
+    if mask.all() or not mask.any():
+        only = above if mask.all() else below
+        shape = np.broadcast_shapes(mask.shape, above.shape, below.shape)
+        return only.broadcast(shape) if isinstance(only, Tensor) else np.broadcast_to(only, shape)
+    if not isinstance(above, Tensor) and not isinstance(below, Tensor):
+        return np.where(mask, above, below)
+    parts = []
+    for array, here in ((above, mask), (below, ~mask)):
+        parts.append(array * here.astype(np.float64) if isinstance(array, Tensor) else np.where(here, array, 0.0))
+    left, right = parts
+    return left + right if isinstance(left, Tensor) else right + left
+
+
+def constant_tensor(builder: Builder, array: np.ndarray) -> Tensor:
+    """A constant as a tensor."""
+    whole = np.ascontiguousarray(array, dtype=np.float64)
+    rows = whole.shape[0] if whole.ndim else 1
+    return Tensor.of(builder.fix(whole.reshape(rows, -1)), whole.shape)
+
+
+def smaller(builder: Builder, left: Array, right: Array, sign: int) -> Array:
+    """The larger (sign 1) or smaller (-1) of two arrays, entry by entry, by a gate."""
+    if not isinstance(left, Tensor):
+        left, right = right, left
+    assert isinstance(left, Tensor)
+    if not isinstance(right, Tensor):
+        bound = np.asarray(right, dtype=np.float64)
+        if (bound * sign == -np.inf).all():
+            return left.broadcast(np.broadcast_shapes(left.shape, bound.shape))
+        if (bound == 0).all():
+            left = left.broadcast(np.broadcast_shapes(left.shape, bound.shape))
+            return left.gate(left, *((1, 0) if sign == 1 else (0, 1)))
+    apart = left - right
+    return apart.gate(apart, *((1, 0) if sign == 1 else (0, 1))) + right
+
+
+def scalar_program(builder: Builder, tensor: Tensor) -> Program:
+    """The program of a tensor of one entry."""
+    return builder.finish([tensor.matrix((), ())])
+
+
+def node_count(program: Program) -> int:
+    """Operations, the parameters left out."""
+    return sum(isinstance(node, Node) and node.operation not in {"theta", "part", "constant"} for node in program.nodes)
+
+
+def as_value(builder: Builder, array: Array) -> Value:
+    """A node of an array."""
+    return array.value if isinstance(array, Tensor) else constant_tensor(builder, np.asarray(array)).value
