@@ -10,20 +10,24 @@ from typing import Any
 import numpy as np
 
 from eomsym.errors import ExpressionError, InputError, MissingDependencyError
-from eomsym.interop.traced import (
+from eomsym.interop.lowering import (
     Decision,
-    Traced,
-    agree,
-    blocks_of,
-    checked_maxima,
-    constant_tensor,
+    add,
+    convolved,
+    divide,
     entry_value,
+    integer_power,
+    larger,
+    multiply,
+    pooled,
+    power,
     scalar_program,
-    smaller,
+    subtract,
     where,
 )
+from eomsym.interop.traced import Traced, agree, blocks_of, checked_maxima
 from eomsym.losses.program import Builder
-from eomsym.losses.tensors import Array, Tensor, concatenate, contract, windows
+from eomsym.losses.tensors import Array, Tensor, concatenate, contract
 
 __all__ = ["from_jax"]
 
@@ -200,7 +204,10 @@ class Lowering:
             )
         if any(isinstance(x, Decision) for x in inputs) and name not in DECIDES:
             raise self.refuse(f"{name!r} of a comparison of numbers that depend on the parameters; use where()")
-        found = rule(self, equation.params, *inputs)
+        try:
+            found = rule(self, equation.params, *inputs)
+        except ExpressionError as error:
+            raise error if "(at " in str(error) else self.refuse(str(error)) from error
         return found if isinstance(found, list) else [found]
 
     def moved(self, equation: Any, inputs: list[Any]) -> list[Any]:
@@ -272,54 +279,6 @@ def _needed(jaxpr: Any) -> list[Any]:
 # elementwise ------------------------------------------------------------------------------------------------------
 
 
-def _tensors(lowering: Lowering, *arrays: Array) -> list[Tensor]:
-    return [a if isinstance(a, Tensor) else constant_tensor(lowering.builder, np.asarray(a)) for a in arrays]
-
-
-def _add(lowering: Lowering, params: Any, x: Array, y: Array) -> Array:
-    return x + y if isinstance(x, Tensor) else y + x
-
-
-def _sub(lowering: Lowering, params: Any, x: Array, y: Array) -> Array:
-    return x - y if isinstance(x, Tensor) else -y + x
-
-
-def _mul(lowering: Lowering, params: Any, x: Array, y: Array) -> Array:
-    return x * y if isinstance(x, Tensor) else y * x
-
-
-def _div(lowering: Lowering, params: Any, x: Array, y: Array) -> Array:
-    if not isinstance(y, Tensor):
-        return x * (1 / np.asarray(y, dtype=np.float64))
-    return y.reciprocal() * x
-
-
-def integer_power(x: Tensor, exponent: int) -> Array:
-    """By repeated squaring."""
-    if exponent < 0:
-        return integer_power(x.reciprocal(), -exponent)
-    if exponent == 0:
-        return np.ones(x.shape)
-    half = integer_power(x, exponent // 2) if exponent > 1 else None
-    square = x if half is None else half * half  # type: ignore[operator]
-    return square * x if exponent % 2 and exponent > 1 else square
-
-
-def power(lowering: Any, x: Array, y: Array) -> Array:
-    """x**y, of which at least one is a tensor."""
-    if isinstance(y, Tensor):
-        logarithm = x.call("log") if isinstance(x, Tensor) else np.log(np.asarray(x, dtype=np.float64))
-        return (y * logarithm).call("exp", positive=True)
-    assert isinstance(x, Tensor)
-    exponents = np.unique(np.asarray(y, dtype=np.float64))
-    if exponents.size != 1:
-        raise lowering.refuse("a power with several exponents; use exp(y*log(x))")
-    exponent = float(exponents[0])
-    if exponent == int(exponent) and abs(exponent) <= 64:
-        return integer_power(x, int(exponent))
-    return x.power(Fraction(exponent))
-
-
 def _abs(lowering: Lowering, params: Any, x: Tensor) -> Tensor:
     return x if x.source.positive else x.gate(x, 1, -1)
 
@@ -340,7 +299,7 @@ def _same(lowering: Lowering, params: Any, *x: Any) -> Any:
 
 def _compare(sign: int) -> Callable[..., Any]:
     def rule(lowering: Lowering, params: Any, x: Array, y: Array) -> Decision:
-        apart = _sub(lowering, params, x, y)
+        apart = subtract(x, y)
         assert isinstance(apart, Tensor)
         return Decision(apart if sign == 1 else -apart)
 
@@ -368,7 +327,7 @@ def _select(lowering: Lowering, params: Any, chosen: Any, *cases: Array) -> Arra
 
 
 def _clamp(lowering: Lowering, params: Any, low: Array, x: Array, high: Array) -> Array:
-    return smaller(lowering.builder, smaller(lowering.builder, x, low, 1), high, -1)
+    return larger(lowering.builder, larger(lowering.builder, x, low, 1), high, -1)
 
 
 def _not(lowering: Lowering, params: Any, x: Decision) -> Decision:
@@ -433,31 +392,6 @@ def _dot(lowering: Lowering, params: Any, x: Array, y: Array) -> Tensor:
     return contract(x, y, summed, batch)
 
 
-def convolved(
-    x: Array, kernel: Array, strides: Any, padding: Any, spread: Any, dilation: Any, groups: int
-) -> Tensor:
-    """A convolution: x has axes (samples, channels, places), the kernel (outputs, channels of a group, window)."""
-    count, channels, *_ = x.shape
-    outputs, inner, *window = kernel.shape
-    places = windows(x.shape, window, strides, padding, dilation, spread)
-    seen: Array
-    if isinstance(x, Tensor):
-        seen = x.gathered(np.moveaxis(places, 0, 1)).transposed([1, 0, *range(2, places.ndim)])
-    else:
-        seen = np.where(places < 0, 0.0, np.ravel(x)[np.maximum(places, 0)])
-    rank = len(window)
-    shape = (count, groups, channels // groups, *places.shape[2:])
-    over = list(range(3 + rank, 3 + 2 * rank))
-    split = (groups, outputs // groups, inner, *window)
-    seen = seen.reshaped(shape) if isinstance(seen, Tensor) else seen.reshape(shape)
-    kernel = kernel.reshaped(split) if isinstance(kernel, Tensor) else np.asarray(kernel).reshape(split)
-    axes = ([2, *range(3, 3 + rank)], [2, *over])
-    found = contract(kernel, seen, axes, ((0,), (1,)))  # groups, outputs, samples, positions
-    positions = found.shape[3:]
-    merged = found.reshaped((outputs, count, *positions))
-    return merged.transposed([1, 0, *range(2, 2 + rank)])
-
-
 def _conv(lowering: Lowering, params: Any, x: Array, kernel: Array) -> Tensor:
     if params["batch_group_count"] != 1:
         raise lowering.refuse("a convolution with batch_group_count; write it without")
@@ -476,21 +410,6 @@ def _conv(lowering: Lowering, params: Any, x: Array, kernel: Array) -> Tensor:
         params["feature_group_count"],
     )
     return found.transposed(np.argsort(numbers.out_spec))
-
-
-def pooled(x: Tensor, window: Any, strides: Any, padding: Any, dilation: Any, spread: Any, largest: bool) -> Tensor:
-    """Sums, or maxima, over windows of all axes."""
-    places = windows(x.shape, window, strides, padding, dilation, spread)
-    rank = len(x.shape)
-    last = list(range(rank, 2 * rank))
-    if largest:  # the padding never wins: another entry of the window stands for it
-        flat = places.reshape(*places.shape[:rank], -1)
-        places = np.where(flat < 0, flat.max(axis=-1, keepdims=True), flat)
-        last = [rank]
-    order = [*last, *range(rank)]
-    seen = x.gathered(np.ascontiguousarray(places.transpose(order)))
-    axes = list(range(len(last)))
-    return seen.max(axes) if largest else seen.sum(axes)
 
 
 def _window(largest: bool) -> Callable[..., Any]:
@@ -524,8 +443,12 @@ def _scatter_add(lowering: Lowering, params: Any, x: Array, indices: Any, update
     if (landed(np.ones(updates.shape, dtype=np.int64)) > 1).any():
         raise lowering.refuse("'scatter-add' to equal indices; use a product with a constant matrix of zeros and ones")
     places = landed(np.arange(1, count + 1).reshape(updates.shape)) - 1
-    moved = updates.gathered(places) if isinstance(updates, Tensor) else np.where(places < 0, 0.0, np.ravel(updates)[places])
-    return _add(lowering, params, x, moved)
+    moved = (
+        updates.gathered(places)
+        if isinstance(updates, Tensor)
+        else np.where(places < 0, 0.0, np.ravel(updates)[places])
+    )
+    return add(x, moved)
 
 
 # loops ------------------------------------------------------------------------------------------------------------
@@ -626,14 +549,14 @@ RULES: dict[str, Callable[..., Any]] = {
     "abs": _abs,
     "is_finite": _of(lambda x: np.ones(x.shape, dtype=bool)),
     "integer_pow": lambda low, params, x: integer_power(x, params["y"]),
-    "pow": lambda low, params, x, y: power(low, x, y),
-    "add": _add,
-    "add_any": _add,
-    "sub": _sub,
-    "mul": _mul,
-    "div": _div,
-    "max": lambda low, params, x, y: smaller(low.builder, x, y, 1),
-    "min": lambda low, params, x, y: smaller(low.builder, x, y, -1),
+    "pow": lambda low, params, x, y: power(x, y),
+    "add": lambda low, params, x, y: add(x, y),
+    "add_any": lambda low, params, x, y: add(x, y),
+    "sub": lambda low, params, x, y: subtract(x, y),
+    "mul": lambda low, params, x, y: multiply(x, y),
+    "div": lambda low, params, x, y: divide(x, y),
+    "max": lambda low, params, x, y: larger(low.builder, x, y, 1),
+    "min": lambda low, params, x, y: larger(low.builder, x, y, -1),
     "clamp": _clamp,
     "gt": _compare(1),
     "ge": _compare(1),

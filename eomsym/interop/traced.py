@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,26 +11,10 @@ import numpy as np
 from eomsym.errors import ExpressionError, InputError
 from eomsym.losses.objective import Block, Objective
 from eomsym.losses.operations import operation
-from eomsym.losses.program import Builder, Node, Program, Value
-from eomsym.losses.tensors import Array, Tensor
+from eomsym.losses.program import Program
+from eomsym.losses.tensors import Tensor
 
-__all__ = ["Decision", "Traced", "agree", "blocks_of", "checked_maxima", "entry_value", "where"]
-
-
-@dataclass(frozen=True, eq=False)
-class Decision:
-    """A truth value that depends on the parameters: true where a tensor is positive."""
-
-    tensor: Tensor
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """As that of the tensor."""
-        return self.tensor.shape
-
-    def inverted(self) -> Decision:
-        """Its opposite."""
-        return Decision(-self.tensor)
+__all__ = ["Traced", "agree", "blocks_of", "checked_maxima"]
 
 
 class Traced(Objective):
@@ -99,12 +82,6 @@ def blocks_of(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Block]:
     return blocks
 
 
-def entry_value(builder: Builder, block: Block) -> Tensor:
-    """A block of the parameters as a tensor."""
-    rows = block.shape[0] if block.shape else 1
-    return Tensor.of(builder.part(block.start, (rows, block.size // rows)), block.shape)
-
-
 def agree(loss: Traced, value: float, gradient: np.ndarray, tolerance: float, framework: str) -> None:
     """ExpressionError where value or gradient at the start are not those of the framework."""
     found, slope = loss.value(loss.start), loss.gradient(loss.start)
@@ -149,64 +126,3 @@ def _evaluated(program: Program, theta: np.ndarray, shift: float) -> list[np.nda
         found = operation(node.operation).value(program, node, *(values[i] for i in node.inputs)).reshape(node.shape)
         values.append(found + shift if node.operation == "peak" else found)
     return values
-
-
-def where(builder: Builder, chosen: Any, above: Array, below: Array) -> Array:
-    """`above` where the first is true, `below` elsewhere."""
-    if isinstance(chosen, Decision):
-        if not isinstance(above, Tensor) and not isinstance(below, Tensor):
-            apart: Array = constant_tensor(builder, np.broadcast_to(np.asarray(above) - below, chosen.shape))
-        else:
-            apart = above - below if isinstance(above, Tensor) else -(below - above)  # type: ignore[operator]
-        assert isinstance(apart, Tensor)
-        return apart.broadcast(chosen.shape).gate(chosen.tensor) + below
-    mask = np.asarray(chosen, dtype=bool)
-    if mask.all() or not mask.any():
-        only = above if mask.all() else below
-        shape = np.broadcast_shapes(mask.shape, above.shape, below.shape)
-        return only.broadcast(shape) if isinstance(only, Tensor) else np.broadcast_to(only, shape)
-    if not isinstance(above, Tensor) and not isinstance(below, Tensor):
-        return np.where(mask, above, below)
-    parts = []
-    for array, here in ((above, mask), (below, ~mask)):
-        parts.append(array * here.astype(np.float64) if isinstance(array, Tensor) else np.where(here, array, 0.0))
-    left, right = parts
-    return left + right if isinstance(left, Tensor) else right + left
-
-
-def constant_tensor(builder: Builder, array: np.ndarray) -> Tensor:
-    """A constant as a tensor."""
-    whole = np.ascontiguousarray(array, dtype=np.float64)
-    rows = whole.shape[0] if whole.ndim else 1
-    return Tensor.of(builder.fix(whole.reshape(rows, -1)), whole.shape)
-
-
-def smaller(builder: Builder, left: Array, right: Array, sign: int) -> Array:
-    """The larger (sign 1) or smaller (-1) of two arrays, entry by entry, by a gate."""
-    if not isinstance(left, Tensor):
-        left, right = right, left
-    assert isinstance(left, Tensor)
-    if not isinstance(right, Tensor):
-        bound = np.asarray(right, dtype=np.float64)
-        if (bound * sign == -np.inf).all():
-            return left.broadcast(np.broadcast_shapes(left.shape, bound.shape))
-        if (bound == 0).all():
-            left = left.broadcast(np.broadcast_shapes(left.shape, bound.shape))
-            return left.gate(left, *((1, 0) if sign == 1 else (0, 1)))
-    apart = left - right
-    return apart.gate(apart, *((1, 0) if sign == 1 else (0, 1))) + right
-
-
-def scalar_program(builder: Builder, tensor: Tensor) -> Program:
-    """The program of a tensor of one entry."""
-    return builder.finish([tensor.matrix((), ())])
-
-
-def node_count(program: Program) -> int:
-    """Operations, the parameters left out."""
-    return sum(isinstance(node, Node) and node.operation not in {"theta", "part", "constant"} for node in program.nodes)
-
-
-def as_value(builder: Builder, array: Array) -> Value:
-    """A node of an array."""
-    return array.value if isinstance(array, Tensor) else constant_tensor(builder, np.asarray(array)).value

@@ -248,9 +248,7 @@ class Tensor:
 
     def gate(self, decides: Tensor, above: Any = 1, below: Any = 0) -> Tensor:
         """It times `above` where `decides` is positive, times `below` elsewhere."""
-        return self.combined(
-            decides, lambda a, b: a.builder.elementwise("gate", a, b, parameters=(above, below))
-        )
+        return self.combined(decides, lambda a, b: a.builder.elementwise("gate", a, b, parameters=(above, below)))
 
     # reductions -----------------------------------------------------------------------------------------------------
 
@@ -409,6 +407,10 @@ def contract(
         At least one of them a Tensor.
     summed, batch : (axes of left, axes of right)
     """
+    for k, array in enumerate((left, right)):
+        alike = [b for b, a in enumerate(batch[k]) if isinstance(array, Tensor) and a not in array.axes]
+        if alike and any(array.shape[batch[k][b]] != 1 for b in alike):
+            return _copied_batches(left, right, summed, batch, k, alike)
     rest = [
         tuple(a for a in range(len(array.shape)) if a not in {*summed[k], *batch[k]})
         for k, array in enumerate((left, right))
@@ -426,6 +428,30 @@ def contract(
     a, b = (one if isinstance(one, Value) else builder.fix(one) for one in (first, second))
     value = builder.apply("matmuls", [a, b], (a.shape[0], b.shape[1]), (count,))
     return Tensor.of(value, sizes, many + rows + columns)
+
+
+def _copied_batches(left: Array, right: Array, summed: Any, batch: Any, side: int, alike: Sequence[int]) -> Tensor:
+    """The product where one factor is the same for some batches: they become free axes of the other one."""
+    arrays = [left, right]
+    whole = _tensor(arrays[side])
+    gone = {batch[side][b] for b in alike}
+    kept = [a for a in range(len(whole.shape)) if a not in gone]
+    place = {a: k for k, a in enumerate(kept)}
+    arrays[side] = Tensor(whole.source, tuple(whole.shape[a] for a in kept), tuple(place[a] for a in whole.axes))
+    pairs, batches = [list(axes) for axes in summed], [list(axes) for axes in batch]
+    pairs[side] = [place[a] for a in pairs[side]]
+    freed = [batches[1 - side][b] for b in alike]
+    for k in (0, 1):
+        batches[k] = [a for b, a in enumerate(batches[k]) if b not in alike]
+    batches[side] = [place[a] for a in batches[side]]
+    found = contract(arrays[0], arrays[1], (pairs[0], pairs[1]), (batches[0], batches[1]))
+    # axes of `found`: batches that are left, then free axes of left and right, freed batches among them
+    free = [[a for a in range(len(array.shape)) if a not in {*pairs[k], *batches[k]}] for k, array in enumerate(arrays)]
+    start = len(batches[0]) + (len(free[0]) if side == 0 else 0)
+    where = {a: start + i for i, a in enumerate(free[1 - side])}
+    left_over = iter(range(len(batches[0])))
+    first = [where[freed[list(alike).index(b)]] if b in alike else next(left_over) for b in range(len(batch[0]))]
+    return found.transposed([*first, *(a for a in range(len(found.shape)) if a not in first)])
 
 
 def _tensor(array: Array) -> Tensor:
@@ -451,7 +477,7 @@ def _stack(array: Array, batch: Sequence[int], rows: Sequence[int], columns: Seq
 def _product(left: Array, right: Array, rest: Sequence[Axes], summed: Sequence[Sequence[int]]) -> tuple[Value, bool]:
     """The product of two matrices, and whether it is transposed: whichever moves fewer entries."""
     natural = [_natural(left, rest[0], summed[0]), _natural(right, summed[1], rest[1])]
-    small = [isinstance(array, Tensor) and 2 * array.stored or 0 for array in (left, right)]
+    small = [(isinstance(array, Tensor) and 2 * array.stored) or 0 for array in (left, right)]
     straight = sum(cost for cost, way in zip(small, natural, strict=True) if way is not True)
     across = sum(cost for cost, way in zip(small, natural, strict=True) if way is not False)
     if straight <= across:
