@@ -16,6 +16,7 @@ from eomsym.interop.lowering import (
     convolved,
     divide,
     larger,
+    multiplied,
     multiply,
     pooled,
     power,
@@ -107,7 +108,9 @@ def smallest(low: Any, x: Tensor, dims: Any = None, keepdim: bool = False) -> Te
     return -largest(low, -x, dims, keepdim)
 
 
-def vector_norm(low: Any, x: Tensor, order: Any = 2, dims: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def vector_norm(
+    low: Any, x: Tensor, order: Any = 2, dims: Any = None, keepdim: bool = False, *, dtype: Any = None
+) -> Any:
     """Euclidean norm."""
     if order != 2:
         raise ExpressionError(f"the norm of order {order}; use the Euclidean norm")
@@ -150,7 +153,9 @@ def convolution(
     """A convolution, or the adjoint of one."""
     x, weight = _exact(x), _exact(weight)
     rank = len(x.shape) - 2
-    stride, padding, dilation, extra = (list(v) * rank if len(v) == 1 else list(v) for v in (stride, padding, dilation, extra))
+    stride, padding, dilation, extra = (
+        list(v) * rank if len(v) == 1 else list(v) for v in (stride, padding, dilation, extra)
+    )
     if not transposed:
         found = convolved(x, weight, stride, [(p, p) for p in padding], [1] * rank, dilation, groups)
     else:
@@ -166,7 +171,9 @@ def convolution(
             turned = turned.gathered(np.arange(turned.size).reshape(merged)[backwards])
         else:
             turned = turned[backwards]
-        edges = [(d * (k - 1) - p, d * (k - 1) - p + e) for d, k, p, e in zip(dilation, window, padding, extra, strict=True)]
+        edges = [
+            (d * (k - 1) - p, d * (k - 1) - p + e) for d, k, p, e in zip(dilation, window, padding, extra, strict=True)
+        ]
         found = convolved(x, turned, [1] * rank, edges, stride, dilation, groups)
     if bias is None:
         return found
@@ -195,9 +202,7 @@ def _pool(x: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil
         edges.append((p, p))
     free = len(x.shape) - rank
     ones = [1] * free
-    return pooled(
-        x, ones + kernel, ones + stride, [(0, 0)] * free + edges, ones + dilation, [1] * len(x.shape), most
-    )
+    return pooled(x, ones + kernel, ones + stride, [(0, 0)] * free + edges, ones + dilation, [1] * len(x.shape), most)
 
 
 def max_pool(
@@ -273,7 +278,9 @@ def _tensor(x: Any) -> Tensor:
     return x
 
 
-def batch_norm(low: Any, x: Any, weight: Any, bias: Any, m: Any, v: Any, training: bool, momentum: Any, eps: Any) -> Any:
+def batch_norm(
+    low: Any, x: Any, weight: Any, bias: Any, m: Any, v: Any, training: bool, momentum: Any, eps: Any
+) -> Any:
     """Over the batch; with running statistics where it is not training."""
     shape = [1, x.shape[1], *[1] * (len(x.shape) - 2)]
     if training:
@@ -380,7 +387,9 @@ def equal(result: bool) -> Callable[..., Any]:
 
         if x is y or (not isinstance(y, Tensor) and np.isinf(number(y)).all()):
             return torch.full(x.shape, result == (x is y))
-        raise ExpressionError("a test for equality of numbers that depend on the parameters; use torch.where(x > y, ...)")
+        raise ExpressionError(
+            "a test for equality of numbers that depend on the parameters; use torch.where(x > y)"
+        )
 
     return rule
 
@@ -430,8 +439,8 @@ def unsqueeze(low: Any, x: Any, dim: int) -> Any:
 
 def squeeze(low: Any, x: Any, dims: Any = None) -> Any:
     """Axes of length one go."""
-    gone = [a for a in ([dims] if isinstance(dims, int) else range(len(x.shape)) if dims is None else dims)]
-    gone = [a % len(x.shape) for a in gone]
+    chosen = [dims] if isinstance(dims, int) else range(len(x.shape)) if dims is None else dims
+    gone = [a % len(x.shape) for a in chosen]
     return view(low, x, [n for a, n in enumerate(x.shape) if not (a in gone and n == 1)])
 
 
@@ -473,6 +482,11 @@ def full_like(low: Any, x: Any, value: Any, **_: Any) -> Any:
     return filled(float(value))(low, x)
 
 
+def prod(low: Any, x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """Product of all entries, or along an axis."""
+    return _reduced(x, dim, keepdim, lambda axes: multiplied(x, axes))
+
+
 def cumsum(low: Any, x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """Running sums."""
     axis, rank = dim % len(x.shape), len(x.shape)
@@ -512,7 +526,7 @@ def _of(change: Callable[[Tensor], Array]) -> Callable[..., Any]:
 
 RULES: dict[str, Callable[..., Any]] = {
     **{name: _call(name) for name in ("tanh", "sin", "cos", "log", "erf", "atan")},
-    **{name: _same for name in ("clone", "alias", "contiguous", "lift_fresh_copy", "dropout")},
+    **dict.fromkeys(("clone", "alias", "contiguous", "lift_fresh_copy", "dropout"), _same),
     "native_dropout": lambda low, x, p, train: [x, None],
     "exp": _call("exp", positive=True),
     "sigmoid": _call("sigmoid", positive=True),
@@ -577,6 +591,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "sum": total,
     "mean": mean,
     "var": variance,
+    "prod": prod,
     "amax": largest,
     "amin": smallest,
     "max": lambda low, x, dim, keepdim=False: [largest(low, x, [dim], keepdim), None],

@@ -18,6 +18,7 @@ from eomsym.interop.lowering import (
     entry_value,
     integer_power,
     larger,
+    multiplied,
     multiply,
     pooled,
     power,
@@ -118,7 +119,7 @@ def from_jax(loss_fn: Callable[[Any], Any], params: Any, *, name: str | None = N
         (result,) = lowering.run(closed.jaxpr, list(closed.consts), entries)
         if not isinstance(result, Tensor):
             raise InputError("the loss does not depend on the parameters")
-        value, slopes = jax.jit(jax.value_and_grad(flat, argnums=tuple(range(len(leaves)))))(*leaves.values())
+        value, slopes = _asked(flat, list(leaves.values()))
 
     def tree(found: dict[str, np.ndarray]) -> Any:
         return jax.tree_util.tree_unflatten(structure, list(found.values()))
@@ -133,9 +134,22 @@ def from_jax(loss_fn: Callable[[Any], Any], params: Any, *, name: str | None = N
     loss = Traced(label, blocks, scalar_program(lowering.builder, result), start, tree, flattened)
     loss.records = lowering.records
     tolerance = 1e-4 if lowering.rounds else 1e-9
-    agree(loss, float(value), np.concatenate([np.ravel(s) for s in slopes]), tolerance, "JAX")
+    if slopes is not None:
+        agree(loss, float(value), np.concatenate([np.ravel(s) for s in slopes]), tolerance, "JAX")
     checked_maxima(loss)
     return loss
+
+
+def _asked(flat: Callable[..., Any], leaves: list[np.ndarray]) -> tuple[Any, Any]:
+    """Value and gradient by JAX; no gradient where JAX has none, as of a while loop."""
+    import jax
+
+    try:
+        return jax.jit(jax.value_and_grad(flat, argnums=tuple(range(len(leaves)))))(*leaves)  # type: ignore[no-any-return]
+    except ValueError as error:
+        if "Reverse-mode differentiation does not work" not in str(error):
+            raise
+        return flat(*leaves), None
 
 
 class Lowering:
@@ -163,7 +177,7 @@ class Lowering:
             return atom.val if hasattr(atom, "val") else known[atom]
 
         for equation in _needed(jaxpr):
-            inputs = [read(atom) for atom in equation.invars]
+            inputs = [_shaped(read(atom)) for atom in equation.invars]
             self.lines.append(_line(equation))
             outputs = self.apply(equation, inputs)
             if isinstance(outputs[0], Tensor):
@@ -253,6 +267,11 @@ class Lowering:
         return result
 
 
+def _shaped(x: Any) -> Any:
+    """Numbers of Python as arrays."""
+    return np.asarray(x) if isinstance(x, (bool, int, float)) else x
+
+
 def _jax(array: Any) -> Any:
     import jax.numpy as jnp
 
@@ -281,6 +300,10 @@ def _needed(jaxpr: Any) -> list[Any]:
 
 def _abs(lowering: Lowering, params: Any, x: Tensor) -> Tensor:
     return x if x.source.positive else x.gate(x, 1, -1)
+
+
+def _flat(lowering: Lowering, params: Any, x: Tensor) -> Tensor:
+    raise ExpressionError("rounding of numbers that depend on the parameters has no derivative")
 
 
 def _convert(lowering: Lowering, params: Any, x: Any) -> Array:
@@ -365,15 +388,13 @@ def _concatenate(lowering: Lowering, params: Any, *pieces: Array) -> Tensor:
     return concatenate(lowering.builder, pieces, params["dimension"])
 
 
-def _prod(lowering: Lowering, params: Any, x: Tensor) -> Array:
-    axes = sorted(params["axes"])
-    rest = [a for a in range(len(x.shape)) if a not in axes]
-    moved = x.transposed([*axes, *rest]).reshaped([math.prod(x.shape[a] for a in axes), *(x.shape[a] for a in rest)])
-    places = np.arange(moved.size).reshape(moved.shape)
-    found: Any = moved.gathered(places[0])
-    for k in range(1, moved.shape[0]):
-        found = found * moved.gathered(places[k])
-    return found  # type: ignore[no-any-return]
+def _stack(lowering: Lowering, params: Any, *pieces: Array) -> Tensor:
+    axis = params.get("dimension", params.get("axis", 0))
+    shape = list(pieces[0].shape)
+    shape.insert(axis, 1)
+    return concatenate(
+        lowering.builder, [x.reshaped(shape) if isinstance(x, Tensor) else x.reshape(shape) for x in pieces], axis
+    )
 
 
 def _cumsum(lowering: Lowering, params: Any, x: Tensor) -> Tensor:
@@ -515,7 +536,8 @@ LOOPS: dict[str, Callable[[Lowering, Any, list[Any]], list[Any]]] = {"scan": _sc
 MOVES = {"slice", "rev", "gather", "dynamic_slice", "dynamic_update_slice", "pad", "split", "scatter"}
 #: What a comparison may go into.
 DECIDES = {
-    "select_n", "not", "broadcast_in_dim", "reshape", "squeeze", "expand_dims", "transpose", "convert_element_type", "copy",
+    "select_n", "not", "broadcast_in_dim", "reshape", "squeeze", "expand_dims", "transpose", "convert_element_type",
+    "copy",
 }  # fmt: skip
 
 
@@ -533,7 +555,7 @@ RULES: dict[str, Callable[..., Any]] = {
     **{name: _function(name) for name in ("tanh", "sin", "cos", "log", "erf", "atan")},
     "exp": _function("exp", positive=True),
     "logistic": _function("sigmoid", positive=True),
-    "exp2": _of(lambda x: (x * math.log(2)).call("exp", positive=True)),
+    "exp2": _of(lambda x: (x * np.asarray(math.log(2))).call("exp", positive=True)),
     "log1p": _of(lambda x: (x + np.ones(())).call("log")),
     "expm1": _of(lambda x: x.call("exp") - np.ones(())),
     "erfc": _of(lambda x: -x.call("erf") + np.ones(())),
@@ -547,6 +569,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "square": _of(lambda x: x * x),
     "sign": lambda low, params, x: where(low.builder, Decision(x), np.ones(()), -np.ones(())),
     "abs": _abs,
+    **dict.fromkeys(("floor", "ceil", "round"), _flat),
     "is_finite": _of(lambda x: np.ones(x.shape, dtype=bool)),
     "integer_pow": lambda low, params, x: integer_power(x, params["y"]),
     "pow": lambda low, params, x, y: power(x, y),
@@ -579,10 +602,11 @@ RULES: dict[str, Callable[..., Any]] = {
     "expand_dims": _expand_dims,
     "transpose": lambda low, params, x: _kept(x, lambda t: t.transposed(params["permutation"])),
     "concatenate": _concatenate,
+    "stack": _stack,
     "reduce_sum": lambda low, params, x: x.sum(params["axes"]),
     "reduce_max": lambda low, params, x: x.max(params["axes"]),
     "reduce_min": lambda low, params, x: -(-x).max(params["axes"]),
-    "reduce_prod": _prod,
+    "reduce_prod": lambda low, params, x: multiplied(x, params["axes"]),
     "cumsum": _cumsum,
     "dot_general": _dot,
     "conv_general_dilated": _conv,

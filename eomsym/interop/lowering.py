@@ -22,6 +22,7 @@ __all__ = [
     "entry_value",
     "integer_power",
     "larger",
+    "multiplied",
     "multiply",
     "pooled",
     "power",
@@ -150,6 +151,22 @@ def power(x: Array, y: Array) -> Array:
     if exponent == int(exponent) and abs(exponent) <= 64:
         return integer_power(x, int(exponent))
     return x.power(Fraction(exponent))
+
+
+def multiplied(x: Tensor, axes: Any) -> Tensor:
+    """Product along axes, which go."""
+    gone = sorted(int(a) % len(x.shape) for a in axes)
+    rest = [a for a in range(len(x.shape)) if a not in gone]
+    moved = x.transposed([*gone, *rest]).reshaped([-(-x.size // max(_size(x, rest), 1)), *(x.shape[a] for a in rest)])
+    places = np.arange(moved.size).reshape(moved.shape)
+    found = moved.gathered(places[0])
+    for k in range(1, moved.shape[0]):
+        found = found * moved.gathered(places[k])
+    return found
+
+
+def _size(x: Tensor, axes: list[int]) -> int:
+    return int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
 
 
 def convolved(x: Array, kernel: Array, strides: Any, padding: Any, spread: Any, dilation: Any, groups: int) -> Tensor:

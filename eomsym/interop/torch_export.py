@@ -105,7 +105,9 @@ def from_torch(
     loss.records = lowering.records
     value = whole(*data)
     slopes = torch.autograd.grad(value, list(names.values()), allow_unused=True)
-    parts = [np.zeros(p.numel()) if s is None else s.numpy().ravel() for s, p in zip(slopes, names.values(), strict=True)]
+    parts = [
+        np.zeros(p.numel()) if s is None else s.numpy().ravel() for s, p in zip(slopes, names.values(), strict=True)
+    ]
     agree(loss, float(value.detach()), np.concatenate(parts), 1e-7 if lowering.rounds else 1e-9, "PyTorch")
     checked_maxima(loss)
     return loss
@@ -293,7 +295,9 @@ _RANDOM = (
 
 
 def _operation(node: Any) -> str:
-    return str(node.target).split(".")[-2] if "." in str(node.target) else str(node.target)
+    """The name in the table of rules, with the overload where that has a rule of its own."""
+    whole = str(node.target).removeprefix("aten.")
+    return whole if whole in RULES else whole.partition(".")[0]
 
 
 def line_of(node: Any) -> str:
