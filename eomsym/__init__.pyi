@@ -9,7 +9,9 @@ from .errors import EomsymError
 from .experiments.simulate import simulate
 from .formulas.potentials import modified_loss
 from .formulas.terms import counter_terms
+from .interop.audit import audit
 from .interop.jaxpr import from_jax
+from .interop.observe import observe
 from .interop.torch_export import from_torch
 from .losses.expression import Field, Loss
 from .losses.network import DeepLinear, Network
@@ -32,6 +34,7 @@ __all__ = [
     "Nesterov",
     "Network",
     "__version__",
+    "audit",
     "bounds",
     "compile",
     "counter_terms",
@@ -45,6 +48,7 @@ __all__ = [
     "losses",
     "modified_field",
     "modified_loss",
+    "observe",
     "optimisers",
     "output",
     "simulate",

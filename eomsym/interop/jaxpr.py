@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -91,6 +92,31 @@ def from_jax(loss_fn: Callable[[Any], Any], params: Any, *, name: str | None = N
     >>> eom.compile(loss, 2).terms(loss.start).shape
     (3, 6)
     """
+    traced = trace(loss_fn, params, name)
+    import jax
+
+    with jax.enable_x64(True):
+        value, slopes = _asked(traced.function, traced.leaves)
+    if slopes is not None:
+        gradient = np.concatenate([np.ravel(s) for s in slopes])
+        agree(traced.loss, float(value), gradient, 1e-4 if traced.lowering.rounds else 1e-9, "JAX")
+    checked_maxima(traced.loss)
+    return traced.loss
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """A function of JAX that was read: the loss, the function of the leaves of its tree, and the jaxpr."""
+
+    loss: Traced
+    function: Callable[..., Any]
+    leaves: list[np.ndarray]
+    closed: Any
+    lowering: Lowering
+
+
+def trace(loss_fn: Callable[[Any], Any], params: Any, name: str | None = None) -> Trace:
+    """Read a function, without a look at whether the result agrees with JAX."""
     try:
         import jax
     except ImportError as error:
@@ -117,9 +143,8 @@ def from_jax(loss_fn: Callable[[Any], Any], params: Any, *, name: str | None = N
         lowering = Lowering(Builder(start.size))
         entries = [entry_value(lowering.builder, block) for block in blocks.values()]
         (result,) = lowering.run(closed.jaxpr, list(closed.consts), entries)
-        if not isinstance(result, Tensor):
-            raise InputError("the loss does not depend on the parameters")
-        value, slopes = _asked(flat, list(leaves.values()))
+    if not isinstance(result, Tensor):
+        raise InputError("the loss does not depend on the parameters")
 
     def tree(found: dict[str, np.ndarray]) -> Any:
         return jax.tree_util.tree_unflatten(structure, list(found.values()))
@@ -132,12 +157,7 @@ def from_jax(loss_fn: Callable[[Any], Any], params: Any, *, name: str | None = N
 
     label = name or getattr(loss_fn, "__name__", type(loss_fn).__name__)
     loss = Traced(label, blocks, scalar_program(lowering.builder, result), start, tree, flattened)
-    loss.records = lowering.records
-    tolerance = 1e-4 if lowering.rounds else 1e-9
-    if slopes is not None:
-        agree(loss, float(value), np.concatenate([np.ravel(s) for s in slopes]), tolerance, "JAX")
-    checked_maxima(loss)
-    return loss
+    return Trace(loss, flat, list(leaves.values()), closed, lowering)
 
 
 def _asked(flat: Callable[..., Any], leaves: list[np.ndarray]) -> tuple[Any, Any]:
@@ -159,7 +179,7 @@ class Lowering:
     ----------
     rounds : bool
         Whether the function rounds to fewer digits than float64 somewhere; that is not repeated.
-    records : list of (str, Tensor)
+    records : list of (str, Tensor, variable)
         Each operation of the outermost level that was written, with where it stands in the user's code.
     """
 
@@ -167,7 +187,7 @@ class Lowering:
         self.builder = builder
         self.rounds = False
         self.lines: list[str] = []
-        self.records: list[tuple[str, Tensor]] = []
+        self.records: list[tuple[str, Tensor, Any]] = []
 
     def run(self, jaxpr: Any, consts: Sequence[Any], args: Sequence[Any]) -> list[Any]:
         """Values of the outputs of a jaxpr."""
@@ -180,8 +200,9 @@ class Lowering:
             inputs = [_shaped(read(atom)) for atom in equation.invars]
             self.lines.append(_line(equation))
             outputs = self.apply(equation, inputs)
-            if isinstance(outputs[0], Tensor):
-                self.records.append((f"{equation.primitive.name} ({self.line})", outputs[0]))
+            if isinstance(outputs[0], Tensor) and len(self.lines) == 1:
+                called = equation.params.get("name", equation.primitive.name)
+                self.records.append((f"{called} ({self.line})", outputs[0], equation.outvars[0]))
             self.lines.pop()
             known.update(zip(equation.outvars, outputs, strict=True))
         return [read(atom) for atom in jaxpr.outvars]

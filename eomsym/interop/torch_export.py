@@ -7,6 +7,7 @@ import operator
 import re
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,32 @@ def from_torch(
     >>> list(loss.blocks)
     ['0.weight', '0.bias', '2.weight', '2.bias']
     """
+    traced = trace(module, loss_fn, inputs, targets, name)
+    import torch
+
+    value = traced.whole(*traced.data)
+    slopes = torch.autograd.grad(value, list(traced.names.values()), allow_unused=True)
+    pairs = zip(slopes, traced.names.values(), strict=True)
+    parts = [np.zeros(p.numel()) if s is None else s.numpy().ravel() for s, p in pairs]
+    tolerance = 1e-7 if traced.lowering.rounds else 1e-9
+    agree(traced.loss, float(value.detach()), np.concatenate(parts), tolerance, "PyTorch")
+    checked_maxima(traced.loss)
+    return traced.loss
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """A module that was read: the loss, module and loss as one module on its data, and its parameters by name."""
+
+    loss: Traced
+    whole: Any
+    data: tuple[Any, ...]
+    names: dict[str, Any]
+    lowering: Lowering
+
+
+def trace(module: Any, loss_fn: Callable[[Any, Any], Any], inputs: Any, targets: Any, name: str | None = None) -> Trace:
+    """Read a module, without a look at whether the result agrees with PyTorch."""
     try:
         import torch
     except ImportError as error:
@@ -84,9 +111,9 @@ def from_torch(
     whole = _module(torch, module, loss_fn)
     given = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
     data = tuple(_double(torch, x) for x in (*given, targets))
+    names, tied = _names(whole.model)
     exported = _exported(torch, whole, data)
     graph = exported.graph_signature
-    names, tied = _names(whole.model)
     arrays = {label: parameter.detach().cpu().numpy() for label, parameter in names.items()}
     blocks = blocks_of({label: array.shape for label, array in arrays.items()})
     start = np.concatenate([array.ravel() for array in arrays.values()])
@@ -102,15 +129,7 @@ def from_torch(
     if result.size != 1:
         raise InputError(f"the loss must be one number, got an array of shape {result.shape}; use reduction='mean'")
     loss = Traced(name or type(module).__name__, blocks, scalar_program(builder, result), start)
-    loss.records = lowering.records
-    value = whole(*data)
-    slopes = torch.autograd.grad(value, list(names.values()), allow_unused=True)
-    parts = [
-        np.zeros(p.numel()) if s is None else s.numpy().ravel() for s, p in zip(slopes, names.values(), strict=True)
-    ]
-    agree(loss, float(value.detach()), np.concatenate(parts), 1e-7 if lowering.rounds else 1e-9, "PyTorch")
-    checked_maxima(loss)
-    return loss
+    return Trace(loss, whole, data, names, lowering)
 
 
 def _module(torch: Any, module: Any, loss_fn: Any) -> Any:
@@ -194,17 +213,17 @@ class Lowering:
     ----------
     rounds : bool
         Whether the graph rounds to fewer digits than float64 somewhere; that is not repeated.
-    records : list of (str, Tensor)
+    records : list of (str, Tensor, str)
         Each operation that was written, with where it stands in the user's code.
     """
 
     def __init__(self, builder: Builder, exported: Any) -> None:
         self.builder, self.exported = builder, exported
         self.rounds = False
-        self.records: list[tuple[str, Tensor]] = []
+        self.records: list[tuple[str, Tensor, Any]] = []
         self.constants = Constants()
 
-    def placeholders(self, data: Any, entries: dict[str, Tensor], tied: dict[str, str], whole: Any) -> dict[str, Any]:
+    def placeholders(self, data: Any, entries: dict[str, Any], tied: dict[str, str], whole: Any) -> dict[str, Any]:
         """Values of the inputs of the graph."""
         graph = self.exported.graph_signature
         state = {**dict(whole.named_parameters(remove_duplicate=False)), **dict(whole.named_buffers())}
@@ -233,7 +252,17 @@ class Lowering:
             known[node.name] = found
             first = found[0] if isinstance(found, (list, tuple)) and found else found
             if isinstance(first, Tensor) and node.target is not operator.getitem:
-                self.records.append((f"{_operation(node)} ({line_of(node)})", first))
+                self.records.append((f"{_operation(node)} ({line_of(node)})", first, node.name))
+        return known[output]
+
+    def replayed(self, traced: Trace, parameters: dict[str, Any], output: str) -> Any:
+        """The value of a node by PyTorch itself, at other parameters."""
+        tied = _names(traced.whole.model)[1]
+        known = self.placeholders(traced.data, parameters, tied, traced.whole)
+        wanted = _needed(self.exported.graph, output)
+        for node in self.exported.graph.nodes:
+            if node.op == "call_function" and node.name in wanted:
+                known[node.name] = node.target(*_read(node.args, known), **_read(node.kwargs, known))
         return known[output]
 
     def apply(self, node: Any, args: Any, kwargs: Any) -> Any:
@@ -303,9 +332,12 @@ def _operation(node: Any) -> str:
 def line_of(node: Any) -> str:
     """Where a node stands in the user's code: the innermost frame outside of PyTorch, else the innermost."""
     frames = re.findall(r'File "([^"]+)", line (\d+), in (\S+)', node.meta.get("stack_trace") or "")
-    own = [frame for frame in frames if "/torch/" not in frame[0].replace("\\", "/")]
-    file, line, function = (own or frames or [("unknown file", "?", "?")])[-1]
-    return f"{file}:{line} ({function})"
+    inner = ("/torch/", "/eomsym/interop/")
+    own = [frame for frame in frames if not any(part in frame[0].replace("\\", "/") for part in inner)]
+    owner = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
+    part = owner[-1].removeprefix("L['self'].").removeprefix("model.") if owner else ""
+    told = f"{own[-1][0]}:{own[-1][1]} ({own[-1][2]})" if own else ""
+    return ", ".join(filter(None, [f"module {part}" if part else "", told])) or "unknown line"
 
 
 def _needed(graph: Any, output: str) -> set[str]:

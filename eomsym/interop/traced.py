@@ -12,7 +12,6 @@ from eomsym.errors import ExpressionError, InputError
 from eomsym.losses.objective import Block, Objective
 from eomsym.losses.operations import operation
 from eomsym.losses.program import Program
-from eomsym.losses.tensors import Tensor
 
 __all__ = ["Traced", "agree", "blocks_of", "checked_maxima"]
 
@@ -40,8 +39,6 @@ class Traced(Objective):
         super().__init__(name, blocks)
         self._bare, self._tree, self._leaves = bare, tree, leaves
         self.start = start
-        #: Operations that were read, in order: what they are, and their values as tensors.
-        self.records: list[tuple[str, Tensor]] = []
 
     def _bare_program(self) -> Program:
         return self._bare
@@ -60,10 +57,6 @@ class Traced(Objective):
         """The parameters of a flat vector: a tree like the one that was given, or a dict by name."""
         blocks = super().unpack(theta)
         return blocks if self._tree is None else self._tree(blocks)
-
-    def intermediate(self, program: Program) -> Traced:
-        """Another scalar of the same parameters."""
-        return Traced(self.name, self.blocks, program, self.start)
 
 
 def _numpy(array: Any) -> np.ndarray:

@@ -208,3 +208,18 @@ def test_a_custom_derivative_and_a_maximum_that_does_not_cancel_are_refused():
         eom.from_jax(lambda x: straight(x).sum(), np.ones(3))
     with pytest.raises(ExpressionError, match="a maximum under stop_gradient changes the gradient"):
         eom.from_jax(lambda x: (x * lax.stop_gradient(x.max())).sum(), np.arange(3.0))
+
+
+def test_the_audit_agrees_with_jax_and_names_a_wrong_rule():
+    loss_fn, params, _ = read("mlp")
+    assert eom.audit(loss_fn, params, orders=(2, 3)).status == "agrees"
+
+    @jax.custom_jvp
+    def wrong(x):
+        return jnp.sin(x)
+
+    wrong.defjvp(lambda primals, tangents: (jnp.sin(primals[0]), lax.stop_gradient(jnp.cos(primals[0])) * tangents[0]))
+    found = eom.audit(lambda x: (wrong(x * x) ** 2).sum(), np.ones(3) / 2, orders=(1, 2))
+    assert [one.agrees for one in found.comparisons] == [True, False, True, False]
+    assert all("wrong (" in culprit for culprit in found.culprits)
+    assert "test_jaxpr.py" in found.culprits[0]

@@ -223,3 +223,45 @@ def test_what_is_no_function_of_the_parameters_is_refused():
         eom.from_torch(test_tied_weights_are_one_block_and_fixed_ones_constants, *data)
     with pytest.raises(InputError, match="no parameters that need gradients"):
         eom.from_torch(nn.Tanh(), *data)
+
+
+# audit --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_audit_names_the_layer_whose_derivatives_are_wrong():
+    """PyTorch's layer normalisation: right to the second derivative backwards, wrong beyond."""
+    found = eom.audit(*models()["layer norm"], orders=(1, 2, 3))
+    wrong = [one for one in found.comparisons if not one.agrees]
+    assert found.status == "differs"
+    assert {(one.mode, one.order) for one in wrong} >= {("backward", 3)}
+    assert ("backward", 2) not in {(one.mode, one.order) for one in wrong}
+    assert all("native_layer_norm (module 1)" in one.culprit for one in wrong)
+    assert "wrong: native_layer_norm (module 1)" in str(found)
+
+
+def test_the_audit_passes_where_normalisation_is_written_out():
+    module, *rest = models()["layer norm"]
+    found = eom.audit(written(module), *rest)
+    assert found.status == "agrees", found
+    assert (found.culprits, len(found.comparisons)) == ((), 6)
+    with pytest.raises(InputError, match="expected positive integers"):
+        eom.audit(module, *rest, orders=(0,))
+
+
+def test_the_audit_names_an_operation_of_ones_own_with_a_wrong_derivative():
+    class Wrong(torch.autograd.Function):
+        @staticmethod
+        def forward(context, x):
+            context.save_for_backward(x)
+            return x.sin()
+
+        @staticmethod
+        def backward(context, up):
+            (x,) = context.saved_tensors
+            return up * x.cos().detach()  # right once, and a constant from then on
+
+    module = nn.Sequential(nn.Linear(4, 2).double())
+    found = eom.audit(module, lambda out, y: Wrong.apply(out).sum(), normal(6, 4), torch.zeros(()), orders=(1, 2))
+    backward = {one.order: one for one in found.comparisons if one.mode == "backward"}
+    assert backward[1].agrees
+    assert not backward[2].agrees
