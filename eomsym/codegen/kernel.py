@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from eomsym.codegen.backends import explicit, unrolled
+from eomsym.codegen.backends.jax import Reading
 from eomsym.codegen.run import Machine, Runner
 from eomsym.codegen.store import load, write_atomically
 from eomsym.errors import ExpressionError, InputError, MethodError, ShapeError, TableError
@@ -32,10 +33,18 @@ __all__ = ["Kernel", "compile"]
 
 #: How terms can be evaluated.
 FORMS = ("auto", "table", "explicit")
+#: What runs them.
+BACKENDS = ("numba", "jax")
 
 
 def compile(
-    loss: Objective | Sequence[Objective], order: int, method: Method | None = None, *, form: str = "auto"
+    loss: Objective | Sequence[Objective],
+    order: int,
+    method: Method | None = None,
+    *,
+    form: str = "auto",
+    backend: str = "numba",
+    dtype: str = "float64",
 ) -> Kernel:
     """Compile all counter terms of a loss up to an order.
 
@@ -52,6 +61,11 @@ def compile(
         compiles the closed form of all terms at a point: some fifty times faster for many points of a small loss at low
         order, at the cost of about a second for 500 operations, for each loss, order and method. ``"auto"`` chooses at
         each call, by the predicted cost of its points. The forms agree up to rounding.
+    backend : {"numba", "jax"}
+        What runs the terms. ``"jax"`` is for large models: it uses all cores or the GPU that JAX finds, and compiles for
+        each loss and order anew.
+    dtype : {"float64", "float32"}
+        With ``backend="jax"``, what it computes with; terms lose about a digit with each order.
 
     Returns
     -------
@@ -97,7 +111,14 @@ def compile(
             )
     if form not in FORMS:
         raise InputError(f"unknown form {form!r}; choose one of {', '.join(FORMS)}")
-    return Kernel(losses, order, chosen, form)
+    if backend not in BACKENDS:
+        raise InputError(f"unknown backend {backend!r}; choose one of {', '.join(BACKENDS)}")
+    if backend == "numba" and dtype != "float64":
+        raise InputError(f"dtype={dtype!r} needs backend='jax'; the tables of numba hold float64")
+    kernel = Kernel(losses, order, chosen, form, backend, dtype)
+    if backend == "jax":
+        _ = kernel._reading  # refused now if JAX or a function is missing
+    return kernel
 
 
 def checked_losses(loss: Any, method: Method) -> tuple[Objective, ...]:
@@ -149,6 +170,8 @@ class Kernel:
     order: int
     method: Method
     form: str = "auto"
+    backend: str = "numba"
+    dtype: str = "float64"
 
     # numbers ------------------------------------------------------------------------------------------------------
 
@@ -299,8 +322,20 @@ class Kernel:
             raise ShapeError(f"theta has {len(point)} numbers, expected {self.size}")
         return counter_terms_at(Plan.of(self.circuit.terms(), self.order, flow=True), point, self.order, ring)
 
+    @cached_property
+    def _reading(self) -> Reading:
+        """The terms over arrays of JAX."""
+        checked_numbers(self.method)
+        plan = Plan.of(self.circuit.terms(), self.order, flow=True)
+        made: Reading = self._cached(
+            ("jax", self.method, self.order, self.dtype), lambda: Reading(plan, self.order, self.dtype)
+        )
+        return made
+
     def _fill(self, points: np.ndarray, out: np.ndarray) -> None:
-        if self.form == "explicit" or (self.form == "auto" and len(points) >= self._pays):
+        if self.backend == "jax":
+            self._reading.terms(points, out)
+        elif self.form == "explicit" or (self.form == "auto" and len(points) >= self._pays):
             self._explicit[1].explicit(points, out)
         else:
             self._terms.terms(points, self.order, out)
@@ -413,7 +448,7 @@ class Kernel:
 
     def at_order(self, order: int) -> Kernel:
         """The kernel of the same loss and method to another order. Nothing is compiled again."""
-        return Kernel(self.losses, checked_order(order), self.method, self.form)
+        return Kernel(self.losses, checked_order(order), self.method, self.form, self.backend, self.dtype)
 
     def point(self, theta: Any) -> np.ndarray:
         """A point as a vector of `size` numbers.
