@@ -1,6 +1,6 @@
 """The public names, each with its home; `__init__.py` imports them when they are first used."""
 
-from . import bounds, curvature, errors, losses, optimisers, output, symmetries, testing
+from . import bounds, curvature, errors, interop, losses, optimisers, output, symmetries, testing
 from .codegen.kernel import compile
 from .dynamics.descent import descend
 from .dynamics.flow import flow
@@ -44,6 +44,7 @@ __all__ = [
     "flow",
     "from_jax",
     "from_torch",
+    "interop",
     "leading_error",
     "losses",
     "modified_field",

@@ -1,11 +1,10 @@
 """The reading of instructions over arrays of JAX: for large models, on any device that JAX knows.
 
-A table is read along rays. On the ray ``(s, eta) = (tau e, e)`` a series in s and eta is one in the single variable e,
-whose coefficient of degree d is the value at tau of the polynomial that the entries of degree d are the coefficients
-of. So products of tables become products of Taylor series in one variable, the same for all rays, and all rays are one
-batch. Only what acts on s or eta alone (the flow, filters, powers of eta) goes back to the entries: by a small matrix.
-As many rays are needed as the highest degree has entries; the ray tau = 0 holds the pure powers of eta, and a table in
-which these vanish has no use for it.
+A table is kept as its entries, degree by degree, as in :mod:`eomsym.taylor.primitives`; what is linear works on them.
+Products of matrices are taken along rays: the entries of one degree are the coefficients of a polynomial in tau, and on
+the ray ``(s, eta) = (tau e, e)`` a table is a Taylor series in one variable. Between a few values and the coefficients
+goes a small matrix; so all products of matrices of one degree become one batched product (Toom and Cook's way to
+multiply polynomials).
 
 References
 ----------
@@ -21,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from eomsym.codegen.numbers import to_float
+from eomsym.codegen.numbers import nearest, to_float
 from eomsym.errors import ExpressionError, InputError, MissingDependencyError
 from eomsym.taylor.instructions import SKIP, Instruction
 from eomsym.taylor.plan import Plan
@@ -32,29 +31,12 @@ DTYPES = ("float64", "float32")
 
 
 @cache
-def rays(order: int) -> np.ndarray:
-    """Different numbers other than zero, order of them, that interpolate well: nodes of Chebyshev without the middle."""
-    count = order + order % 2
-    nodes = np.cos(np.pi * (2 * np.arange(count) + 1) / (2 * count)) if count else np.zeros(0)
-    return np.asarray(np.delete(nodes, count // 2) if order % 2 else nodes)
-
-
-@cache
-def values_of_entries(order: int, d: int, plain: bool) -> np.ndarray:
-    """Matrix from the entries of degree d, all d + 1 of them, to values on rays (tau = 0 first, if not plain)."""
-    if d == 0:
-        return np.ones((1, 1))
-    taus = rays(order) if plain else np.concatenate([[0.0], rays(order)])
-    return np.asarray(taus[:, None] ** np.arange(d + 1))
-
-
-@cache
-def entries_of_values(order: int, d: int, plain: bool) -> np.ndarray:
-    """The other way round, shape (d + 1, rays)."""
-    matrix = values_of_entries(order, d, plain)
-    if not plain or d == 0:
-        return np.asarray(np.linalg.pinv(matrix))
-    return np.vstack([np.zeros(len(matrix)), np.linalg.pinv(matrix[:, 1:])])
+def rays(count: int, first: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes of Chebyshev, and the matrix from values there to the coefficients of ``tau**first`` and above."""
+    shift = 0.5 if count % 2 and first else 0.0  # the middle node, 0, holds nothing of these powers
+    nodes = np.cos(np.pi * (np.arange(count) + 0.5 + shift) / (count + shift))
+    inverse = np.linalg.inv(nodes[:, None] ** np.arange(first, first + count)) if count else np.zeros((0, 0))
+    return nodes, inverse
 
 
 class Reading:
@@ -105,61 +87,79 @@ class Reading:
         import jax.numpy as jnp
 
         plan, order = self.plan, self.order
-        sweep = _Sweep(self, [theta[None, :]])
+        sweep = _Sweep(self, theta[None, :])
         for d in range(order + 1):
             for line in plan.instructions:
                 if not (d == order > 0 and line.mix == SKIP):
                     sweep.run(line, d)
         table = plan.outputs[0]
-        return jnp.stack([sweep.entries(table, d)[0] for d in range(order + 1)])
+        rows = [sweep.whole(table, d)[0] for d in range(order)]
+        mixed = sweep.mixed[table] >= 0 and order > 0
+        last = sweep.known[table][order][-1] if mixed else sweep.whole(table, order)[0]
+        return jnp.stack([*rows, last])
 
 
 class _Sweep:
-    """Tables, each a list over degrees of arrays (rays, lanes); degree 0 is the same on all rays."""
+    """Tables, each a dict from degrees to arrays (entries, lanes).
 
-    def __init__(self, reading: Reading, start: list[Any]) -> None:
+    Of a table in which the pure powers of eta vanish, entry 0 of a degree above 0 is left out. Of the last degree, a
+    table that is asked for one weighted sum of its entries holds that alone.
+    """
+
+    def __init__(self, reading: Reading, start: Any) -> None:
         plan = reading.plan
         self.reading, self.plan, self.order = reading, plan, reading.order
         self.known: list[dict[int, Any]] = [{} for _ in plan.tables]
-        self.known[0][0] = start[0]
+        self.known[0][0] = start
         self.plain = {line.out: line.plain for line in plan.instructions}
+        self.mixed = {line.out: line.mix for line in plan.instructions}
+        self.weights = [np.array([nearest(x) for x in row]) for row in plan.weights(reading.order)]
 
     def run(self, line: Instruction, d: int) -> None:
         """One instruction."""
-        act = PRIMITIVES[line.primitive]
-        found = act(self, line, d)
+        found = PRIMITIVES[line.primitive](self, line, d)
         if found is not None:
             self.known[line.out][d] = found
 
     # tables ---------------------------------------------------------------------------------------------------------
 
+    def low(self, table: int, d: int) -> int:
+        """The first entry that is kept."""
+        return int(self.plain[table] and d > 0)
+
+    def summed(self, table: int, d: int) -> bool:
+        """Whether degree d is one weighted sum."""
+        return d == self.order > 0 and self.mixed[table] >= 0
+
+    def shares(self, line: Instruction) -> np.ndarray:
+        """The weights of that sum."""
+        return np.asarray(self.weights[max(line.mix, 0)], dtype=self.reading.dtype)
+
     def at(self, table: int, d: int, like: int) -> Any:
-        """Degree d of a table, on the rays that another table has."""
+        """Degree d of a table, with the entries that another one has."""
         import jax.numpy as jnp
 
         found = self.known[table][d]
-        if d > 0 and self.plain[table] and not self.plain[like]:
-            found = jnp.concatenate([jnp.zeros_like(found[:1]), found])
+        if not self.summed(table, d) and self.low(table, d) > self.low(like, d):
+            return jnp.concatenate([jnp.zeros_like(found[:1]), found])
         return found
 
-    def entries(self, table: int, d: int) -> Any:
-        """The d + 1 entries of degree d."""
-        return self._mapped(entries_of_values(self.order, d, self.plain[table]), self.known[table][d])
-
-    def values(self, table: int, d: int, entries: Any) -> Any:
-        """From entries to values on rays."""
-        return self._mapped(values_of_entries(self.order, d, self.plain[table]), entries)
-
-    def _mapped(self, matrix: np.ndarray, array: Any) -> Any:
+    def whole(self, table: int, d: int) -> Any:
+        """All d + 1 entries."""
         import jax.numpy as jnp
 
-        return jnp.tensordot(jnp.asarray(matrix, dtype=self.reading.dtype), array, 1)
+        found = self.known[table][d]
+        return jnp.concatenate([jnp.zeros_like(found[:1]), found]) if self.low(table, d) else found
+
+    def kept(self, table: int, d: int, entries: Any) -> Any:
+        """Of all entries those that are kept."""
+        return entries[self.low(table, d) :]
 
     def zeros(self, table: int, d: int) -> Any:
         """Nothing."""
         import jax.numpy as jnp
 
-        count = 1 if d == 0 else self.order + (not self.plain[table])
+        count = 1 if self.summed(table, d) else d + 1 - self.low(table, d)
         return jnp.zeros((count, self.plan.tables[table].lanes), dtype=self.reading.dtype)
 
     # numbers of an instruction --------------------------------------------------------------------------------------
@@ -185,19 +185,31 @@ class _Sweep:
 
 
 def _convolve(t: _Sweep, line: Instruction, d: int) -> Any:
+    import jax.numpy as jnp
+
     first, divide, square = (t.integer(line, k) for k in range(3))
     if d < first:
         return None
     weights = [t.number(line, k) for k in range(4)]
-    total = None
+    low, summed = t.low(line.out, d), t.summed(line.out, d)
+    shares = t.shares(line)
+    rows: list[Any] = [None] * (1 if summed else d + 1 - low)
     for k in range(first, d // 2 + 1 if square else d + 1):
         weight = weights[0] + weights[1] * k + weights[2] * d
         weight *= 2 if square and k < d - k else 1
-        if weight != 0:
-            part = weight * (t.at(line.x, k, line.out) * t.at(line.y, d - k, line.out))
-            total = part if total is None else total + part
-    if total is None:
-        total = t.zeros(line.out, d)
+        if weight == 0:
+            continue
+        x, y = t.at(line.x, k, line.out), t.at(line.y, d - k, line.out)
+        below = (t.low(line.out, k) if k else 0) + (t.low(line.out, d - k) if k < d else 0)
+        for p in range(x.shape[0]):
+            for q in range(y.shape[0]):
+                share = float(shares[p + q + below]) if summed and 0 < k < d else 1.0
+                place = 0 if summed else p + q + below - low
+                if share != 0:
+                    part = (weight * share) * (x[p] * y[q])
+                    rows[place] = part if rows[place] is None else rows[place] + part
+    nothing = jnp.zeros(t.plan.tables[line.out].lanes, dtype=t.reading.dtype)
+    total = jnp.stack([nothing if one is None else one for one in rows])
     total = total / d if divide else total
     return total + weights[3] if d == 0 else total
 
@@ -206,26 +218,52 @@ def _times_first(t: _Sweep, line: Instruction, d: int) -> Any:
     return None if d == 0 else t.known[line.out][d] * t.known[line.x][0]
 
 
-def _matrices(t: _Sweep, table: int, d: int, like: int, shape: tuple[int, ...]) -> Any:
-    found = t.at(table, d, like)
-    return found.reshape(found.shape[0], *shape)
-
-
 def _products(t: _Sweep, line: Instruction, d: int, batch: int) -> Any:
-    """The inner degrees as one product, with factors side by side; those with a factor of degree 0 apart."""
+    """Factors of degree 0 with all of the others below each other; the inner degrees side by side, along rays."""
     import jax.numpy as jnp
 
     rows, inner, columns = (t.integer(line, k) for k in range(3))
-    left = [_matrices(t, line.x, k, line.out, (batch, rows, inner)) for k in range(d + 1)]
-    right = [_matrices(t, line.y, k, line.out, (batch, inner, columns)) for k in range(d + 1)]
-    total = jnp.einsum("brn,pbnc->pbrc", left[0][0], right[d])
+
+    def left(k: int) -> Any:
+        return t.at(line.x, k, line.out).reshape(-1, batch, rows, inner)
+
+    def right(k: int) -> Any:
+        return t.at(line.y, k, line.out).reshape(-1, batch, inner, columns)
+
+    total = jnp.matmul(left(0), right(d))
     if d > 0:
-        total = total + jnp.einsum("pbrn,bnc->pbrc", left[d], right[0][0])
+        if batch == 1:
+            total = total + (left(d).reshape(-1, inner) @ right(0)[0, 0]).reshape(total.shape)
+        else:
+            total = total + jnp.matmul(left(d), right(0))
     if d > 1:
-        x = jnp.concatenate(left[1:d], axis=3)
-        y = jnp.concatenate(right[1:d][::-1], axis=2)
-        total = total + jnp.matmul(x, y)
+        total = total + _inner(t, line, d, [left(k) for k in range(d)], [right(k) for k in range(d)])
     return total.reshape(total.shape[0], -1)
+
+
+def _inner(t: _Sweep, line: Instruction, d: int, left: list[Any], right: list[Any]) -> Any:
+    """``sum x_k y_(d-k)`` over 0 < k < d."""
+    import jax.numpy as jnp
+
+    low = t.low(line.out, d)
+    first, count = 2 * low, d + 1 - 2 * low
+    nodes, inverse = rays(count, first)
+
+    def seen(tables: list[Any], axis: int, order: range) -> Any:
+        """Values on the rays, degrees side by side; one small matrix for all degrees."""
+        parts = []
+        for k in order:
+            matrix = (nodes[:, None] ** np.arange(low, k + 1)).astype(t.reading.dtype)
+            parts.append(jnp.tensordot(matrix, tables[k], 1))
+        return jnp.concatenate(parts, axis=axis)
+
+    x, y = seen(left, 3, range(1, d)), seen(right, 2, range(d - 1, 0, -1))
+    inverse = inverse.astype(t.reading.dtype)
+    if t.summed(line.out, d):
+        shares = t.shares(line)[first : d + 1] @ inverse
+        return jnp.einsum("pbrn,pbnc->brc", x * shares[:, None, None, None], y)[None]
+    found = jnp.tensordot(inverse, jnp.matmul(x, y), 1)
+    return jnp.concatenate([jnp.zeros_like(found[:1]), found]) if low else found
 
 
 def _matmul(t: _Sweep, line: Instruction, d: int) -> Any:
@@ -249,7 +287,7 @@ def _matmul_left(t: _Sweep, line: Instruction, d: int) -> Any:
     rows, inner, columns = (t.integer(line, k) for k in range(3))
     x = t.known[line.x][d].reshape(-1, inner, columns)
     constant = t.numbers(line, rows * inner).reshape(rows, inner)
-    return jnp.einsum("rn,pnc->prc", constant, x).reshape(x.shape[0], rows * columns)
+    return jnp.matmul(constant, x).reshape(x.shape[0], rows * columns)
 
 
 def _combine(t: _Sweep, line: Instruction, d: int) -> Any:
@@ -348,29 +386,42 @@ def _state(t: _Sweep, line: Instruction, d: int) -> Any:
 
     if d == 0:
         return None
-    below = t.entries(line.x, d - 1) / -np.arange(1, d + 1, dtype=t.reading.dtype)[:, None]
-    return t.values(line.out, d, jnp.concatenate([jnp.zeros_like(below[:1]), below]))
+    below = t.whole(line.x, d - 1) / -np.arange(1, d + 1, dtype=t.reading.dtype)[:, None]
+    entries = jnp.concatenate([jnp.zeros_like(below[:1]), below])
+    return (t.shares(line) @ entries)[None] if t.summed(line.out, d) else t.kept(line.out, d, entries)
 
 
 def _filtered(t: _Sweep, line: Instruction, d: int) -> Any:
     from math import factorial
 
+    if t.summed(line.out, d):
+        if t.integer(line, 0):  # the sum stands in the input already
+            return t.known[line.x][d][-1:]
+        return (t.shares(line) @ t.whole(line.x, d))[None]
     coefficients = t.numbers(line, t.order + 1)
-    matrix = np.zeros((d + 1, d + 1))
+    matrix = np.zeros((d + 1, d + 1), dtype=t.reading.dtype)
     for e in range(d + 1):
         for h in range(e, d + 1):
             matrix[e, h] = coefficients[h - e] * factorial(h) / factorial(e)
-    return t.values(line.out, d, t._mapped(matrix, t.entries(line.x, d)))
+    return t.kept(line.out, d, matrix @ t.whole(line.x, d))
 
 
 def _series(t: _Sweep, line: Instruction, d: int) -> Any:
     import jax.numpy as jnp
 
+    summed, shares = t.summed(line.out, d), t.shares(line)
     total = jnp.zeros((d + 1, t.plan.tables[line.out].lanes), dtype=t.reading.dtype)
+    whole = None
     for k in range(min(t.integer(line, 0), d) + 1):
-        if t.number(line, k) != 0:
-            total = total.at[: d - k + 1].add(t.number(line, k) * t.entries(line.x, d - k))
-    return t.values(line.out, d, total)
+        factor = t.number(line, k)
+        if factor != 0 and summed and k == 0:  # of the last degree there is the sum alone
+            whole = factor * t.known[line.x][d][-1]
+        elif factor != 0:
+            total = total.at[: d - k + 1].add(factor * t.whole(line.x, d - k))
+    if not summed:
+        return t.kept(line.out, d, total)
+    found = shares @ total
+    return (found if whole is None else found + whole)[None]
 
 
 PRIMITIVES: dict[str, Callable[[_Sweep, Instruction, int], Any]] = {

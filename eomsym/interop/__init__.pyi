@@ -1,0 +1,15 @@
+"""Front ends and what watches training, each with its home."""
+
+from .audit import Audit
+from .monitor import Look, watch_optax, watch_torch
+from .observe import Observation
+from .traced import Traced
+
+__all__ = [
+    "Audit",
+    "Look",
+    "Observation",
+    "Traced",
+    "watch_optax",
+    "watch_torch",
+]
