@@ -236,6 +236,21 @@ class Kernel:
         written = explicit.Explicit(Plan.of(self.circuit.terms(), self.order, flow=True), self.order)
         return written, load(written.source)
 
+    @property
+    def bytes(self) -> int:
+        """Memory that terms at a point take, in bytes, known before anything is allocated.
+
+        Each thread takes as much. `terms` refuses with a SizeError what does not fit.
+
+        Examples
+        --------
+        >>> import eomsym as eom
+        >>> kernel = eom.compile(eom.Network((784, 50, 10), np.zeros((200, 784)), np.zeros((200, 10))), 4)
+        >>> round(kernel.bytes / 2**20)
+        31
+        """
+        return self._terms.bytes(self.order)
+
     def runner(self) -> Runner:
         """The running optimiser."""
         checked_numbers(self.method)

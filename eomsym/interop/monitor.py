@@ -496,14 +496,15 @@ class TorchView:
         import torch
         from torch.nn.attention import SDPBackend, sdpa_kernel
 
-        kept = {name: buffer.clone() for name, buffer in self.module.named_buffers()}
+        buffers = [(part, name, b) for part in self.module.modules() for name, b in part._buffers.items() if b is not None]
+        for part, name, buffer in buffers:  # the look changes copies
+            part._buffers[name] = buffer.clone()
         parameters = list(self.named.values())
         with torch.random.fork_rng(devices=[]), sdpa_kernel(SDPBackend.MATH):  # the one with second derivatives
             loss = self.closure()
             slopes = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
-        with torch.no_grad():
-            for name, buffer in self.module.named_buffers():
-                buffer.copy_(kept[name])
+        for part, name, buffer in buffers:
+            part._buffers[name] = buffer
 
         def product(v: np.ndarray) -> np.ndarray:
             along = [

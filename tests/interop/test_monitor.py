@@ -74,7 +74,7 @@ def test_looks_are_those_of_our_own_terms():
         sharpness = abs(np.linalg.eigvalsh(hessian)).max()
         assert look.product == pytest.approx(0.05 * sharpness, abs=look.doubt + 1e-9)
         assert (look.radius, look.limit) == (1.0, 2.0)
-    assert monitor.looks[0].product == pytest.approx(0.05 * sharpness, rel=0.2)
+        assert look.product == pytest.approx(0.05 * sharpness, rel=0.05)
 
 
 def test_norm_and_angle_of_normalised_layers_are_predicted():
@@ -157,10 +157,11 @@ def test_a_loop_of_optax():
             updates, state = optimiser.update(jax.grad(loss_fn)(params, 0.5), state)
             params = optax.apply_updates(params, updates)
             monitor.step(params, 0.5)
-        g = jax.grad(loss_fn)(params, 0.5)
+        g = {name: np.asarray(x) for name, x in jax.grad(loss_fn)(params, 0.5).items()}
+        angle = float(params["y"])
     look = monitor.looks[1]
     slope = np.concatenate([g["x"], [g["y"]]])
-    bent = np.concatenate([scales * g["x"], [-np.cos(params["y"]) * g["y"]]])
+    bent = np.concatenate([scales * g["x"], [-np.cos(angle) * g["y"]]])
     assert look.eta == pytest.approx(0.18)
     assert look.product == pytest.approx(3 * 0.18, rel=1e-6)
     assert look.drift == pytest.approx(0.18 * np.linalg.norm(bent) / (2 * np.linalg.norm(slope)), rel=1e-9)
