@@ -62,8 +62,8 @@ def compile(
         order, at the cost of about a second for 500 operations, for each loss, order and method. ``"auto"`` chooses at
         each call, by the predicted cost of its points. The forms agree up to rounding.
     backend : {"numba", "jax"}
-        What runs the terms. ``"jax"`` is for large models: it uses all cores or the GPU that JAX finds, and compiles for
-        each loss and order anew.
+        What runs the terms. ``"jax"`` is for large models: it uses all cores or the GPU that JAX finds, and compiles
+        for each loss and order anew.
     dtype : {"float64", "float32"}
         With ``backend="jax"``, what it computes with; terms lose about a digit with each order.
 

@@ -1,7 +1,8 @@
 """Front ends and what watches training, each with its home."""
 
 from .audit import Audit
-from .monitor import Look, watch_optax, watch_torch
+from .loops import watch_optax, watch_torch
+from .monitor import Look
 from .observe import Observation
 from .traced import Traced
 

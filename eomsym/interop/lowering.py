@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from eomsym.errors import ExpressionError
+from eomsym.losses.contraction import contract, windows
 from eomsym.losses.objective import Block
 from eomsym.losses.program import Builder, Program
-from eomsym.losses.tensors import Array, Tensor, contract, windows
+from eomsym.losses.tensors import Array, Tensor
 
 __all__ = [
     "Decision",
@@ -82,7 +83,7 @@ def where(builder: Builder, chosen: Any, above: Array, below: Array) -> Array:
         if not isinstance(above, Tensor) and not isinstance(below, Tensor):
             apart: Array = constant_tensor(builder, np.broadcast_to(np.asarray(above) - below, chosen.shape))
         else:
-            apart = above - below if isinstance(above, Tensor) else -(below - above)  # type: ignore[operator]
+            apart = above - below if isinstance(above, Tensor) else -(below - above)
         assert isinstance(apart, Tensor)
         return apart.broadcast(chosen.shape).gate(chosen.tensor) + below
     mask = np.asarray(chosen, dtype=bool)
@@ -134,7 +135,7 @@ def integer_power(x: Tensor, exponent: int) -> Array:
     if exponent == 0:
         return np.ones(x.shape)
     half = integer_power(x, exponent // 2) if exponent > 1 else None
-    square = x if half is None else half * half  # type: ignore[operator]
+    square = x if half is None else half * half
     return square * x if exponent % 2 and exponent > 1 else square
 
 

@@ -164,7 +164,9 @@ def _iterates(step: Callable[[Any], Any], theta: Any, count: int, check: bool) -
         point = step(copy.deepcopy(point))
         row = _vector(point)
         if row.shape != rows[0].shape:
-            raise InputError(f"the step gives {row.size} numbers for {rows[0].size} parameters; it must keep their shape")
+            raise InputError(
+                f"the step gives {row.size} numbers for {rows[0].size} parameters; it must keep their shape"
+            )
         if not np.isfinite(row).all():
             raise DivergenceError(f"call {k + 1} of the step gives numbers that are not finite", step=k + 1)
         digits.append(_digits(point, row))

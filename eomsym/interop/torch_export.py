@@ -137,7 +137,7 @@ def _module(torch: Any, module: Any, loss_fn: Any) -> Any:
     if not isinstance(module, torch.nn.Module):
         raise InputError(f"expected a torch.nn.Module, got {type(module).__name__}; for functions use eomsym.from_jax")
 
-    class Whole(torch.nn.Module):  # type: ignore[misc, name-defined]
+    class Whole(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.model = copy.deepcopy(module).double()
@@ -300,7 +300,7 @@ class Lowering:
             raise self.refuse(node, f"the indices of aten.{_operation(node)} depend on the parameters")
         moved = source.tensor if isinstance(source, Decision) else source
         places = self.constants.places(moved.shape)
-        extra = ()
+        extra: tuple[int, ...] = ()
         if _operation(node) == "constant_pad_nd":
             value = rest[1] if len(rest) > 1 else kwargs.pop("value", 0)
             rest, extra = rest[:1], (-1,)

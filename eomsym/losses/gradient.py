@@ -8,8 +8,6 @@ doi:10.1137/1.9780898717761.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from eomsym.errors import InternalError

@@ -242,9 +242,7 @@ LINEAR: dict[str, Operation] = {
     "stop": Operation(lambda p, node, a: a, lambda b, node, g, y, a: (None,), _same),
     # Entries of the input by their places, zero where the place is -1; and its adjoint.
     "gather": Operation(_gather, _gather_adjoint, _same),
-    "scatter": Operation(
-        _scatter, lambda b, node, g, y, a: (b.apply("gather", [g], a.shape, node.parameters),), _same
-    ),
+    "scatter": Operation(_scatter, lambda b, node, g, y, a: (b.apply("gather", [g], a.shape, node.parameters),), _same),
 }
 
 

@@ -15,8 +15,9 @@ from eomsym.taylor.table import counter_terms_at
 
 pytest.importorskip("jax", reason="the JAX reading needs JAX: pip install 'eomsym[jax]'")
 
-from eomsym.codegen.backends.jax import Reading  # noqa: E402
-from taylor.test_rules import EXAMPLES, SIZE, program_of  # noqa: E402
+from taylor.test_rules import EXAMPLES, SIZE, program_of
+
+from eomsym.codegen.backends.jax import Reading
 
 RNG = np.random.default_rng(3)
 

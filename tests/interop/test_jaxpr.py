@@ -107,16 +107,21 @@ FUNCTIONS = {
     "grouped convolution": lambda x: (
         lax.conv_general_dilated(
             SIGNAL * x[0, 0], x.reshape(4, 1, 3), (1,), [(1, 2)], (2,), (2,), feature_group_count=2
-        ) ** 2
+        )
+        ** 2
     ).sum(),
     "windows": lambda x: (lax.reduce_window(x, -jnp.inf, lax.max, (2, 2), (1, 1), "SAME") ** 2).sum(),
-    "loops": lambda x: lax.fori_loop(0, 3, lambda i, c: jnp.sin(c) * jnp.asarray(x)[i], x[0]).sum()
-    + lax.scan(lambda c, row: (c * row, c + row), x[0], x, reverse=True)[1].var()
-    + lax.fori_loop(0, 3, lambda i, c: c * x[0, 1], x[0, 0]),
+    "loops": lambda x: (
+        lax.fori_loop(0, 3, lambda i, c: jnp.sin(c) * jnp.asarray(x)[i], x[0]).sum()
+        + lax.scan(lambda c, row: (c * row, c + row), x[0], x, reverse=True)[1].var()
+        + lax.fori_loop(0, 3, lambda i, c: c * x[0, 1], x[0, 0])
+    ),
     "cond": lambda x: lax.cond(X[0, 0] > 100, jnp.sin, jnp.cos, x).sum() * jax.checkpoint(jnp.sin)(x[0, 0]),
-    "norm": lambda x: jnp.linalg.norm(x) + jnp.linalg.norm(x, axis=1).sum() + (x / jnp.linalg.norm(x, axis=0)).sum() ** 2,
+    "norm": lambda x: (
+        jnp.linalg.norm(x) + jnp.linalg.norm(x, axis=1).sum() + (x / jnp.linalg.norm(x, axis=0)).sum() ** 2
+    ),
     "attention": lambda x: (jax.nn.softmax(jnp.where(np.tri(3, dtype=bool), x @ x.T, -jnp.inf)) @ x).var(),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

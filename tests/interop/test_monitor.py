@@ -7,7 +7,8 @@ import pytest
 
 import eomsym as eom
 from eomsym.errors import InputError
-from eomsym.interop.monitor import largest, watch_optax, watch_torch
+from eomsym.interop import watch_optax, watch_torch
+from eomsym.interop.monitor import largest
 
 RNG = np.random.default_rng(6)
 
@@ -37,7 +38,9 @@ def test_lanczos_finds_the_largest_eigenvalue_and_says_how_well():
 def torch_loop(lr=0.05, steps=7, every=3, **options):
     torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'eomsym[torch]'")
     torch.manual_seed(1)
-    module = torch.nn.Sequential(torch.nn.Linear(3, 4, bias=False), torch.nn.BatchNorm1d(4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+    module = torch.nn.Sequential(
+        torch.nn.Linear(3, 4, bias=False), torch.nn.BatchNorm1d(4), torch.nn.Tanh(), torch.nn.Linear(4, 2)
+    )
     module = module.double()
     module[1].eps = 1e-12
     x, y = torch.randn(9, 3).double(), torch.randn(9, 2).double()
@@ -128,7 +131,7 @@ def test_scalars_rows_and_figures():
 def test_what_cannot_be_watched_is_refused():
     with pytest.raises(InputError, match="every must be a number of steps >= 1"):
         torch_loop(every=0)
-    with pytest.raises(InputError, match="there is no parameter 5.weight; there are 0.weight, 1.weight"):
+    with pytest.raises(InputError, match=r"there is no parameter 5\.weight; there are 0\.weight, 1\.weight"):
         torch_loop(normalised=["5.weight"])
     with pytest.raises(InputError, match=r"3\.weight is not scale-invariant"):
         torch_loop(normalised=["3.weight"])

@@ -82,7 +82,9 @@ def test_value_gradient_and_terms_are_those_of_torch(name):
         np.testing.assert_allclose(row, true, rtol=0, atol=1e-10 * abs(true).max())
 
 
-@pytest.mark.parametrize("name", ["layer norm", *(pytest.param(n, marks=pytest.mark.slow) for n in NAMES if n != "layer norm")])
+@pytest.mark.parametrize(
+    "name", ["layer norm", *(pytest.param(n, marks=pytest.mark.slow) for n in NAMES if n != "layer norm")]
+)
 def test_verify_passes(name):
     loss = eom.from_torch(*models()[name])
     time = {"mlp": 3.0, "layer norm": 0.3, "lenet": 2.0, "batch norm": 0.3, "transformer": 0.08}[name]
@@ -108,35 +110,80 @@ class Of(nn.Module):
 
 
 FUNCTIONS = {
-    "activations": lambda x, _: sum(f(x).sum() for f in (F.gelu, F.silu, F.softplus, F.elu, F.mish, F.logsigmoid, F.selu)),
-    "more activations": lambda x, _: sum((f(x) * x).sum() for f in (F.hardtanh, F.leaky_relu, F.relu6, F.hardswish, F.tanhshrink)),
-    "powers": lambda x, _: ((x**2 + 1) ** 1.5 + 2.0**x + (2 + x**2) ** x + torch.rsqrt(x**2 + 1) + (1 + x**2).sqrt()).sum(),
-    "elementary": lambda x, _: (torch.log1p(x**2) + torch.expm1(x) + torch.erf(x) * torch.atan(x) + 1 / (2 + x.sin())).sum(),
-    "where, clamp": lambda x, _: (torch.where(x > 0.1, x**2, x.sin()) + x.clamp(-0.5, 0.5) * x + x.abs() * x.sign()).sum(),
+    "activations": lambda x, _: sum(
+        f(x).sum() for f in (F.gelu, F.silu, F.softplus, F.elu, F.mish, F.logsigmoid, F.selu)
+    ),
+    "more activations": lambda x, _: sum(
+        (f(x) * x).sum() for f in (F.hardtanh, F.leaky_relu, F.relu6, F.hardswish, F.tanhshrink)
+    ),
+    "powers": lambda x, _: (
+        (x**2 + 1) ** 1.5 + 2.0**x + (2 + x**2) ** x + torch.rsqrt(x**2 + 1) + (1 + x**2).sqrt()
+    ).sum(),
+    "elementary": lambda x, _: (
+        torch.log1p(x**2) + torch.expm1(x) + torch.erf(x) * torch.atan(x) + 1 / (2 + x.sin())
+    ).sum(),
+    "where, clamp": lambda x, _: (
+        torch.where(x > 0.1, x**2, x.sin()) + x.clamp(-0.5, 0.5) * x + x.abs() * x.sign()
+    ).sum(),
     "maxima": lambda x, _: (x.max(dim=1).values ** 2).sum() + x.amin(0).prod() + torch.maximum(x, x**2).sum(),
     "softmax": lambda x, _: (x.softmax(0) ** 2).sum() + torch.logsumexp(x, 1).sum() + (F.log_softmax(x, 1) ** 2).sum(),
-    "statistics": lambda x, _: x.var() + x.std(0).sum() + x.mean(1).pow(2).sum() + torch.linalg.norm(x) + x.norm(dim=1).sum(),
-    "indices": lambda x, _: (x[1:, ::2] * x[:2, 1:3]).sum() + (x[[2, 0], [1, 1]] ** 3).sum() + x.flip(0)[0].mul(x[1]).sum()
-    + x.roll(1, 1).mul(x).sum() + (x.tril() @ x.triu(1).T).sum() + x.repeat(2, 1)[4].sum() ** 2,
-    "shapes": lambda x, _: (torch.cat([x, x.T @ x]) ** 3).sum() + (torch.stack([x, x**2], 1)[:, 1] ** 2).sum()
-    + (F.pad(x, (1, 2), value=2.0) ** 2).sum() + x.unsqueeze(1).expand(3, 5, 4).cumsum(1).pow(2).sum()
-    + sum(a.prod() for a in x.split(2, 1)) + sum(a.sum() ** 3 for a in x.unbind()) + x.chunk(2, 1)[0].pow(4).sum(),
-    "products": lambda x, _: (torch.einsum("ij,kj,lj->ikl", x, x, x) ** 2).mean() + torch.bmm(x[None], x.T[None]).sum() ** 2
-    + (x @ x[0]).pow(2).sum() + torch.dot(x[0], x[1]) ** 2 + torch.baddbmm(x[None, :, :3], x[None], x.T[None], beta=2).pow(2).sum(),
-    "convolutions": lambda x, y: (F.conv2d(y, x[:2].reshape(1, 2, 2, 2), stride=2, padding=1, dilation=2) ** 2).sum()
-    + (F.conv2d(y, x[:2].reshape(2, 1, 2, 2), groups=2, bias=x[0, :2]) ** 3).sum()
-    + (F.conv_transpose2d(y, x[:2].reshape(2, 1, 2, 2), stride=2, padding=1, output_padding=1) ** 2).sum()
-    + (F.conv_transpose1d(y[:, :, 0], x[:, :4].reshape(2, 3, 2), dilation=2) ** 2).sum(),
-    "pools": lambda x, y: (F.max_pool2d(y * x[0, 0], 3, 2, padding=1) ** 2).sum() + (F.avg_pool2d(y * x[0, 1], 2) ** 2).sum()
-    + (F.adaptive_avg_pool2d(y * x[0, 2] ** 2, (3, 2)) ** 2).sum() + (F.avg_pool1d(x[None], 2) ** 3).sum(),
-    "normalisation": lambda x, y: (F.layer_norm(x, (4,), x[0]) ** 3).sum() + (F.group_norm(y * x[0, :2].exp()[:, None, None], 1) ** 3).mean()
-    + (F.batch_norm(x @ x.T, None, None, training=True) ** 3).mean() + (F.normalize(x) ** 3).sum()
-    + (F.instance_norm(y + x[0, 0] * y**2) ** 3).mean(),
-    "attention": lambda x, _: (F.scaled_dot_product_attention(x[None, None], x[None, None], x[None, None]) ** 2).sum()
-    + F.scaled_dot_product_attention(x, x, x, is_causal=True).var(),
-    "losses": lambda x, _: F.binary_cross_entropy_with_logits(x, torch.ones(3, 4).double() / 3) + F.smooth_l1_loss(x, x.detach() * 0)
-    + F.kl_div(F.log_softmax(x, 1), torch.full((3, 4), 0.25).double()) + F.nll_loss(F.log_softmax(x, 1), torch.tensor([0, 3, 1])),
-}  # fmt: skip
+    "statistics": lambda x, _: (
+        x.var() + x.std(0).sum() + x.mean(1).pow(2).sum() + torch.linalg.norm(x) + x.norm(dim=1).sum()
+    ),
+    "indices": lambda x, _: (
+        (x[1:, ::2] * x[:2, 1:3]).sum()
+        + (x[[2, 0], [1, 1]] ** 3).sum()
+        + x.flip(0)[0].mul(x[1]).sum()
+        + x.roll(1, 1).mul(x).sum()
+        + (x.tril() @ x.triu(1).T).sum()
+        + x.repeat(2, 1)[4].sum() ** 2
+    ),
+    "shapes": lambda x, _: (
+        (torch.cat([x, x.T @ x]) ** 3).sum()
+        + (torch.stack([x, x**2], 1)[:, 1] ** 2).sum()
+        + (F.pad(x, (1, 2), value=2.0) ** 2).sum()
+        + x.unsqueeze(1).expand(3, 5, 4).cumsum(1).pow(2).sum()
+        + sum(a.prod() for a in x.split(2, 1))
+        + sum(a.sum() ** 3 for a in x.unbind())
+        + x.chunk(2, 1)[0].pow(4).sum()
+    ),
+    "products": lambda x, _: (
+        (torch.einsum("ij,kj,lj->ikl", x, x, x) ** 2).mean()
+        + torch.bmm(x[None], x.T[None]).sum() ** 2
+        + (x @ x[0]).pow(2).sum()
+        + torch.dot(x[0], x[1]) ** 2
+        + torch.baddbmm(x[None, :, :3], x[None], x.T[None], beta=2).pow(2).sum()
+    ),
+    "convolutions": lambda x, y: (
+        (F.conv2d(y, x[:2].reshape(1, 2, 2, 2), stride=2, padding=1, dilation=2) ** 2).sum()
+        + (F.conv2d(y, x[:2].reshape(2, 1, 2, 2), groups=2, bias=x[0, :2]) ** 3).sum()
+        + (F.conv_transpose2d(y, x[:2].reshape(2, 1, 2, 2), stride=2, padding=1, output_padding=1) ** 2).sum()
+        + (F.conv_transpose1d(y[:, :, 0], x[:, :4].reshape(2, 3, 2), dilation=2) ** 2).sum()
+    ),
+    "pools": lambda x, y: (
+        (F.max_pool2d(y * x[0, 0], 3, 2, padding=1) ** 2).sum()
+        + (F.avg_pool2d(y * x[0, 1], 2) ** 2).sum()
+        + (F.adaptive_avg_pool2d(y * x[0, 2] ** 2, (3, 2)) ** 2).sum()
+        + (F.avg_pool1d(x[None], 2) ** 3).sum()
+    ),
+    "normalisation": lambda x, y: (
+        (F.layer_norm(x, (4,), x[0]) ** 3).sum()
+        + (F.group_norm(y * x[0, :2].exp()[:, None, None], 1) ** 3).mean()
+        + (F.batch_norm(x @ x.T, None, None, training=True) ** 3).mean()
+        + (F.normalize(x) ** 3).sum()
+        + (F.instance_norm(y + x[0, 0] * y**2) ** 3).mean()
+    ),
+    "attention": lambda x, _: (
+        (F.scaled_dot_product_attention(x[None, None], x[None, None], x[None, None]) ** 2).sum()
+        + F.scaled_dot_product_attention(x, x, x, is_causal=True).var()
+    ),
+    "losses": lambda x, _: (
+        F.binary_cross_entropy_with_logits(x, torch.ones(3, 4).double() / 3)
+        + F.smooth_l1_loss(x, x.detach() * 0)
+        + F.kl_div(F.log_softmax(x, 1), torch.full((3, 4), 0.25).double())
+        + F.nll_loss(F.log_softmax(x, 1), torch.tensor([0, 3, 1]))
+    ),
+}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -181,7 +228,9 @@ def test_running_statistics_are_constants_in_evaluation_mode():
 def test_random_numbers_are_refused_and_dropout_of_nothing_is_read():
     data = (F.mse_loss, normal(6, 4), normal(6, 2))
     module = nn.Sequential(nn.Linear(4, 2), nn.Dropout(0.5))
-    with pytest.raises(ExpressionError, match=r"draws random numbers.*call module\.eval\(\), or give dropout the probability 0"):
+    with pytest.raises(
+        ExpressionError, match=r"draws random numbers.*call module\.eval\(\), or give dropout the probability 0"
+    ):
         eom.from_torch(module, *data)
     still = eom.from_torch(module.eval(), *data)
     module[1].p = 0.0
@@ -215,7 +264,9 @@ def test_what_is_no_function_of_the_parameters_is_refused():
         eom.from_torch(Counting(), *data)
     with pytest.raises(ExpressionError, match=r"torch\.export cannot trace the module.*torch\.where"):
         eom.from_torch(Branching(), *data)
-    with pytest.raises(ExpressionError, match=r"aten\.sort of PyTorch has no rule here.*test_torch_export\.py:\d+ \(forward\)"):
+    with pytest.raises(
+        ExpressionError, match=r"aten\.sort of PyTorch has no rule here.*test_torch_export\.py:\d+ \(forward\)"
+    ):
         eom.from_torch(Sorting(), *data)
     with pytest.raises(InputError, match="the loss must be one number, got an array of shape"):
         eom.from_torch(nn.Linear(4, 2), lambda out, y: out, normal(6, 4), torch.zeros(()))

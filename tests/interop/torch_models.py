@@ -80,15 +80,24 @@ def models():
     """Name to module, loss, inputs, targets."""
     torch.manual_seed(0)
     return {
-        "mlp": (nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)), F.cross_entropy, normal(7, 4), labels(3, 7)),
+        "mlp": (
+            nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)),
+            F.cross_entropy,
+            normal(7, 4),
+            labels(3, 7),
+        ),
         "lenet": (lenet(), F.cross_entropy, normal(3, 1, 10, 10), labels(3, 3)),
         "batch norm": (
             nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.SiLU(), nn.Linear(5, 2)),
-            F.mse_loss, normal(6, 4), normal(6, 2),
+            F.mse_loss,
+            normal(6, 4),
+            normal(6, 2),
         ),
         "layer norm": (
             nn.Sequential(nn.Linear(4, 5), nn.LayerNorm(5), nn.Softplus(), nn.Linear(5, 2)),
-            F.mse_loss, normal(6, 4), normal(6, 2),
+            F.mse_loss,
+            normal(6, 4),
+            normal(6, 2),
         ),
         "transformer": (Transformer(), F.cross_entropy, labels(5, 2, 3), labels(5, 6)),
-    }  # fmt: skip
+    }

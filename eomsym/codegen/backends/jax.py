@@ -181,7 +181,7 @@ class _Sweep:
         return np.asarray(self.reading.numbers[line.numbers + start :][:count], dtype=self.reading.dtype)
 
 
-# primitives: (sweep, line, d) -> degree d of the table -----------------------------------------------------------------
+# primitives: (sweep, line, d) -> degree d of the table ------------------------------------------------------------
 
 
 def _convolve(t: _Sweep, line: Instruction, d: int) -> Any:
