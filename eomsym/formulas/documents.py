@@ -16,7 +16,8 @@ from eomsym.exact.numbers import Exact
 from eomsym.formulas.notation import differential, linear_combination, sum_of
 from eomsym.formulas.pictures import draw_table
 from eomsym.formulas.potentials import Potential, modified_loss
-from eomsym.formulas.styles import mathml_of, style_of
+from eomsym.formulas.coefficients import style_of
+from eomsym.formulas.mathml import mathml_of
 from eomsym.formulas.terms import CounterTerms, Term
 
 __all__ = ["Concrete", "to_html", "to_json", "to_python"]
@@ -59,7 +60,7 @@ def to_json(terms: CounterTerms, concrete: Concrete | None = None, note: str = "
     """
     from eomsym._version import __version__
 
-    split = modified_loss(terms.order, terms.method)
+    split = modified_loss(terms.order, method=terms.method)
     record: dict[str, Any] = {
         "eomsym": __version__,
         "method": terms.method.name,
@@ -198,7 +199,7 @@ def to_html(terms: CounterTerms, concrete: Concrete | None = None, note: str = "
     from eomsym._version import __version__
 
     title = f"Counter terms of {terms.method.name}"
-    answer = modified_loss(terms.order, terms.method)
+    answer = modified_loss(terms.order, method=terms.method)
     body = [
         f"<h1>{escape(title)}</h1>",
         "<p>The optimiser with learning rate <i>η</i> follows</p>",

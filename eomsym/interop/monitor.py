@@ -279,7 +279,7 @@ def _first_terms(method: Method | None) -> tuple[float, float]:
     """Coefficients of g in term 0 and of Hg in term 1; those of gradient descent where they are not known."""
     if method is None or not method.is_linear or method.colours > 1 or method.is_flow:
         return 1.0, 0.5
-    terms = counter_terms(1, method)
+    terms = counter_terms(1, method=method)
     found = [[abs(float(c)) for _, c in term.items() if c != 0] for term in (terms[0], terms[1])]
     return found[0][0], found[1][0] if found[1] else 0.0
 

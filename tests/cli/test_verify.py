@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -14,6 +13,7 @@ from click.testing import CliRunner, Result
 import eomsym as eom
 from eomsym.cli import main
 from eomsym.experiments import suite
+from eomsym.testing import altered
 from eomsym.verification import order
 
 OWN = ("--loss", "(1-x)**2/2 + (y-x**2)**2/2", "--variables", "x y", "--start", "-0.5, 1")
@@ -28,26 +28,32 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["verify", *arguments])
 
 
-def test_default_run_writes_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_run_writes_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valid: Any) -> None:
     monkeypatch.setattr(suite, "DEFAULT_PROBLEMS", ("rosenbrock",))
     result = run()
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in (tmp_path / "eomsym-verify").iterdir()) == ["verify.json", "verify.png"]
     record = json.loads((tmp_path / "eomsym-verify" / "verify.json").read_text())
     assert record["status"] == "passed"
-    assert record["reports"][0]["name"] == "Rosenbrock-like loss"
+    assert record["command"] == record["records"][0]["command"] == "eomsym verify"
+    assert record["records"][0]["name"] == "Rosenbrock-like loss"
+    assert record["records"][0]["setting"]["problem"] == "rosenbrock"
+    assert record["records"][0]["seed"] == 0
+    valid(record)
     assert "2.0e-02" in result.stdout
     assert "wrote" not in result.stdout
     assert "wrote eomsym-verify/verify.json" in result.stderr
 
 
 def test_loss_of_ones_own() -> None:
-    result = run(*OWN, "--orders", "0-2", "--json", "a/record.json", "--plot", "b/figure.png")
+    result = run(*OWN, "--orders", "0-2", "--json", "a/record.json", "--plot", "b/figure.pdf")
     assert result.exit_code == 0, result.output
     assert Path("a/record.json").exists()
-    assert Path("b/figure.png").read_bytes()[1:4] == b"PNG"
+    assert Path("b/figure.pdf").read_bytes()[1:4] == b"PDF"
     assert not Path("eomsym-verify").exists()
-    assert json.loads(Path("a/record.json").read_text())["reports"][0]["start"] == [-0.5, 1.0]
+    record = json.loads(Path("a/record.json").read_text())["records"][0]
+    assert record["start"] == [-0.5, 1.0]
+    assert record["command"].startswith("eomsym verify --loss '(1-x)**2/2 + (y-x**2)**2/2' --variables 'x y' --start")
 
 
 def test_without_figure(tmp_path: Path) -> None:
@@ -87,23 +93,7 @@ def test_coarse_ladder_is_inconclusive() -> None:
 
 
 def test_wrong_coefficient_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Altered:
-        def __init__(self, kernel: Any) -> None:
-            self.kernel, self.order, self.loss, self.method = kernel, kernel.order, kernel.loss, kernel.method
-            self.hessian_vector, self.point = kernel.hessian_vector, kernel.point
-
-        def at_order(self, order: int) -> Altered:
-            return Altered(self.kernel.at_order(order))
-
-        def terms(self, theta: Any) -> Any:
-            terms = self.kernel.terms(theta)
-            terms[1:2] *= 1.01
-            return terms
-
-        def field(self, theta: Any, eta: float) -> Any:
-            return -sum(eta**k * term for k, term in enumerate(self.terms(theta)))
-
-    monkeypatch.setattr(order, "compile", lambda *args, **options: Altered(eom.compile(*args, **options)))
+    monkeypatch.setattr(order, "compile", lambda *args, **options: altered(eom.compile(*args, **options), row=1))
     result = run(*OWN, "--no-plot")
     assert result.exit_code == 1, result.output
     assert json.loads(Path("eomsym-verify/verify.json").read_text())["status"] == "failed"
@@ -135,6 +125,7 @@ BAD = [
     ((*OWN, "--method", "sam"), "--method sam needs --radius"),
     ((*OWN, "--no-plot", "--plot", "x.png"), "exclude each other"),
     ((*OWN, "--json", "/dev/null/record.json"), "cannot write /dev/null/record.json"),
+    ((*OWN, "--plot", "figure.jpg"), "a figure is written as .png, .svg or .pdf; try figure.png"),
     ((*OWN, "--plot", "/dev/null/figure.png"), "cannot write /dev/null/figure.png"),
     ((*OWN, "--output", "/dev/null"), "cannot write /dev/null/verify.json"),
     (("--loss", "x**4", "--variables", "x", "--start", "30", "--time", "10", "--orders", "0"), "diverged at step"),

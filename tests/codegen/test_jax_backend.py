@@ -42,8 +42,8 @@ METHODS = [eom.GradientDescent(), eom.HeavyBall("1/3"), eom.Nesterov("1/2"), Ext
 def test_terms_are_those_of_the_tables(method, order):
     net = network()
     theta = net.initial(0) + 0.3
-    expected = eom.compile(net, order, method).terms(theta)
-    found = eom.compile(net, order, method, backend="jax").terms(theta)
+    expected = eom.compile(net, order, method=method).terms(theta)
+    found = eom.compile(net, order, method=method, backend="jax").terms(theta)
     for row, true in zip(found, expected, strict=True):
         np.testing.assert_allclose(row, true, rtol=0, atol=1e-11 * abs(true).max())
 

@@ -68,7 +68,7 @@ def test_terms_are_those_of_nested_jvp(name, order):
 def test_verify_passes(name):
     *_, loss = read(name)
     time = {"mlp": 3.0, "layer norm": 0.6, "lenet": 2.0, "batch norm": 0.08, "transformer": 0.02}[name]
-    report = eom.verify(loss, loss.start, time=time, steps=(10, 20, 40, 80), orders=range(4))
+    report = eom.verify(loss, loss.start, time=time, ladder=(10, 20, 40, 80), orders=range(4))
     assert report.status == "passed", report
 
 
