@@ -17,7 +17,7 @@ from eomsym.optimisers.base import Method
 __all__ = ["Layer", "Look", "Monitor", "largest"]
 
 #: Products with the Hessian for the largest eigenvalue: at the first look, and at later ones, which start from it.
-FIRST, LATER = 12, 3
+FIRST, LATER = 12, 2
 #: Cosine between weights and gradient, zero for a scale-invariant layer, beyond which it is not one.
 INVARIANT = 0.05
 

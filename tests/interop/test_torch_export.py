@@ -87,7 +87,7 @@ def test_value_gradient_and_terms_are_those_of_torch(name):
 )
 def test_verify_passes(name):
     loss = eom.from_torch(*models()[name])
-    time = {"mlp": 3.0, "layer norm": 0.3, "lenet": 2.0, "batch norm": 0.3, "transformer": 0.08}[name]
+    time = {"mlp": 3.0, "layer norm": 0.3, "lenet": 2.0, "batch norm": 0.3, "transformer": 0.03}[name]
     report = eom.verify(loss, loss.start, time=time, ladder=(10, 20, 40, 80), orders=range(4))
     assert report.status == "passed", report
 
