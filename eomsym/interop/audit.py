@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -287,11 +288,13 @@ def _of_torch(traced: torch_export.Trace, order: int) -> Views:
 
     def derived(function: Callable[[Any], Any], mode: str, k: int) -> float:
         try:
-            if mode == "backward":
-                return _backwards(torch, function, k)
-            for _ in range(k):
-                function = _forwards(torch, function)
-            return float(function(torch.zeros((), dtype=torch.float64)))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # of the framework about itself
+                if mode == "backward":
+                    return _backwards(torch, function, k)
+                for _ in range(k):
+                    function = _forwards(torch, function)
+                return float(function(torch.zeros((), dtype=torch.float64)))
         except (RuntimeError, NotImplementedError) as error:  # how PyTorch says that there is no rule
             messages.setdefault((mode, k), str(error).splitlines()[0])
             return float("nan")
