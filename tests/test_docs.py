@@ -13,7 +13,7 @@ PACKAGES = (
     "eomsym",
     *(
         f"eomsym.{part}"
-        for part in ("bounds", "curvature", "formulas", "interop", "losses", "optimisers", "symmetries")
+        for part in ("bounds", "curvature", "formulas", "interop", "losses", "optimisers", "output", "symmetries")
     ),
 )
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ from eomsym.errors import ExpressionError, InputError, MissingDependencyError
 from eomsym.interop.jax_rules import DECIDES, LOOPS, MOVES, RULES, as_jax
 from eomsym.interop.lowering import Decision, entry_value, scalar_program
 from eomsym.interop.traced import Traced, agree, blocks_of, checked_maxima
-from eomsym.losses.program import Builder
+from eomsym.losses.builder import Builder
 from eomsym.losses.tensors import Array, Tensor, concatenate
 
 __all__ = ["from_jax"]

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from eomsym.errors import ExpressionError
+from eomsym.losses.builder import Builder
 from eomsym.losses.contraction import contract, windows
 from eomsym.losses.objective import Block
-from eomsym.losses.program import Builder, Program
+from eomsym.losses.program import Program
 from eomsym.losses.tensors import Array, Tensor
 
 __all__ = [

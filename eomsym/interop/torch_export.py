@@ -16,7 +16,7 @@ from eomsym.errors import ExpressionError, InputError, MissingDependencyError
 from eomsym.interop.aten import MOVES, RANDOM, RULES, Constants
 from eomsym.interop.lowering import Decision, entry_value, scalar_program
 from eomsym.interop.traced import Traced, agree, blocks_of, checked_maxima
-from eomsym.losses.program import Builder
+from eomsym.losses.builder import Builder
 from eomsym.losses.tensors import Tensor
 
 __all__ = ["from_torch"]

@@ -10,8 +10,8 @@ import numpy as np
 
 from eomsym.errors import ExpressionError, InputError
 from eomsym.losses.objective import Block, Objective
-from eomsym.losses.operations import operation
 from eomsym.losses.program import Program
+from eomsym.losses.values import value_of
 
 __all__ = ["Traced", "agree", "blocks_of", "checked_maxima"]
 
@@ -116,6 +116,6 @@ def _evaluated(program: Program, theta: np.ndarray, shift: float) -> list[np.nda
     program = Program(program.nodes, tuple(c.astype(np.float64) for c in program.constants), program.outputs)
     values: list[np.ndarray] = [theta.reshape(-1, 1)]
     for node in program.nodes[1:]:
-        found = operation(node.operation).value(program, node, *(values[i] for i in node.inputs)).reshape(node.shape)
+        found = value_of(node.operation)(program, node, *(values[i] for i in node.inputs)).reshape(node.shape)
         values.append(found + shift if node.operation == "peak" else found)
     return values

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from eomsym.errors import InternalError
-from eomsym.losses.program import Value
+from eomsym.losses.builder import Value
 from eomsym.losses.tensors import Array, Axes, Tensor, shaped
 
 __all__ = ["contract", "windows"]

@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from eomsym.errors import ShapeError
+from eomsym.losses.builder import Builder, Value
 from eomsym.losses.indices import Indices
-from eomsym.losses.program import Builder, Value
 
 __all__ = ["Array", "Axes", "Source", "Tensor", "concatenate", "shaped"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def front_ends() -> dict[str, Any]:
             hidden = jax.numpy.tanh(hidden) if layer < len(params) else hidden
         return -jax.numpy.take_along_axis(jax.nn.log_softmax(hidden), labels[:, None], axis=1).mean()
 
-    layers = [torch.nn.Linear(a, b, bias=False, dtype=torch.float64) for a, b in zip(WIDTHS, WIDTHS[1:], strict=False)]
+    layers = [torch.nn.Linear(a, b, bias=False, dtype=torch.float64) for a, b in pairwise(WIDTHS)]
     with torch.no_grad():
         for layer, array in zip(layers, arrays, strict=True):
             layer.weight.copy_(torch.as_tensor(array))
@@ -97,9 +98,8 @@ def test_reach(capsys: pytest.CaptureFixture[str]) -> None:
             kernel.terms(theta)
             start = time.process_time()
             kernel.terms(theta)
-            lines.append(
-                f"{net.size:>9,} parameters, order {order}: {time.process_time() - start:.3f} s, {kernel.bytes / 2**30:.3f} GiB"
-            )
+            told = f"{time.process_time() - start:.3f} s, {kernel.bytes / 2**30:.3f} GiB"
+            lines.append(f"{net.size:>9,} parameters, order {order}: {told}")
             bytes_of[order].append(kernel.bytes)
     for order, found in bytes_of.items():
         assert found[-1] < 3 * found[0] * sizes[-1] / sizes[0], f"order {order}"

@@ -7,7 +7,7 @@ import pytest
 
 import eomsym as eom
 from eomsym.errors import InputError
-from eomsym.losses.program import Builder
+from eomsym.losses.builder import Builder
 from eomsym.optimisers import Extragradient, RMSProp
 from eomsym.taylor.plan import terms_plan
 from eomsym.taylor.rings.numbers import Floats
