@@ -183,8 +183,7 @@ class Lowering:
             self.lines.append(_line(equation))
             outputs = self.apply(equation, inputs)
             if isinstance(outputs[0], Tensor) and len(self.lines) == 1:
-                called = equation.params.get("name", equation.primitive.name)
-                self.records.append((f"{called} ({self.line})", outputs[0], equation.outvars[0]))
+                self.records.append((f"{_called(equation)} ({self.line})", outputs[0], equation.outvars[0]))
             self.lines.pop()
             known.update(zip(equation.outvars, outputs, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
@@ -203,7 +202,7 @@ class Lowering:
         name = equation.primitive.name
         if name in LOOPS:
             return LOOPS[name](self, equation.params, inputs)
-        if name == "custom_jvp_call" and equation.params.get("name") == "logaddexp":
+        if name == "custom_jvp_call" and _called(equation) == "logaddexp":
             return [self.logaddexp(*inputs)]
         inner = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
         if inner is not None and name not in {"scatter", "scatter-add", "reduce"}:
@@ -273,6 +272,13 @@ class Lowering:
 def _shaped(x: Any) -> Any:
     """Numbers of Python as arrays."""
     return np.asarray(x) if isinstance(x, (bool, int, float)) else x
+
+
+def _called(equation: Any) -> str:
+    """The function that an equation calls, or its primitive."""
+    inner = equation.params.get("call_jaxpr", equation.params.get("jaxpr"))
+    debug = getattr(getattr(inner, "jaxpr", inner), "debug_info", None)
+    return str(getattr(debug, "func_name", None) or equation.primitive.name).split(" at ")[0]
 
 
 def _line(equation: Any) -> str:

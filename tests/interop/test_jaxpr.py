@@ -170,6 +170,8 @@ def test_vectors_pack_and_unpack_to_the_tree():
 def test_leaving_a_region_is_seen():
     loss = eom.from_jax(lambda w: jax.nn.relu(w[0] * w[1]) + w[1] ** 2, np.array([1.0, 1.0]))
     np.testing.assert_array_equal(region_changes(loss, [[1.0, 1.0], [0.5, 1.0], [-0.5, 1.0]]), [0, 1])
+    smooth = eom.from_jax(lambda w: jax.nn.softplus(w).sum() + jnp.logaddexp(w[0], w[1]), np.array([1.0, 2.0]))
+    assert "gate" not in {node.operation for node in smooth.program.nodes}
     softmax = eom.from_jax(lambda w: jax.nn.logsumexp(w), np.array([1.0, 2.0]))
     np.testing.assert_array_equal(region_changes(softmax, [[1.0, 2.0], [2.0, 1.0]]), [0])
 
