@@ -1,12 +1,27 @@
 """The public names, each with its home; `__init__.py` imports them when they are first used."""
 
-from . import bounds, curvature, errors, interop, losses, optimisers, output, symmetries, testing
+from . import (
+    bounds,
+    curvature,
+    errors,
+    experiments,
+    formulas,
+    interop,
+    losses,
+    optimisers,
+    output,
+    symmetries,
+    testing,
+)
 from .codegen.kernel import compile
 from .dynamics.descent import descend
 from .dynamics.flow import flow
 from .dynamics.leading_error import leading_error
 from .errors import EomsymError
+from .experiments.papers import reproduce
+from .experiments.rerun import rerun
 from .experiments.simulate import simulate
+from .experiments.sweep import sweep
 from .formulas.potentials import modified_loss
 from .formulas.terms import counter_terms
 from .interop.audit import audit
@@ -41,7 +56,9 @@ __all__ = [
     "curvature",
     "descend",
     "errors",
+    "experiments",
     "flow",
+    "formulas",
     "from_jax",
     "from_torch",
     "interop",
@@ -52,7 +69,10 @@ __all__ = [
     "observe",
     "optimisers",
     "output",
+    "reproduce",
+    "rerun",
     "simulate",
+    "sweep",
     "symmetries",
     "testing",
     "verify",
