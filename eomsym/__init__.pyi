@@ -1,6 +1,18 @@
 """The public names, each with its home; `__init__.py` imports them when they are first used."""
 
-from . import bounds, curvature, errors, experiments, formulas, losses, optimisers, output, symmetries, testing
+from . import (
+    bounds,
+    curvature,
+    errors,
+    experiments,
+    formulas,
+    interop,
+    losses,
+    optimisers,
+    output,
+    symmetries,
+    testing,
+)
 from .codegen.kernel import compile
 from .dynamics.descent import descend
 from .dynamics.edge import edge_flow
@@ -15,6 +27,10 @@ from .experiments.simulate import simulate
 from .experiments.sweep import sweep
 from .formulas.potentials import modified_loss
 from .formulas.terms import counter_terms
+from .interop.audit import audit
+from .interop.jaxpr import from_jax
+from .interop.observe import observe
+from .interop.torch_export import from_torch
 from .losses.expression import Field, Loss
 from .losses.network import DeepLinear, Network
 from .optimisers.accelerated import HeavyBall, Nesterov
@@ -37,6 +53,7 @@ __all__ = [
     "Nesterov",
     "Network",
     "__version__",
+    "audit",
     "bounds",
     "compile",
     "counter_terms",
@@ -47,10 +64,14 @@ __all__ = [
     "experiments",
     "flow",
     "formulas",
+    "from_jax",
+    "from_torch",
+    "interop",
     "leading_error",
     "losses",
     "modified_field",
     "modified_loss",
+    "observe",
     "optimisers",
     "output",
     "reproduce",

@@ -16,13 +16,16 @@ import pytest
 import eomsym
 from eomsym.errors import EomsymError
 
-PARTS = ("", ".bounds", ".curvature", ".experiments", ".formulas", ".losses", ".optimisers", ".output", ".symmetries")
+PARTS = (
+    "", ".bounds", ".curvature", ".experiments", ".formulas", ".interop", ".losses", ".optimisers", ".output",
+    ".symmetries",
+)  # fmt: skip
 PACKAGES = tuple(importlib.import_module(f"eomsym{part}") for part in PARTS)
 HEAVY = ("jax", "matplotlib", "numba", "numpy", "scipy", "sklearn", "sympy", "torch")
 NAMES = [(package, name) for package in PACKAGES for name in package.__all__]
 SHOWN_WHERE_THEY_ARE_MADE = {
-    "Bound", "CounterTerms", "Curvature", "EomsymError", "Experiment", "Hypothesis", "Method", "Outcome", "PAPERS",
-    "Summary", "Term", "__version__",
+    "Audit", "Bound", "CounterTerms", "Curvature", "EomsymError", "Experiment", "Hypothesis", "Look", "Method",
+    "Observation", "Outcome", "PAPERS", "Summary", "Term", "Traced", "__version__",
 }  # fmt: skip
 
 

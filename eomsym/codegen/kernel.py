@@ -16,6 +16,7 @@ import numpy as np
 
 from eomsym import checks
 from eomsym.codegen.backends import explicit, unrolled
+from eomsym.codegen.backends.jax import Reading
 from eomsym.codegen.run import Machine, Runner
 from eomsym.codegen.store import load
 from eomsym.errors import ExpressionError, InputError, MethodError, ShapeError, TableError
@@ -36,10 +37,18 @@ __all__ = ["Kernel", "compile", "kernel_of"]
 #: How terms can be evaluated.
 MOST_ORDER = 200
 FORMS = ("auto", "table", "explicit")
+#: What runs them.
+BACKENDS = ("numba", "jax")
 
 
 def compile(
-    loss: Objective | Sequence[Objective] | Kernel, order: int, *, method: Method | None = None, form: str = "auto"
+    loss: Objective | Sequence[Objective] | Kernel,
+    order: int,
+    *,
+    method: Method | None = None,
+    form: str = "auto",
+    backend: str = "numba",
+    dtype: str = "float64",
 ) -> Kernel:
     """Compile all counter terms of a loss up to an order.
 
@@ -56,6 +65,11 @@ def compile(
         compiles the closed form of all terms at a point: some fifty times faster for many points of a small loss at low
         order, at the cost of about a second for 500 operations, for each loss, order and method. ``"auto"`` chooses at
         each call, by the predicted cost of its points. The forms agree up to rounding.
+    backend : {"numba", "jax"}
+        What runs the terms. ``"jax"`` is for large models: it uses all cores or the GPU that JAX finds, and compiles
+        for each loss and order anew.
+    dtype : {"float64", "float32"}
+        With ``backend="jax"``, what it computes with; terms lose about a digit with each order.
 
     Returns
     -------
@@ -99,7 +113,12 @@ def compile(
                 f"{kinks} has no derivatives at its kinks, so there are no counter terms; "
                 "use order=0, or a smooth function such as softplus"
             )
-    return Kernel(losses, order, chosen, checks.choice(form, "form", FORMS))
+    if checks.choice(backend, "backend", BACKENDS) == "numba" and dtype != "float64":
+        raise InputError(f"dtype={dtype!r} needs backend='jax'; the tables of numba hold float64")
+    kernel = Kernel(losses, order, chosen, checks.choice(form, "form", FORMS), backend, dtype)
+    if backend == "jax":
+        _ = kernel._reading  # refused now if JAX or a function is missing
+    return kernel
 
 
 def kernel_of(loss: Any, order: int | None = None, method: Method | None = None) -> Kernel:
@@ -176,6 +195,8 @@ class Kernel:
     order: int
     method: Method
     form: str = "auto"
+    backend: str = "numba"
+    dtype: str = "float64"
 
     # numbers ------------------------------------------------------------------------------------------------------
 
@@ -239,6 +260,21 @@ class Kernel:
     def _explicit(self) -> tuple[explicit.Explicit, ModuleType]:
         written = explicit.Explicit(Plan.of(self.circuit.terms(), self.order, flow=True), self.order)
         return written, load(written.source)
+
+    @property
+    def bytes(self) -> int:
+        """Memory that terms at a point take, in bytes, known before anything is allocated.
+
+        Each thread takes as much. `terms` refuses with a SizeError what does not fit.
+
+        Examples
+        --------
+        >>> import eomsym as eom
+        >>> kernel = eom.compile(eom.Network((784, 50, 10), np.zeros((200, 784)), np.zeros((200, 10))), 4)
+        >>> round(kernel.bytes / 2**20)
+        31
+        """
+        return self._terms.bytes(self.order)
 
     def runner(self) -> Runner:
         """The running optimiser."""
@@ -326,8 +362,20 @@ class Kernel:
             raise ShapeError(f"theta has {len(point)} numbers, expected {self.size}")
         return counter_terms_at(Plan.of(self.circuit.terms(), self.order, flow=True), point, self.order, ring)
 
+    @cached_property
+    def _reading(self) -> Reading:
+        """The terms over arrays of JAX."""
+        checked_numbers(self.method)
+        plan = Plan.of(self.circuit.terms(), self.order, flow=True)
+        made: Reading = self._cached(
+            ("jax", self.method, self.order, self.dtype), lambda: Reading(plan, self.order, self.dtype)
+        )
+        return made
+
     def _fill(self, points: np.ndarray, out: np.ndarray) -> None:
-        if self.form == "explicit" or (self.form == "auto" and len(points) >= self._pays):
+        if self.backend == "jax":
+            self._reading.terms(points, out)
+        elif self.form == "explicit" or (self.form == "auto" and len(points) >= self._pays):
             self._explicit[1].explicit(points, out)
         else:
             self._terms.terms(points, self.order, out)

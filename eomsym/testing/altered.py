@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -62,4 +62,5 @@ def altered(kernel: Kernel, row: int, change: float | Callable[[np.ndarray], np.
     """
     if not isinstance(kernel, Kernel):
         raise InputError(f"expected a kernel, such as eomsym.compile(loss, 3), got {type(kernel).__name__}")
-    return AlteredKernel(kernel.losses, kernel.order, kernel.method, kernel.form, checks.order(row), change)
+    own = {field.name: getattr(kernel, field.name) for field in fields(Kernel)}
+    return AlteredKernel(**own, row=checks.order(row), change=change)
