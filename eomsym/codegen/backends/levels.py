@@ -1,0 +1,336 @@
+"""A tape as few wide instructions: its operations collected by level and kind, everything linear folded into sums.
+
+What a Taylor series in time needs is written here for a stepper (:mod:`eomsym.codegen.stepper`): products, squares and
+functions, each of many places at once, and sums of places that gather their operands. Additions and factors cost no
+instruction of their own, so the number of instructions follows the depth of the tape and not its length.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from eomsym.codegen.numbers import nearest
+from eomsym.losses.functions import FUNCTIONS
+from eomsym.taylor.rings.tape import Place, Tape
+
+__all__ = ["SUMS", "Levels"]
+
+#: Kinds of instructions: sums, products, squares, functions, and the sums that are the velocity.
+SUMS, PRODUCTS, SQUARES, FUNCTION, VELOCITY = range(5)
+#: A shared sum of more places than this is computed once; a shorter one is repeated where it is used.
+SHORT = 3
+
+#: A sum of atoms: factors by atom, and a constant.
+Form: TypeAlias = tuple[dict[int, Any], Any]
+
+
+@dataclass(frozen=True)
+class _Atom:
+    """What is not a sum: a parameter, a product, a function; or a long sum that is shared."""
+
+    kind: str
+    level: int
+    operands: tuple[Form, ...] = ()
+    exponent: Any = 0
+
+
+class _Slope:
+    """A place as the derivatives in the table of functions want it."""
+
+    def __init__(self, tape: Tape, place: Place) -> None:
+        self.tape, self.place = tape, place
+
+    def _with(self, place: Any) -> _Slope:
+        return _Slope(self.tape, place)
+
+    @staticmethod
+    def _of(other: Any) -> Any:
+        return other.place if isinstance(other, _Slope) else other
+
+    def __add__(self, other: Any) -> _Slope:
+        return self._with(self.place + self._of(other))
+
+    __radd__ = __add__
+
+    def __mul__(self, other: Any) -> _Slope:
+        return self._with(self.place * self._of(other))
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> _Slope:
+        return self * -1
+
+    def __sub__(self, other: Any) -> _Slope:
+        return self._with(self.place - self._of(other))
+
+    def __rsub__(self, other: Any) -> _Slope:
+        return -self + other
+
+    def __truediv__(self, other: Any) -> _Slope:
+        return self * (other.call("reciprocal") if isinstance(other, _Slope) else 1 / other)
+
+    def __rtruediv__(self, other: Any) -> _Slope:
+        return self.call("reciprocal") * other
+
+    def squared(self, weight: Any = 1, plus: Any = 0) -> _Slope:
+        return self * self * weight + plus
+
+    def call(self, name: str) -> _Slope:
+        return self._with(self.tape.place(name, self.place.index))
+
+    def power(self, exponent: Any) -> _Slope:
+        return self._with(self.tape.place("power", self.place.index, self.tape(exponent).index))
+
+
+class Levels:
+    """Instructions for the velocity ``-sum_k eta**k terms[k]`` whose terms stand on a tape.
+
+    Parameters
+    ----------
+    tape : Tape
+        The derivatives of its functions are added to it.
+    terms : sequence of sequence of int
+        Places of each term.
+    size : int
+        Number of parameters.
+    lanes : int
+        Trajectories side by side; widths are rounded up to what vectors of this many can do.
+
+    Attributes
+    ----------
+    code : ndarray of int64, shape (lines, 8)
+        ``kind, out, x, y, width or first sum, sums or scaled, constant, function``; places in bytes.
+    starts, columns, factors : ndarray
+        All sums: entries ``starts[r] … starts[r+1]`` of ``columns`` (places in bytes) and ``factors``.
+    constants : ndarray of float64
+        Of each sum; behind them the exponents of powers.
+    words : int
+        Numbers in a row.
+    """
+
+    def __init__(self, tape: Tape, terms: Sequence[Sequence[int]], size: int, lanes: int) -> None:
+        self.size, self.lanes = size, lanes
+        self._tape = tape
+        self._atoms: list[_Atom] = [_Atom("variable", 0) for _ in range(size)]
+        self._slopes = _slopes(tape, terms)
+        self._slope_of: dict[int, int] = {}
+        outputs = [index for row in terms for index in row]
+        live = tape.live([Place(tape, index) for index in [*outputs, *self._slopes.values()]])
+        self._uses = Counter([*outputs, *self._slopes.values()])
+        for index in live:
+            kind, *arguments = tape.lines[index]
+            if kind not in {"variable", "number"}:
+                self._uses.update(arguments)
+        self._known: dict[Any, int] = {}
+        self._forms: dict[int, Form] = {}
+        for index in live:
+            self._forms[index] = self._form(index)
+        self._place: dict[int, int] = {}
+        self._end = 0
+        self._lines: list[list[int]] = []
+        self._starts, self._columns, self._factors = [0], [], []  # type: list[int], list[int], list[Any]
+        self._constants: list[Any] = []
+        self._powers: list[tuple[int, Any]] = []
+        self._write(terms)
+        self._finish()
+
+    # forms --------------------------------------------------------------------------------------------------------
+
+    def _form(self, index: int) -> Form:
+        kind, *arguments = self._tape.lines[index]
+        if kind == "variable":
+            return {arguments[0]: 1}, 0
+        if kind == "number":
+            return {}, arguments[0]
+        if kind == "+":
+            return self._sum(index, *arguments)
+        if kind == "*":
+            return self._product(*arguments)
+        inner = self._forms[arguments[0]]
+        exponent = self._tape.lines[arguments[1]][1] if kind == "power" else 0
+        atom = self._atom(kind, (inner,), exponent)
+        self._slope_of[atom] = self._slopes[index]
+        return {atom: 1}, 0
+
+    def _sum(self, index: int, left: int, right: int) -> Form:
+        if len(self._forms[left][0]) < len(self._forms[right][0]):
+            left, right = right, left
+        terms, constant = self._forms[left]
+        terms = terms if self._uses[left] == 1 else dict(terms)  # what nobody else reads may grow
+        for atom, factor in self._forms[right][0].items():
+            terms[atom] = terms.get(atom, 0) + factor
+        form = {atom: c for atom, c in terms.items() if c != 0} if 0 in terms.values() else terms
+        constant = constant + self._forms[right][1]
+        if self._uses[index] > 1 and len(form) > SHORT:
+            return {self._atom("sum", ((form, constant),)): 1}, 0
+        return form, constant
+
+    def _product(self, left: int, right: int) -> Form:
+        (a, first), (b, second) = self._forms[left], self._forms[right]
+        if not a or not b:
+            number, (terms, constant) = (first, (b, second)) if not a else (second, (a, first))
+            return {atom: c * number for atom, c in terms.items()}, constant * number
+        factor, pair = 1, []
+        for terms, constant in ((a, first), (b, second)):
+            if len(terms) == 1 and constant == 0:  # the factor of a single place goes to the product
+                ((atom, c),) = terms.items()
+                factor = factor * c
+                pair.append(({atom: 1}, 0))
+            else:
+                pair.append((terms, constant))
+        return {self._atom("*", tuple(sorted(pair, key=_key))): factor}, 0
+
+    def _atom(self, kind: str, operands: tuple[Form, ...], exponent: Any = 0) -> int:
+        key = kind, tuple(map(_key, operands)), exponent
+        if key not in self._known:
+            level = 1 + max((self._atoms[a].level for terms, _ in operands for a in terms), default=0)
+            kept = tuple((dict(terms), constant) for terms, constant in operands)
+            self._atoms.append(_Atom(kind, level, kept, exponent))
+            self._known[key] = len(self._atoms) - 1
+        return self._known[key]
+
+    # instructions -------------------------------------------------------------------------------------------------
+
+    def _write(self, terms: Sequence[Sequence[int]]) -> None:
+        self._block(range(self.size))
+        groups: dict[Any, list[int]] = defaultdict(list)
+        for number, atom in enumerate(self._atoms):
+            square = atom.kind == "*" and atom.operands[0] == atom.operands[1]
+            groups[atom.level, "square" if square else atom.kind, atom.exponent].append(number)
+        functions = []
+        for key in sorted(groups, key=lambda key: (key[0], key[1], str(key[2]))):
+            kind, members = key[1], sorted(groups[key], key=self._reads)
+            if kind == "variable":
+                continue
+            operands = [self._atoms[a].operands for a in members]
+            if kind == "sum":
+                self._sums([pair[0] for pair in operands], self._block(members))
+                continue
+            x = self._gathered([pair[0] for pair in operands])
+            width = self._width(len(members))
+            if kind == "*":
+                y = self._gathered([pair[1] for pair in operands])
+                self._lines.append([PRODUCTS, self._block(members), x, y, width, 0, 0, 0])
+            elif kind == "square":
+                self._lines.append([SQUARES, self._block(members), x, 0, width, 0, 0, 0])
+            else:
+                scaled, out = self._room(len(members)), self._block(members)
+                line = [FUNCTION, out, x, 0, width, scaled, 0, list(FUNCTIONS).index(kind)]
+                self._lines.append(line)
+                functions.append((line, members, key[2]))
+        for line, members, exponent in functions:  # of the slopes the degrees below are read, so they may come last
+            line[3] = self._gathered([self._forms[self._slope_of[a]] for a in members])
+            if kind := exponent:
+                self._powers.append((len(self._lines), kind))
+                line[6] = -len(self._powers)
+        self._lines.append([VELOCITY, 0, 0, 0, len(self._starts) - 1, self.size, 0, 0])
+        self._velocity = len(self._columns)
+        self._powers_of_eta: list[int] = []
+        for q in range(self.size):
+            constant: Any = []
+            for k, row in enumerate(terms):
+                form, shift = self._forms[row[q]]
+                for atom, factor in form.items():
+                    self._columns.append(self._place[atom])
+                    self._factors.append(-factor)
+                    self._powers_of_eta.append(k)
+                constant.append(-shift)
+            self._starts.append(len(self._columns))
+            self._constants.append(constant)
+
+    def _finish(self) -> None:
+        rows = self._constants[: -self.size]
+        velocity = self._constants[-self.size :]
+        self._shifts = np.array([[nearest(x) for x in row] for row in velocity])
+        exponents = [nearest(exponent) for _, exponent in self._powers]
+        for line in self._lines:
+            if line[0] == FUNCTION:
+                line[6] = len(self._constants) - line[6] - 1 if line[6] < 0 else 0
+        self.code = np.array(self._lines, dtype=np.int64)
+        self.code[:, 1] *= 8 * self.lanes
+        self.code[:, 2] *= 8 * self.lanes
+        self.code[:, 3] *= 8 * self.lanes
+        self.code[self.code[:, 0] == FUNCTION, 5] *= 8 * self.lanes
+        self.starts = np.array(self._starts, dtype=np.int64)
+        self.columns = np.array(self._columns, dtype=np.int64) * (8 * self.lanes)
+        self._base = np.array([nearest(x) for x in self._factors])
+        self._rest = np.array([*(nearest(x) for x in rows), *([0.0] * self.size), *exponents, 0.0])
+        self._powers_of = np.array(self._powers_of_eta, dtype=np.int64)
+        self.words = (self._end + 16) * self.lanes
+
+    def numbers(self, eta: float) -> tuple[np.ndarray, np.ndarray]:
+        """Factors and constants of all sums for a learning rate."""
+        factors, constants = self._base.copy(), self._rest.copy()
+        factors[self._velocity :] *= eta**self._powers_of
+        begin = len(self._constants) - self.size
+        constants[begin : begin + self.size] = self._shifts @ eta ** np.arange(self._shifts.shape[1])
+        return factors, constants
+
+    def _reads(self, number: int) -> list[int]:
+        return [self._place.get(a, 0) for terms, _ in self._atoms[number].operands for a in terms]
+
+    def _width(self, count: int) -> int:
+        """Numbers of a group, rounded up to whole vectors."""
+        numbers = count * self.lanes
+        return next((v for v in (2, 4) if numbers <= v), -(-numbers // 8) * 8)
+
+    def _room(self, count: int) -> int:
+        start = self._end
+        self._end += max(self._width(count) // self.lanes, count)
+        return start
+
+    def _block(self, members: Sequence[int]) -> int:
+        start = self._room(len(members))
+        for offset, atom in enumerate(members):
+            self._place[atom] = start + offset
+        return start
+
+    def _gathered(self, forms: list[Form]) -> int:
+        """Where some forms stand one behind the other: where their atoms do already, else where sums put them."""
+        first = next(iter(forms[0][0]), None)
+        begin = self._place[first] if first is not None else 0
+        if all(
+            constant == 0 and len(terms) == 1 and self._place[next(iter(terms))] == begin + q and 1 in terms.values()
+            for q, (terms, constant) in enumerate(forms)
+        ):
+            return begin
+        start = self._room(len(forms))
+        self._sums(forms, start)
+        return start
+
+    def _sums(self, forms: list[Form], out: int) -> None:
+        self._lines.append([SUMS, out, 0, 0, len(self._starts) - 1, len(forms), 0, 0])
+        for terms, constant in forms:
+            self._columns += [self._place[atom] for atom in terms]
+            self._factors += terms.values()
+            self._starts.append(len(self._columns))
+            self._constants.append(constant)
+
+
+def _key(form: Form) -> Any:
+    """What tells a form from others."""
+    return sorted(form[0].items(), key=lambda item: item[0]).__repr__(), str(form[1])
+
+
+def _slopes(tape: Tape, terms: Sequence[Sequence[int]]) -> dict[int, int]:
+    """For each function on the tape, the place of its derivative; derivatives bring functions of their own."""
+    found: dict[int, int] = {}
+    waiting = [Place(tape, index) for row in terms for index in row]
+    while waiting:
+        new = [i for i in tape.live(waiting) if tape.lines[i][0] in FUNCTIONS and i not in found]
+        waiting = []
+        for index in new:
+            name, *arguments = tape.lines[index]
+            x, y = (_Slope(tape, Place(tape, i)) for i in (arguments[0], index))
+            if name == "power":
+                slope = y * tape.lines[arguments[1]][1] / x
+            else:
+                slope = FUNCTIONS[name].derivative(x, y)
+            found[index] = slope.place.index
+            waiting.append(slope.place)
+    return found
