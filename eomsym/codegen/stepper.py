@@ -2,7 +2,8 @@
 
 Numbers lie in rows, one for each degree in time; in a row every place holds `LANES` numbers, one for each trajectory
 that is integrated side by side. ``convolve2`` to ``convolve16`` and ``linear`` work on vectors and are defined, like
-`LANES` and ``value``, in the module (:mod:`eomsym.codegen.backends.series`). Addresses and strides count bytes.
+`LANES`, ``value`` and what reads and writes at addresses (``word``, ``real``, ``put``), in the module
+(:mod:`eomsym.codegen.backends.series`). Addresses and strides count bytes; numba would count references to arrays.
 """
 
 
@@ -20,71 +21,93 @@ def convolution(z, a, b, stride, count, width):
         convolve2(z + 8 * at, a + 8 * at, b + 8 * at, stride, count)
 
 
-def degree(d, m, stride, code, starts, columns, factors, constants):
-    """Degree d of everything, and degree d + 1 of the parameters."""
-    base = m.ctypes.data
-    now = base + d * stride
-    words = stride // 8
-    for line in range(code.shape[0]):
-        kind = code[line, 0]
-        if kind == 0 or kind == 4:  # sums: of the velocity, they go to the next degree of the parameters
-            out = now + code[line, 1]
-            scale = 1.0
-            if kind == 4:
-                out = base + (d + 1) * stride
-                scale = 1.0 / (d + 1)
-            first = code[line, 4]
-            for r in range(code[line, 5]):
-                begin = starts[first + r]
-                linear(
-                    out + 8 * LANES * r,
-                    now,
-                    columns.ctypes.data + 8 * begin,
-                    factors.ctypes.data + 8 * begin,
-                    starts[first + r + 1] - begin,
-                    constants[first + r] if d == 0 else 0.0,
-                    scale,
-                )
+def sums(out, now, line, program, scale):
+    """Sums of places, each of so many terms as the line says; where these are more than four, of a multiple of four."""
+    _, _, targets, columns, factors = program
+    place, first, count, terms = 8 * word(line, 2), word(line, 4), word(line, 5), word(line, 6)
+    column, factor, target, size = columns + place, factors + place, targets + 8 * first, 8 * terms
+    for r in range(count):
+        z = out + word(target, r)
+        if terms == 1:
+            sum1(z, now, column, factor, 1, scale)
+        elif terms == 2:
+            sum2(z, now, column, factor, 1, scale)
+        elif terms == 3:
+            sum3(z, now, column, factor, 1, scale)
+        elif terms == 4:
+            sum4(z, now, column, factor, 1, scale)
+        else:
+            sum5(z, now, column, factor, terms // 4, scale)
+        column += size
+        factor += size
+
+
+def values(m, base, stride, program, code, constants):
+    """Degree 0 of everything, and degree 1 of the parameters."""
+    for number in range(code.shape[0]):
+        line = code[number]
+        kind, z, x, y, width = line[0], line[1] // 8, line[2] // 8, line[3] // 8, line[4]
+        if kind == 0 or kind == 4:
+            after = stride if kind == 4 else 0
+            sums(base + after, base, program[0] + 8 * code.shape[1] * number, program, 1.0)
+            for r in range(line[4], line[4] + line[5]):
+                for lane in range(LANES):
+                    place = base + after + word(program[2], r) + 8 * lane
+                    put(place, real(place, 0) + constants[r])
         elif kind == 1:
-            convolution(now + code[line, 1], base + code[line, 2], now + code[line, 3], stride, d + 1, code[line, 4])
+            for q in range(width):
+                m[z + q] = m[x + q] * m[y + q]
         elif kind == 2:
-            z, x, width = d * words + code[line, 1] // 8, code[line, 2] // 8, code[line, 4]
-            convolution(now + code[line, 1], base + code[line, 2], now + code[line, 2], stride, (d + 1) // 2, width)
-            middle = x + d // 2 * words
-            if d % 2 == 0:
-                for q in range(width):
-                    m[z + q] = 2.0 * m[z + q] + m[middle + q] * m[middle + q]
-            else:
-                for q in range(width):
-                    m[z + q] *= 2.0
-        else:  # a function: its value, then from d y_d = sum k x_k w_(d-k), w its derivative
-            width = code[line, 4]
-            z, x = d * words + code[line, 1] // 8, d * words + code[line, 2] // 8
-            if d == 0:
-                out = m[z : z + width].reshape((1, width))
-                value((0,), out, m[x : x + width].reshape((1, width)), out, code[line, 7:8], constants[code[line, 6] :])
-            else:
-                scaled = d * words + code[line, 5] // 8
-                for q in range(width):
-                    m[scaled + q] = d * m[x + q]
-                slope = now - stride + code[line, 3]
-                convolution(now + code[line, 1], base + stride + code[line, 5], slope, stride, d, width)
-                for q in range(width):
-                    m[z + q] /= d
+            for q in range(width):
+                m[z + q] = m[x + q] * m[x + q]
+        else:
+            out = m[z : z + width].reshape((1, width))
+            value((0,), out, m[x : x + width].reshape((1, width)), out, line[7:8], constants[line[6] :])
 
 
-def step_length(m, words, n, order, lane, rtol, atol):
+def degree(d, base, stride, program):
+    """Degree d >= 1 of everything, and degree d + 1 of the parameters."""
+    now = base + d * stride
+    line = program[0]
+    for _ in range(program[1]):
+        kind = word(line, 0)
+        if kind == 0:
+            sums(now, now, line, program, 1.0)
+        elif kind == 4:
+            sums(now + stride, now, line, program, 1.0 / (d + 1))
+        else:
+            z, x, y, width = now + word(line, 1), base + word(line, 2), word(line, 3), word(line, 4)
+            if kind == 1:
+                convolution(z, x, now + y, stride, d + 1, width)
+            elif kind == 2:
+                convolution(z, x, x + d * stride, stride, (d + 1) // 2, width)
+                middle = x + d // 2 * stride
+                share = 1.0 - d % 2
+                for q in range(width):
+                    put(z + 8 * q, 2.0 * real(z, q) + share * real(middle, q) * real(middle, q))
+            else:  # d y_d = sum k x_k w_(d-k), w the derivative of the function
+                scaled = word(line, 5)
+                for q in range(width):
+                    put(now + scaled + 8 * q, d * real(x + d * stride, q))
+                convolution(z, base + stride + scaled, now - stride + y, stride, d, width)
+                for q in range(width):
+                    put(z + 8 * q, real(z, q) / d)
+        line += 64
+
+
+def step_length(base, stride, n, order, lane, rtol, atol):
     """A step after which the last two terms are as large as the tolerance (Jorba and Zou 2005, section 3.2)."""
     size = 0.0
     before = 0.0
     last = 0.0
     for i in range(n):
-        q = i * LANES + lane
-        size = max(size, abs(m[q]))
-        before = max(before, abs(m[(order - 1) * words + q]))
-        last = max(last, abs(m[order * words + q]))
-        if not abs(m[order * words + q]) <= 1e300 or not abs(m[(order - 1) * words + q]) <= 1e300:
+        place = base + 8 * (i * LANES + lane)
+        size = max(size, abs(real(place, 0)))
+        one, two = abs(real(place + (order - 1) * stride, 0)), abs(real(place + order * stride, 0))
+        if not one + two <= 1e300:
             return np.nan
+        before = max(before, one)
+        last = max(last, two)
     tolerance = rtol * size + atol
     rate = -1e300
     if before > 0.0:
@@ -94,11 +117,11 @@ def step_length(m, words, n, order, lane, rtol, atol):
     return 1e300 if rate < -600.0 else np.exp(-rate - 0.7 / (order - 1))
 
 
-def polynomial(m, words, order, q, h):
+def polynomial(place, stride, order, h):
     """A number after a time h."""
-    total = m[order * words + q]
+    total = real(place + order * stride, 0)
     for k in range(order - 1, -1, -1):
-        total = total * h + m[k * words + q]
+        total = total * h + real(place + k * stride, 0)
     return total
 
 
@@ -128,13 +151,13 @@ def failure(h, t, span, steps, most):
     return 5 if steps > most else 0
 
 
-def advance(m, words, n, order, lane, h, lanes, clock, times, out):
+def advance(base, stride, n, order, lane, h, lanes, clock, times, out):
     """Fill in the times that a step passes, and move the clock; returns whether the last time is reached."""
     job, k, last = lanes[lane, 0], lanes[lane, 1], times.size - 1
     t, rest = clock[lane, 0], clock[lane, 1]
     while k <= last and abs((times[k] - t) - rest) <= abs(h):
         for i in range(n):
-            out[job, k, i] = polynomial(m, words, order, i * LANES + lane, (times[k] - t) - rest)
+            out[job, k, i] = polynomial(base + 8 * (i * LANES + lane), stride, order, (times[k] - t) - rest)
         k += 1
     lanes[lane, 1] = k
     shift = h + rest  # the sum of the steps to twice the digits
@@ -144,7 +167,7 @@ def advance(m, words, n, order, lane, h, lanes, clock, times, out):
 
 
 def propagate(
-    code, starts, columns, factors, constants, m, order, begin, looser, times, limits, lanes, clock, queue, result, stopped,
+    code, targets, columns, factors, constants, m, order, begin, looser, times, limits, lanes, clock, queue, result, stopped,
     out, pieces, kept,
 ):
     """Integrate trajectories in turn, `LANES` at a time.
@@ -157,21 +180,23 @@ def propagate(
     ends when there is no room for more.
     """
     n = begin.shape[1]
-    words = m.size // (order + 1)
+    base, stride = m.ctypes.data, 8 * (m.size // (order + 1))
+    program = code.ctypes.data, code.shape[0], targets.ctypes.data, columns.ctypes.data, factors.ctypes.data
     span = abs(times[-1] - times[0])
     forward = 1.0 if times[-1] > times[0] else -1.0
     count = 0
     length = np.zeros(LANES)
     while enter(m, n, lanes, clock, queue, begin, times, out) and not count == pieces.shape[0] > 0:
-        for d in range(order):
-            degree(d, m, 8 * words, code, starts, columns, factors, constants)
+        values(m, base, stride, program, code, constants)
+        for d in range(1, order):
+            degree(d, base, stride, program)
         for lane in range(LANES):
             job = lanes[lane, 0]
             length[lane] = 0.0
             if job < 0:
                 continue
             t = clock[lane, 0]
-            h = step_length(m, words, n, order, lane, limits[0] * looser[job], limits[1] * looser[job])
+            h = step_length(base, stride, n, order, lane, limits[0] * looser[job], limits[1] * looser[job])
             result[job, 1] += 1
             result[job, 2] = lanes[lane, 1]
             result[job, 0] = failure(h, t, span, result[job, 1], limits[2])
@@ -186,13 +211,13 @@ def propagate(
                 pieces[count, 1] = h
                 for k in range(order + 1):
                     for i in range(n):
-                        kept[count, k, i] = m[k * words + i * LANES + lane]
+                        kept[count, k, i] = real(base + k * stride, i * LANES + lane)
                 count += 1
-            if advance(m, words, n, order, lane, h, lanes, clock, times, out):
+            if advance(base, stride, n, order, lane, h, lanes, clock, times, out):
                 result[job, 0] = 1
                 result[job, 2] = times.size
                 lanes[lane, 0] = -1
         for i in range(n):
             for lane in range(LANES):
-                m[i * LANES + lane] = polynomial(m, words, order, i * LANES + lane, length[lane])
+                m[i * LANES + lane] = polynomial(base + 8 * (i * LANES + lane), stride, order, length[lane])
     return count

@@ -24,6 +24,8 @@ __all__ = ["SUMS", "Levels"]
 SUMS, PRODUCTS, SQUARES, FUNCTION, VELOCITY = range(5)
 #: A shared sum of more places than this is computed once; a shorter one is repeated where it is used.
 SHORT = 3
+#: So many short sums are filled up with zeros to one length, to be one instruction.
+FEW = 8
 
 #: A sum of atoms: factors by atom, and a constant.
 Form: TypeAlias = tuple[dict[int, Any], Any]
@@ -133,9 +135,12 @@ class Levels:
         self._place: dict[int, int] = {}
         self._end = 0
         self._lines: list[list[int]] = []
-        self._starts, self._columns, self._factors = [0], [], []  # type: list[int], list[int], list[Any]
+        self._targets: list[int] = []
+        self._columns: list[int] = []
+        self._factors: list[Any] = []
+        self._powers_of: list[int] = []
         self._constants: list[Any] = []
-        self._powers: list[tuple[int, Any]] = []
+        self._exponents: list[Any] = []
         self._write(terms)
         self._finish()
 
@@ -220,56 +225,44 @@ class Levels:
                 self._lines.append([SQUARES, self._block(members), x, 0, width, 0, 0, 0])
             else:
                 scaled, out = self._room(len(members)), self._block(members)
-                line = [FUNCTION, out, x, 0, width, scaled, 0, list(FUNCTIONS).index(kind)]
+                line = [FUNCTION, out, x, 0, width, scaled, len(self._exponents), list(FUNCTIONS).index(kind)]
+                self._exponents.append(key[2])
                 self._lines.append(line)
-                functions.append((line, members, key[2]))
-        for line, members, exponent in functions:  # of the slopes the degrees below are read, so they may come last
+                functions.append((line, members))
+        for line, members in functions:  # of the slopes the degrees below are read, so they may come last
             line[3] = self._gathered([self._forms[self._slope_of[a]] for a in members])
-            if kind := exponent:
-                self._powers.append((len(self._lines), kind))
-                line[6] = -len(self._powers)
-        self._lines.append([VELOCITY, 0, 0, 0, len(self._starts) - 1, self.size, 0, 0])
-        self._velocity = len(self._columns)
-        self._powers_of_eta: list[int] = []
+        self._velocity_from = len(self._constants)
+        rows = []
         for q in range(self.size):
-            constant: Any = []
-            for k, row in enumerate(terms):
-                form, shift = self._forms[row[q]]
-                for atom, factor in form.items():
-                    self._columns.append(self._place[atom])
-                    self._factors.append(-factor)
-                    self._powers_of_eta.append(k)
-                constant.append(-shift)
-            self._starts.append(len(self._columns))
-            self._constants.append(constant)
+            forms = [self._forms[row[q]] for row in terms]
+            rows.append([(a, -c, k) for k, (form, _) in enumerate(forms) for a, c in form.items()])
+            self._constants.append([-shift for _, shift in forms])
+        self._rows(VELOCITY, rows, list(range(self.size)), self._velocity_from)
 
     def _finish(self) -> None:
-        rows = self._constants[: -self.size]
-        velocity = self._constants[-self.size :]
+        rows, velocity = self._constants[: self._velocity_from], self._constants[self._velocity_from :]
         self._shifts = np.array([[nearest(x) for x in row] for row in velocity])
-        exponents = [nearest(exponent) for _, exponent in self._powers]
-        for line in self._lines:
-            if line[0] == FUNCTION:
-                line[6] = len(self._constants) - line[6] - 1 if line[6] < 0 else 0
+        exponents = [nearest(exponent) for exponent in self._exponents]
+        self._fixed = np.array([*map(nearest, rows), *([0.0] * self.size), *exponents, 0.0])
         self.code = np.array(self._lines, dtype=np.int64)
-        self.code[:, 1] *= 8 * self.lanes
-        self.code[:, 2] *= 8 * self.lanes
-        self.code[:, 3] *= 8 * self.lanes
-        self.code[self.code[:, 0] == FUNCTION, 5] *= 8 * self.lanes
-        self.starts = np.array(self._starts, dtype=np.int64)
-        self.columns = np.array(self._columns, dtype=np.int64) * (8 * self.lanes)
-        self._base = np.array([nearest(x) for x in self._factors])
-        self._rest = np.array([*(nearest(x) for x in rows), *([0.0] * self.size), *exponents, 0.0])
-        self._powers_of = np.array(self._powers_of_eta, dtype=np.int64)
+        places = 8 * self.lanes
+        functions = self.code[:, 0] == FUNCTION
+        wide = functions | (self.code[:, 0] == PRODUCTS) | (self.code[:, 0] == SQUARES)
+        self.code[wide, 1:4] *= places
+        self.code[functions, 5] *= places
+        self.code[functions, 6] += len(self._constants)
+        self.targets = np.array(self._targets, dtype=np.int64) * places
+        self.columns = np.array(self._columns, dtype=np.int64) * places
+        self._factor = np.array([nearest(x) for x in self._factors])
+        self._power = np.array(self._powers_of)
         self.words = (self._end + 16) * self.lanes
 
     def numbers(self, eta: float) -> tuple[np.ndarray, np.ndarray]:
         """Factors and constants of all sums for a learning rate."""
-        factors, constants = self._base.copy(), self._rest.copy()
-        factors[self._velocity :] *= eta**self._powers_of
-        begin = len(self._constants) - self.size
+        constants = self._fixed.copy()
+        begin = self._velocity_from
         constants[begin : begin + self.size] = self._shifts @ eta ** np.arange(self._shifts.shape[1])
-        return factors, constants
+        return self._factor * eta**self._power, constants
 
     def _reads(self, number: int) -> list[int]:
         return [self._place.get(a, 0) for terms, _ in self._atoms[number].operands for a in terms]
@@ -304,12 +297,27 @@ class Levels:
         return start
 
     def _sums(self, forms: list[Form], out: int) -> None:
-        self._lines.append([SUMS, out, 0, 0, len(self._starts) - 1, len(forms), 0, 0])
-        for terms, constant in forms:
-            self._columns += [self._place[atom] for atom in terms]
-            self._factors += terms.values()
-            self._starts.append(len(self._columns))
-            self._constants.append(constant)
+        first = len(self._constants)
+        self._constants += [constant for _, constant in forms]
+        rows = [[(atom, c, 0) for atom, c in terms.items()] for terms, _ in forms]
+        self._rows(SUMS, rows, list(range(out, out + len(forms))), first)
+
+    def _rows(self, kind: int, rows: list[list[Any]], targets: list[int], first: int) -> None:
+        """Lines for sums, those of one length together; a few short ones are filled up to the same length."""
+        lengths = [len(row) if len(row) <= 4 else -(-len(row) // 4) * 4 for row in rows]
+        if len(rows) <= FEW and max(lengths) <= 8:
+            lengths = [max(lengths)] * len(rows)
+        order = sorted(range(len(rows)), key=lambda r: lengths[r])
+        self._constants[first : first + len(rows)] = [self._constants[first + r] for r in order]
+        self._targets += [targets[r] for r in order]
+        for position, r in enumerate(order):
+            if position == 0 or lengths[r] != self._lines[-1][6]:
+                self._lines.append([kind, 0, len(self._columns), 0, first + position, 0, max(lengths[r], 1), 0])
+            self._lines[-1][5] += 1
+            for atom, factor, k in rows[r] + [(0, 0, 0)] * (self._lines[-1][6] - len(rows[r])):
+                self._columns.append(self._place[atom])
+                self._factors.append(factor)
+                self._powers_of.append(k)
 
 
 def _key(form: Form) -> Any:

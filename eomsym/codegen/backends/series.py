@@ -14,21 +14,37 @@ from eomsym.codegen.store import load
 from eomsym.losses.functions import FUNCTIONS
 
 _VECTORS = '''
-def loop(builder, count, body):
-    """A loop in machine code: ``body(k)`` for k below count."""
-    before = builder.block
-    head, inside, behind = (builder.append_basic_block(name) for name in ("head", "inside", "behind"))
-    word = ir.IntType(64)
-    builder.branch(head)
-    builder.position_at_end(head)
-    k = builder.phi(word)
-    k.add_incoming(word(0), before)
-    builder.cbranch(builder.icmp_signed("<", k, count), inside, behind)
-    builder.position_at_end(inside)
-    body(k)
-    k.add_incoming(builder.add(k, word(1)), builder.block)
-    builder.branch(head)
-    builder.position_at_end(behind)
+@intrinsic
+def word(context, address, index):
+    """An integer of an array that begins at an address."""
+
+    def build(context, builder, signature, arguments):
+        shift = builder.mul(arguments[1], ir.IntType(64)(8))
+        return at(builder, builder.add(arguments[0], shift), ir.IntType(64))
+
+    return types.int64(types.int64, types.int64), build
+
+
+@intrinsic
+def real(context, address, index):
+    """A number of an array that begins at an address."""
+
+    def build(context, builder, signature, arguments):
+        shift = builder.mul(arguments[1], ir.IntType(64)(8))
+        return at(builder, builder.add(arguments[0], shift), ir.DoubleType())
+
+    return types.float64(types.int64, types.int64), build
+
+
+@intrinsic
+def put(context, address, number):
+    """Write a number at an address."""
+
+    def build(context, builder, signature, arguments):
+        builder.store(arguments[1], builder.inttoptr(arguments[0], ir.DoubleType().as_pointer()), align=8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.float64), build
 
 
 def at(builder, address, kind):
@@ -36,12 +52,24 @@ def at(builder, address, kind):
     return builder.load(builder.inttoptr(address, kind.as_pointer()), align=8)
 
 
-def total(builder, count, kind, first, more):
-    """A sum of vectors: `first` and ``more(k)`` for k below count."""
-    place = builder.alloca(kind)
-    builder.store(first, place)
-    loop(builder, count, lambda k: builder.store(builder.fadd(builder.load(place), more(k), flags=FUSED), place))
-    return builder.load(place)
+def total(builder, count, first, more):
+    """A sum of vectors in machine code: `first` and ``more(k)`` for k below count."""
+    before = builder.block
+    head, inside, behind = (builder.append_basic_block(name) for name in ("head", "inside", "behind"))
+    word = ir.IntType(64)
+    builder.branch(head)
+    builder.position_at_end(head)
+    k, found = builder.phi(word), builder.phi(first.type)
+    k.add_incoming(word(0), before)
+    found.add_incoming(first, before)
+    builder.cbranch(builder.icmp_signed("<", k, count), inside, behind)
+    builder.position_at_end(inside)
+    longer = builder.fadd(found, more(k), flags=FUSED)
+    k.add_incoming(builder.add(k, word(1)), builder.block)
+    found.add_incoming(longer, builder.block)
+    builder.branch(head)
+    builder.position_at_end(behind)
+    return found
 
 
 def convolution_of(width):
@@ -57,7 +85,7 @@ def convolution_of(width):
                 x, y = at(builder, builder.add(a, shift), kind), at(builder, builder.sub(b, shift), kind)
                 return builder.fmul(x, y, flags=FUSED)
 
-            found = total(builder, count, kind, ir.Constant(kind, [0.0] * width), product)
+            found = total(builder, count, ir.Constant(kind, [0.0] * width), product)
             builder.store(found, builder.inttoptr(z, kind.as_pointer()), align=8)
             return context.get_dummy_value()
 
@@ -69,32 +97,40 @@ def convolution_of(width):
 convolve2, convolve4, convolve8, convolve16 = (convolution_of(width) for width in (2, 4, 8, 16))
 
 
-@intrinsic
-def linear(context, z, row, columns, factors, count, constant, scale):
-    """A scaled sum of places of a row, times factors, and a constant, for `LANES` trajectories."""
+def sum_of(terms):
+    """Machine code for a scaled sum of places of a row times factors, so many at once; more than four in rounds of four."""
 
-    def build(context, builder, signature, arguments):
-        z, row, columns, factors, count, constant, scale = arguments
-        kind, number = ir.VectorType(ir.DoubleType(), LANES), ir.DoubleType()
+    def typed(context, z, row, columns, factors, rounds, scale):
+        def build(context, builder, signature, arguments):
+            z, row, columns, factors, rounds, scale = arguments
+            kind, number, word = ir.VectorType(ir.DoubleType(), LANES), ir.DoubleType(), ir.IntType(64)
 
-        def spread(value):
-            return builder.shuffle_vector(
-                builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.IntType(32)(0)),
-                ir.Constant(kind, ir.Undefined),
-                ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES),
-            )
+            def spread(value):
+                one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.IntType(32)(0))
+                mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+                return builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), mask)
 
-        def product(k):
-            shift = builder.mul(k, ir.IntType(64)(8))
-            place = at(builder, builder.add(columns, shift), ir.IntType(64))
-            factor = spread(at(builder, builder.add(factors, shift), number))
-            return builder.fmul(at(builder, builder.add(row, place), kind), factor, flags=FUSED)
+            def part(k):
+                found = None
+                for term in range(min(terms, 4)):
+                    shift = builder.add(builder.mul(k, word(32)), word(8 * term))
+                    place = at(builder, builder.add(columns, shift), word)
+                    factor = spread(at(builder, builder.add(factors, shift), number))
+                    more = builder.fmul(at(builder, builder.add(row, place), kind), factor, flags=FUSED)
+                    found = more if found is None else builder.fadd(found, more, flags=FUSED)
+                return found
 
-        found = builder.fmul(total(builder, count, kind, spread(constant), product), spread(scale))
-        builder.store(found, builder.inttoptr(z, kind.as_pointer()), align=8)
-        return context.get_dummy_value()
+            zero = ir.Constant(kind, [0.0] * LANES)
+            found = part(word(0)) if terms <= 4 else total(builder, rounds, zero, part)
+            builder.store(builder.fmul(found, spread(scale)), builder.inttoptr(z, kind.as_pointer()), align=8)
+            return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 5, types.float64, types.float64), build
+        return types.void(*[types.int64] * 5, types.float64), build
+
+    return intrinsic(typed)
+
+
+sum1, sum2, sum3, sum4, sum5 = (sum_of(terms) for terms in (1, 2, 3, 4, 5))
 '''.strip()
 
 _TYPES = (
