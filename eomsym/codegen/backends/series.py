@@ -53,23 +53,26 @@ def at(builder, address, kind):
 
 
 def total(builder, count, first, more):
-    """A sum of vectors in machine code: `first` and ``more(k)`` for k below count."""
-    before = builder.block
+    """A sum of vectors in machine code: `first` and ``more(k)`` for k below count; or several, in lists."""
+    several = isinstance(first, list)
+    before, firsts = builder.block, first if several else [first]
     head, inside, behind = (builder.append_basic_block(name) for name in ("head", "inside", "behind"))
     word = ir.IntType(64)
     builder.branch(head)
     builder.position_at_end(head)
-    k, found = builder.phi(word), builder.phi(first.type)
+    k, found = builder.phi(word), [builder.phi(vector.type) for vector in firsts]
     k.add_incoming(word(0), before)
-    found.add_incoming(first, before)
+    for vector, start in zip(found, firsts):
+        vector.add_incoming(start, before)
     builder.cbranch(builder.icmp_signed("<", k, count), inside, behind)
     builder.position_at_end(inside)
-    longer = builder.fadd(found, more(k), flags=FUSED)
+    parts = more(k) if several else [more(k)]
+    for vector, part in zip(found, parts):
+        vector.add_incoming(builder.fadd(vector, part, flags=FUSED), builder.block)
     k.add_incoming(builder.add(k, word(1)), builder.block)
-    found.add_incoming(longer, builder.block)
     builder.branch(head)
     builder.position_at_end(behind)
-    return found
+    return found if several else found[0]
 
 
 def convolution_of(width):
@@ -85,7 +88,19 @@ def convolution_of(width):
                 x, y = at(builder, builder.add(a, shift), kind), at(builder, builder.sub(b, shift), kind)
                 return builder.fmul(x, y, flags=FUSED)
 
-            found = total(builder, count, ir.Constant(kind, [0.0] * width), product)
+            zero, one = ir.Constant(kind, [0.0] * width), ir.IntType(64)(1)
+            if width > 4:
+                found = total(builder, count, zero, product)
+            else:  # two sums side by side: one waits for itself
+
+                def two(k):
+                    first = builder.shl(k, one)
+                    return [product(first), product(builder.add(first, one))]
+
+                pairs = total(builder, builder.ashr(count, one), [zero, zero], two)
+                odd = builder.and_(count, one)
+                rest = total(builder, odd, pairs[0], lambda k: product(builder.sub(count, one)))
+                found = builder.fadd(rest, pairs[1], flags=FUSED)
             builder.store(found, builder.inttoptr(z, kind.as_pointer()), align=8)
             return context.get_dummy_value()
 
