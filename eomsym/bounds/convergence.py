@@ -2,7 +2,7 @@
 
 From a balanced start the whole geometry of gradient flow follows from two numbers, the norm r of the end-to-end vector
 and its cosine with the target: each matrix has the norm ``r**(1/n)``, and on the ball of radius D around the flow the
-closed forms of `eomsym.bounds.networks` hold with ``r**(1/n) + D``. Gradient flow brings the loss down; the theorem
+closed forms of `eomsym.curvature.networks` hold with ``r**(1/n) + D``. Gradient flow brings the loss down; the theorem
 keeps gradient descent close to it. The guarantee needs no knowledge of the number of parameters.
 """
 

@@ -18,9 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import exprel
 
 from eomsym.bounds.bound import Bound, Hypothesis, require
-from eomsym.bounds.hessian import Curvature, Neighbourhood, as_kernel, checked_curvature
 from eomsym.bounds.truncation import step_defect
 from eomsym.codegen.kernel import checked_order
+from eomsym.curvature.closed_form import checked_curvature
+from eomsym.curvature.hessian import Curvature, Neighbourhood, as_kernel
 from eomsym.dynamics.descent import checked_count, descend
 from eomsym.dynamics.flow import check_positive, flow
 from eomsym.errors import HypothesisError, InputError
@@ -199,7 +200,7 @@ def distances(
     Examples
     --------
     >>> import eomsym as eom
-    >>> from eomsym.bounds.hessian import curvature_of
+    >>> from eomsym.curvature.closed_form import curvature_of
     >>> loss = eom.Loss("x**2/2", variables="x")
     >>> thetas = eom.descend(loss, [1.0], 0.1, 2).thetas
     >>> distances(eom.compile(loss, 0), curvature_of(loss), thetas, 0.1, 0).round(4)

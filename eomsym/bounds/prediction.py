@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eomsym.bounds.hessian import as_kernel
-from eomsym.bounds.leading_error import leading_error
 from eomsym.codegen.kernel import checked_order
+from eomsym.curvature.hessian import as_kernel
 from eomsym.dynamics.descent import checked_count, descend
 from eomsym.dynamics.flow import check_positive
+from eomsym.dynamics.leading_error import leading_error
 from eomsym.errors import InputError, TableError
 
 if TYPE_CHECKING:

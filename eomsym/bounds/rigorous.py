@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eomsym.bounds.bound import Bound, Hypothesis
-from eomsym.bounds.hessian import Curvature, Neighbourhood, Spectrum
 from eomsym.codegen.kernel import checked_order
+from eomsym.curvature.hessian import Curvature, Neighbourhood, Spectrum
 from eomsym.dynamics.descent import checked_count
 from eomsym.dynamics.flow import check_positive
 from eomsym.errors import HypothesisError

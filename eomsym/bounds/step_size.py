@@ -15,9 +15,10 @@ from scipy.special import exprel
 
 from eomsym.bounds.bound import Bound, Hypothesis, require
 from eomsym.bounds.fundamental import distances
-from eomsym.bounds.hessian import Curvature, as_kernel, checked_curvature
 from eomsym.bounds.prediction import predict_step_size
 from eomsym.codegen.kernel import checked_order
+from eomsym.curvature.closed_form import checked_curvature
+from eomsym.curvature.hessian import Curvature, as_kernel
 from eomsym.dynamics.descent import checked_count, descend
 from eomsym.dynamics.flow import check_positive, flow
 from eomsym.errors import DivergenceError, HypothesisError, InputError, TableError

@@ -12,12 +12,13 @@ from numpy.typing import ArrayLike
 
 from eomsym.bounds.bound import Bound
 from eomsym.bounds.fundamental import distance_bound, measured_bound
-from eomsym.bounds.hessian import Curvature, EstimatedCurvature, as_kernel, curvature_of
-from eomsym.bounds.leading_error import check_orders
 from eomsym.bounds.prediction import predict_error, predict_step_size
 from eomsym.bounds.step_size import safe_step_size, search_step_size
+from eomsym.curvature.closed_form import curvature_of
+from eomsym.curvature.hessian import Curvature, EstimatedCurvature, as_kernel
 from eomsym.dynamics.descent import checked_count, descend
 from eomsym.dynamics.flow import check_positive, flow
+from eomsym.dynamics.leading_error import check_orders
 from eomsym.errors import DivergenceError, HypothesisError, TableError
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import exprel
 
 from eomsym.bounds.bound import Bound, Hypothesis, require
-from eomsym.bounds.terms import Derivatives, tree_bounds
+from eomsym.bounds.terms import tree_bounds
+from eomsym.curvature.derivatives import Derivatives
 from eomsym.dynamics.flow import as_times, check_positive, integrate
 from eomsym.errors import DivergenceError, HypothesisError, InputError, TableError
 

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 import click
 
-from eomsym import __version__
+from eomsym._version import __version__
 from eomsym.errors import EomsymError
 
 __all__ = ["main"]

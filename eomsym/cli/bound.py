@@ -104,7 +104,7 @@ def _load(
     """Loss, start, and default time and number of steps."""
     import eomsym as eom
     from eomsym.cli.verify import numbers
-    from eomsym.verification.suite import PROBLEMS
+    from eomsym.experiments.suite import PROBLEMS
 
     if expression is not None:
         if variables is None or start is None:

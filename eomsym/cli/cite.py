@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import click
 
-from eomsym import __version__
+from eomsym._version import __version__
 
 __all__ = ["command"]
 

@@ -13,8 +13,8 @@ from eomsym.cli.options import METHODS, build_method, method_options, read_scala
 from eomsym.errors import InputError
 
 if TYPE_CHECKING:
-    from eomsym.exact.documents import Concrete
-    from eomsym.exact.methods import Method
+    from eomsym.formulas.documents import Concrete
+    from eomsym.optimisers.base import Method
 
 FORMATS = ("text", "latex", "json", "python", "html")
 
@@ -24,7 +24,7 @@ def concrete_terms(expression: str, names: str, order: int, method: Method, deca
     import sympy
 
     import eomsym as eom
-    from eomsym.exact.documents import Concrete
+    from eomsym.formulas.documents import Concrete
     from eomsym.losses.parse import parse, symbols
 
     variables = symbols(names)
@@ -93,7 +93,7 @@ def command(
     if linear:
         note_radius(method)
     elif concrete is None or order <= 2:
-        terms = eom.elementwise_terms(method, order)
+        terms = eom.formulas.elementwise_terms(method, order)
     options = {"xi": xi, "group": group, "indices": indices, "hessian": "H" if decay is None else "A"}
     text = write(terms, concrete, form, decay, options)
     if output is None:
@@ -128,9 +128,9 @@ def write(terms: Any, concrete: Concrete | None, form: str, decay: Any, options:
     """Return the document in the format that was asked for."""
     import sympy
 
-    from eomsym.exact.counter_terms import CounterTerms
-    from eomsym.exact.documents import to_html, to_json, to_python
-    from eomsym.exact.styles import style_of
+    from eomsym.formulas.documents import to_html, to_json, to_python
+    from eomsym.formulas.styles import style_of
+    from eomsym.formulas.terms import CounterTerms
 
     shown = str(decay) if decay is None or decay.is_Atom else f"({decay})"
     letter = style_of("unicode").symbol(shown)

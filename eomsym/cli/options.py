@@ -13,7 +13,7 @@ from eomsym.errors import InputError
 from eomsym.optimisers.names import OPTIMISERS, build
 
 if TYPE_CHECKING:
-    from eomsym.exact.methods import Method
+    from eomsym.optimisers.base import Method
 
 __all__ = ["METHODS", "build_method", "method_options", "read_number", "read_scalar"]
 

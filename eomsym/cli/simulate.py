@@ -43,7 +43,7 @@ def command(
     Elkabetz & Cohen's comparison of gradient descent with eta and eta/r (linear, relu, convolution), Miyagawa's
     subjects (error, scale, translation), and what is known about linear layers (balance, modes).
     """
-    from eomsym.verification.simulate import EXPERIMENTS, simulate
+    from eomsym.experiments.simulate import EXPERIMENTS, simulate
 
     if name is None:
         for known, entry in EXPERIMENTS.items():
@@ -52,7 +52,7 @@ def command(
     if name not in EXPERIMENTS:
         raise InputError(f"unknown experiment {name!r}; choose one of {', '.join(EXPERIMENTS)}")
 
-    from eomsym.report import check_writable, provenance, write
+    from eomsym.output.report import check_writable, provenance, write
 
     if no_plot and plot_path:
         raise InputError("--plot and --no-plot exclude each other")
@@ -70,8 +70,8 @@ def command(
 
         found = simulate(name, images=images, steps=steps, progress=progress)
     if figure:
-        from eomsym.figures import plot_experiment
-        from eomsym.plot import to_png
+        from eomsym.output.figures import plot_experiment
+        from eomsym.output.plot import to_png
 
         write(figure, to_png(plot_experiment(found)))
     content = {**found.record(), "provenance": provenance()}

@@ -13,7 +13,7 @@ from eomsym.cli.options import METHODS, build_method, method_options, read_numbe
 from eomsym.errors import InputError
 
 if TYPE_CHECKING:
-    from eomsym.exact.methods import Method
+    from eomsym.optimisers.base import Method
     from eomsym.verification.order import Progress
     from eomsym.verification.verdict import Report
 
@@ -80,7 +80,7 @@ def command(
     to 4. Slope and leading constant are held against the theory; what rounding makes doubtful is not
     judged.
     """
-    from eomsym.report import check_writable, to_json, write
+    from eomsym.output.report import check_writable, to_json, write
 
     if no_plot and plot_path:
         raise InputError("--plot and --no-plot exclude each other")
@@ -110,7 +110,7 @@ def command(
             progress,
         )
     if figure:
-        from eomsym.plot import plot_orders, to_png
+        from eomsym.output.plot import plot_orders, to_png
 
         image = to_png(plot_orders(reports))
         write(figure, image)
@@ -136,7 +136,7 @@ def _reports(
     progress: Progress,
 ) -> list[Report]:
     import eomsym as eom
-    from eomsym.verification.suite import DEFAULT_PROBLEMS, verify_problems
+    from eomsym.experiments.suite import DEFAULT_PROBLEMS, verify_problems
 
     if expression is None:
         if variables or start:

@@ -18,10 +18,11 @@ from eomsym.codegen.backends import explicit, unrolled
 from eomsym.codegen.run import Machine, Runner
 from eomsym.codegen.store import load, write_atomically
 from eomsym.errors import ExpressionError, InputError, MethodError, ShapeError, TableError
-from eomsym.exact.methods import Epoch, GradientDescent, Method
 from eomsym.losses.gradient import tangent
 from eomsym.losses.objective import Objective
 from eomsym.losses.program import Program
+from eomsym.optimisers.base import Method
+from eomsym.optimisers.linear import Epoch, GradientDescent
 from eomsym.taylor.circuit import Circuit
 from eomsym.taylor.plan import Plan, circuit_of
 from eomsym.taylor.rings.numbers import Decimals
@@ -398,7 +399,7 @@ class Kernel:
         Examples
         --------
         >>> import eomsym as eom
-        >>> averaged = eom.Averaged(eom.GradientDescent(), "1/2")
+        >>> averaged = eom.optimisers.Averaged(eom.GradientDescent(), "1/2")
         >>> kernel = eom.compile(eom.Loss("x**2/2", variables="x"), 1, averaged)
         >>> kernel.outputs([1.0], 0.1)["average"]  # theta - eta theta'
         array([1.1])
@@ -470,7 +471,7 @@ class Kernel:
     @property
     def source(self) -> str:
         """A standalone module (it needs numpy and numba only) with ``terms(theta)`` and ``field(theta, eta)``."""
-        from eomsym import __version__
+        from eomsym._version import __version__
 
         header = (
             (

@@ -10,8 +10,9 @@ import numpy as np
 
 from eomsym.codegen.kernel import Kernel, checked_losses
 from eomsym.errors import DivergenceError, InputError, ShapeError
-from eomsym.exact.methods import GradientDescent, Method
 from eomsym.losses.objective import Objective
+from eomsym.optimisers.base import Method
+from eomsym.optimisers.linear import GradientDescent
 
 __all__ = ["DescentPath", "checked_eta", "descend"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from eomsym.exact.methods import HeavyBall, Nesterov
+from eomsym.optimisers.accelerated import HeavyBall, Nesterov
 
 if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
@@ -96,7 +96,7 @@ def reach(kernel: Kernel, theta: NDArray[np.float64], eta: float) -> Reach:
     References
     ----------
     J. M. Cohen et al., Gradient Descent on Neural Networks Typically Occurs at the Edge of Stability, ICLR 2021,
-    arXiv:2103.00065 (limits); the radius is that of :mod:`eomsym.exact.radius`.
+    arXiv:2103.00065 (limits); the radius is that of :mod:`eomsym.optimisers.stability.radius`.
     """
     method = kernel.method
     product = eta * sharpness(kernel, theta)

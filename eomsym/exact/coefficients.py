@@ -31,8 +31,7 @@ from numpy.typing import NDArray
 
 from eomsym.errors import InputError
 from eomsym.exact.forests import Forest, forest, require_memory
-from eomsym.exact.general_linear import GeneralLinear
-from eomsym.exact.methods import GradientDescent, GradientFlow, Method
+from eomsym.exact.general_linear import GeneralLinear, LinearMethod
 from eomsym.exact.numbers import Exact
 from eomsym.exact.power_series import expand
 
@@ -61,14 +60,15 @@ class Universal:
 
     Examples
     --------
-    >>> table = universal(4)
+    >>> from eomsym.optimisers.linear import GradientDescent
+    >>> table = universal(4, GradientDescent())
     >>> table.numerators.tolist(), table.denominator
     ([12, -6, 4, 2, -3, -2, -1, 0], 12)
     >>> [str(table.value(i)) for i in range(8)]
     ['1', '-1/2', '1/3', '1/6', '-1/4', '-1/6', '-1/12', '0']
     """
 
-    method: Method
+    method: LinearMethod
     forest: Forest
     numerators: Array
     denominator: Any
@@ -109,15 +109,15 @@ class Universal:
         return sympy.factor(field.to_sympy(quotient))
 
 
-def universal(max_nodes: int, method: Method | None = None) -> Universal:
+def universal(max_nodes: int, method: LinearMethod) -> Universal:
     """Compute the coefficients of all trees with at most `max_nodes` nodes, exactly.
 
     Parameters
     ----------
     max_nodes : int
         Most nodes, 1 to 20; counter terms to order ``K`` need ``K + 1`` nodes.
-    method : Method, optional
-        The optimiser; gradient descent by default.
+    method : Method
+        The optimiser, linear in gradients.
 
     Returns
     -------
@@ -138,20 +138,20 @@ def universal(max_nodes: int, method: Method | None = None) -> Universal:
 
     Examples
     --------
-    >>> table = universal(12)
+    >>> from eomsym.optimisers.linear import GradientDescent
+    >>> table = universal(12, GradientDescent())
     >>> sympy.Rational(int(table.numerators.sum()), table.denominator)
     20609/27720
     """
-    method = GradientDescent() if method is None else method
-    if not isinstance(method, Method):
+    if not isinstance(method, LinearMethod):
         raise InputError(f"method is {method!r}; expected a method object such as eomsym.GradientDescent()")
     return _universal(max_nodes, method)
 
 
 @lru_cache(maxsize=8)
-def _universal(max_nodes: int, method: Method) -> Universal:
+def _universal(max_nodes: int, method: LinearMethod) -> Universal:
     trees = forest(max_nodes, method.colours)
-    if not isinstance(method, GradientFlow):
+    if not method.is_flow:
         form = method.general_linear()
         if form.lags == 1 and all(x.is_Rational for x in form.entries()):
             return _iterate(trees, method, form)
@@ -163,7 +163,7 @@ def _universal(max_nodes: int, method: Method) -> Universal:
     return Universal(method, trees, alphas, denominator, ring)
 
 
-def _iterate(trees: Forest, method: Method, form: GeneralLinear) -> Universal:
+def _iterate(trees: Forest, method: LinearMethod, form: GeneralLinear) -> Universal:
     """Compute the coefficients of a rational Runge-Kutta method from its integer iterates.
 
     The table holds ``scale**(|t|-1) Q_ti(j)`` for the stages ``i`` and ``j = 0 .. N-1``; ``P_t(j)`` is a
@@ -268,7 +268,7 @@ def _majorant(n_max: int, form: GeneralLinear) -> float:
     return 2 * bound
 
 
-def _reduced(method: Method, trees: Forest, numerators: Array, denominator: int) -> Universal:
+def _reduced(method: LinearMethod, trees: Forest, numerators: Array, denominator: int) -> Universal:
     """Divide out what all numerators share, and use int64 where they fit."""
     if numerators.dtype == object:
         shared = denominator

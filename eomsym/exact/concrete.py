@@ -71,7 +71,7 @@ def apply_term(
 
     Examples
     --------
-    >>> from eomsym.exact.counter_terms import counter_terms
+    >>> from eomsym.formulas.terms import counter_terms
     >>> x = sympy.Symbol("x")
     >>> [apply_term(term, [-x**2], [x])[0] for term in counter_terms(3)]
     [-x**2, x**3, -3*x**4/2, 8*x**5/3]

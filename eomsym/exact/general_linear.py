@@ -1,4 +1,4 @@
-"""The form that every optimiser has in common, its Taylor series, and its stability.
+"""The form that every linear method has in common, and its Taylor series.
 
 One step of a general linear method, with ``F = -g``::
 
@@ -13,17 +13,15 @@ with the two power series of :class:`MethodSeries`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from typing import Any
+from functools import lru_cache
+from typing import Any, Protocol, runtime_checkable
 
 import sympy
 
 from eomsym.errors import MethodError
-from eomsym.exact.limit import limit
 from eomsym.exact.numbers import Exact, as_matrix, as_vector, common_domain
-from eomsym.exact.radius import radius
 
-__all__ = ["GeneralLinear", "MethodSeries", "Stability"]
+__all__ = ["GeneralLinear", "LinearMethod", "MethodSeries", "explicit_tableau"]
 
 Matrix = tuple[tuple[Exact, ...], ...]
 
@@ -53,60 +51,6 @@ class MethodSeries:
     def stages(self) -> int:
         """Number of stages."""
         return len(self.chi)
-
-
-@dataclass(frozen=True)
-class Stability:
-    """What the characteristic polynomial of a method says about it.
-
-    Parameters
-    ----------
-    polynomial : sympy.Poly
-        ``rho(zeta) = zeta**m - sum_l past[l] zeta**(m-1-l)`` with ``m`` lags.
-    roots : dict
-        Its roots other than the principal one, with multiplicities. They are *parasitic*: the modified
-        equation describes the motion only as far as they die out.
-    zero_stable : bool or None
-        Whether all of them lie in the closed unit disc, those on the circle simple; None if it depends on a
-        parameter.
-    condition : sympy.Basic
-        The condition for it, ``True`` or ``False`` where it is decided.
-    rate : sympy.Expr
-        Effective learning rate over ``eta``: the modified flow starts with ``theta' = -rate * g``.
-    form : GeneralLinear or None
-        The method; None for a flow.
-
-    Notes
-    -----
-    `radius` and `limit` are found when they are asked for. They are exact, infinity where nothing ends, and None where
-    a parameter decides; ``float`` makes numbers of them. One symbol is taken to lie between 0 and 1.
-
-    Examples
-    --------
-    >>> from eomsym.exact.methods import HeavyBall
-    >>> report = HeavyBall("9/10").stability()
-    >>> report.radius, report.limit
-    (19/10 - 3*sqrt(10)/5, 19/5)
-    >>> round(float(report.radius), 4), float(report.limit)
-    (0.0026, 3.8)
-    """
-
-    polynomial: sympy.Poly
-    roots: dict[Exact, int]
-    zero_stable: bool | None
-    condition: Any
-    rate: Exact
-    form: GeneralLinear | None = field(default=None, repr=False)
-
-    @cached_property
-    def radius(self) -> Exact | None:
-        """The ``eta * lambda`` up to which the series of the counter terms converges on a quadratic."""
-        return radius(self.form) if self.form is not None else sympy.oo
-
-    @cached_property
-    def limit(self) -> Exact | None:
-        """The ``eta * lambda`` up to which the run is stable on a quadratic."""
-        return limit(self.form) if self.form is not None else sympy.oo
 
 
 @dataclass(frozen=True)
@@ -225,39 +169,33 @@ class GeneralLinear:
         """
         return _series(self, n)
 
-    def stability(self) -> Stability:
-        """Report the parasitic roots of the method; nothing is hidden and nothing is refused.
-
-        Examples
-        --------
-        >>> import sympy
-        >>> beta = sympy.Symbol("beta")
-        >>> report = GeneralLinear([1 + beta, -beta], [[1, 0]], [[1, 0]], [[0]]).stability()
-        >>> report.roots, report.zero_stable, report.condition
-        ({beta: 1}, None, Abs(beta) < 1)
-        """
-        zeta = sympy.Dummy("zeta")
-        rho = sympy.Poly([1, *(-weight for weight in self.past)], zeta)
-        quotient = sympy.div(rho, sympy.Poly(zeta - 1, zeta))[0]
-        roots: dict[Exact, int] = sympy.roots(quotient)
-        if sum(roots.values()) < quotient.degree():  # beyond radicals
-            found = sympy.Poly(quotient, zeta).all_roots() if not quotient.free_symbols - {zeta} else []
-            if not found:
-                return Stability(rho, roots, None, sympy.Symbol("unknown"), self.rate, self)
-            roots = {root: found.count(root) for root in found}
-        condition = sympy.And(*(sympy.Abs(root) < 1 if many > 1 else _inside(root) for root, many in roots.items()))
-        decided = {sympy.true: True, sympy.false: False}.get(condition)
-        return Stability(rho, roots, decided, condition, self.rate, self)
-
     @property
     def rate(self) -> Exact:
         """Effective learning rate over ``eta``: ``sigma(1) / rho'(1)``."""
         return sympy.factor(sympy.Add(*(x for row in self.weights for x in row)) / self._slope())
 
 
-def _inside(root: Exact) -> Any:
-    """Return the condition that a simple root does not grow; strict for symbols, since then it dies out."""
-    return sympy.Abs(root) <= 1 if root.is_number else sympy.Abs(root) < 1
+@runtime_checkable
+class LinearMethod(Protocol):
+    """What trees need to know of a method: every one of :mod:`eomsym.optimisers` that is linear in gradients has it."""
+
+    @property
+    def name(self) -> str:
+        """What the method is called."""
+
+    @property
+    def is_flow(self) -> bool:
+        """Whether it is a flow, which has no step."""
+
+    @property
+    def colours(self) -> int:
+        """Number of different fields that one step evaluates."""
+
+    def general_linear(self) -> GeneralLinear:
+        """Return one discrete step."""
+
+    def series(self, n: int) -> MethodSeries:
+        """Return the first `n` Taylor coefficients of ``psi`` and ``chi``."""
 
 
 @lru_cache(maxsize=256)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from eomsym.errors import InternalError
 from eomsym.exact.forests import Forest, require_memory
-from eomsym.exact.methods import GradientFlow, Method
+from eomsym.exact.general_linear import LinearMethod
 from eomsym.exact.numbers import Exact, common_domain
 
 __all__ = ["expand"]
@@ -27,7 +27,7 @@ Array = NDArray[Any]
 Reader = Callable[[Exact, int], Any]
 
 
-def expand(trees: Forest, method: Method) -> tuple[Array, Any, Any]:
+def expand(trees: Forest, method: LinearMethod) -> tuple[Array, Any, Any]:
     """Compute the coefficients of all trees of a forest.
 
     Returns
@@ -45,7 +45,7 @@ def expand(trees: Forest, method: Method) -> tuple[Array, Any, Any]:
 
     Examples
     --------
-    >>> from eomsym.exact.methods import OptimisticGradient
+    >>> from eomsym.optimisers.linear import OptimisticGradient
     >>> from eomsym.exact.forests import forest
     >>> [str(x) for x in expand(forest(3), OptimisticGradient())[0]]
     ['1', '1/2', '-2/3', '-11/6']
@@ -110,9 +110,9 @@ def _full(size: int, value: Any) -> Array:
     return out
 
 
-def _ring(method: Method) -> tuple[Any, Any, Reader]:
+def _ring(method: LinearMethod) -> tuple[Any, Any, Reader]:
     """Return the ring, the denominator ``d`` of the method, and what reads ``x * d**power`` into the ring."""
-    if isinstance(method, GradientFlow):
+    if method.is_flow:
         return sympy.QQ, sympy.QQ.one, lambda x, power: sympy.QQ.from_sympy(x)
     form = method.general_linear()
     field = common_domain(form.entries())

@@ -25,7 +25,7 @@ import sympy
 from eomsym.errors import InputError, MethodError
 from eomsym.exact.coefficients import universal
 from eomsym.exact.forests import Forest, forest
-from eomsym.exact.methods import Method
+from eomsym.exact.general_linear import LinearMethod
 from eomsym.exact.numbers import Exact, as_exact, common_domain
 from eomsym.exact.trees import Tree
 
@@ -94,7 +94,7 @@ class Series(Mapping[Tree, Exact]):
 
         Examples
         --------
-        >>> from eomsym.exact.methods import GradientDescent
+        >>> from eomsym.optimisers.linear import GradientDescent
         >>> Series.of(2, lambda tree: 1 if tree.nodes == 1 else 0) == elementary_weights(GradientDescent(), 2)
         True
         """
@@ -128,7 +128,7 @@ def exact_flow(max_nodes: int) -> Series:
     return Series.of(max_nodes, lambda tree: sympy.Rational(1, tree.density))
 
 
-def elementary_weights(method: Method, max_nodes: int) -> Series:
+def elementary_weights(method: LinearMethod, max_nodes: int) -> Series:
     """Return the B-series of one step of a method.
 
     A method that looks back has no map of its own; its underlying one-step method is the flow of its modified
@@ -136,7 +136,7 @@ def elementary_weights(method: Method, max_nodes: int) -> Series:
 
     Examples
     --------
-    >>> from eomsym.exact.methods import Extragradient
+    >>> from eomsym.optimisers.linear import Extragradient
     >>> [str(x) for x in elementary_weights(Extragradient(), 4).values()]
     ['1', '1', '0', '1', '0', '0', '0', '1']
     """
@@ -201,7 +201,7 @@ def compose(first: Series, then: Series) -> Series:
 
     Examples
     --------
-    >>> from eomsym.exact.methods import GradientDescent
+    >>> from eomsym.optimisers.linear import GradientDescent
     >>> step = elementary_weights(GradientDescent(), 3)
     >>> [str(x) for x in compose(step, step).values()]
     ['2', '1', '0', '1']
@@ -236,7 +236,7 @@ def substitute(field: Series, series: Series) -> Series:
 
     Examples
     --------
-    >>> from eomsym.exact.methods import GradientDescent
+    >>> from eomsym.optimisers.linear import GradientDescent
     >>> field = modified_equation(GradientDescent(), 5)
     >>> substitute(field, exact_flow(5)) == elementary_weights(GradientDescent(), 5)
     True
@@ -304,7 +304,7 @@ def _field_between(outer: Series, target: Series) -> Series:
     return Series(outer.max_nodes, sympy.S.Zero, tuple(domain.to_sympy(x) for x in inner))
 
 
-def modified_equation(what: Series | Method, max_nodes: int | None = None) -> Series:
+def modified_equation(what: Series | LinearMethod, max_nodes: int | None = None) -> Series:
     """Return the field whose exact flow is one step of a method, or of any map.
 
     Parameters
@@ -316,7 +316,7 @@ def modified_equation(what: Series | Method, max_nodes: int | None = None) -> Se
 
     Examples
     --------
-    >>> from eomsym.exact.methods import GradientDescent
+    >>> from eomsym.optimisers.linear import GradientDescent
     >>> [str(x) for x in modified_equation(GradientDescent(), 4).values()]
     ['1', '-1/2', '1/3', '1/6', '-1/4', '-1/6', '-1/12', '0']
     >>> modified_equation(elementary_weights(GradientDescent(), 4)) == modified_equation(GradientDescent(), 4)
@@ -330,7 +330,7 @@ def modified_equation(what: Series | Method, max_nodes: int | None = None) -> Se
     return Series(max_nodes, sympy.S.Zero, tuple(table.value(i) for i in range(len(table.forest))))
 
 
-def modifying_integrator(what: Series | Method, max_nodes: int | None = None) -> Series:
+def modifying_integrator(what: Series | LinearMethod, max_nodes: int | None = None) -> Series:
     """Return the field for which one step of a method is the exact flow of the original field.
 
     Parameters
@@ -342,11 +342,11 @@ def modifying_integrator(what: Series | Method, max_nodes: int | None = None) ->
 
     Examples
     --------
-    >>> from eomsym.exact.methods import GradientDescent
+    >>> from eomsym.optimisers.linear import GradientDescent
     >>> [str(x) for x in modifying_integrator(GradientDescent(), 4).values()]
     ['1', '1/2', '1/6', '1/3', '1/24', '1/12', '1/8', '1/4']
     """
-    if isinstance(what, Method):
+    if not isinstance(what, Series):
         if max_nodes is None:
             raise InputError("max_nodes is needed for a method; write modifying_integrator(method, 6)")
         what = elementary_weights(what, max_nodes)

@@ -200,8 +200,3 @@ class Tree:
 
     def __repr__(self) -> str:
         return f"Tree.parse({self.brackets!r})"
-
-    def _repr_svg_(self) -> str:
-        from eomsym.exact.pictures import draw_tree
-
-        return draw_tree(self)

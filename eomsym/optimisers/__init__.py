@@ -7,3 +7,7 @@ its kin, `signs` Lion and sign descent, `normalised` steps by the norm of the gr
 weights that are averaged beside the run. `filters` are what a circuit does with the past, `parameters` checks of
 parameters, `names` the list for commands.
 """
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -9,8 +9,8 @@ import numpy as np
 import sympy
 
 from eomsym.errors import MethodError
-from eomsym.exact.methods import fading, learning_rate, told_of_memory
 from eomsym.exact.numbers import ETA, Exact, Scalar
+from eomsym.optimisers.memory import fading, learning_rate, told_of_memory
 from eomsym.optimisers.parameters import Nonlinear, decay, flag, named, not_negative, settle
 
 __all__ = ["Adam", "AdamW", "RMSProp"]

@@ -9,8 +9,8 @@ import numpy as np
 
 from eomsym.errors import MethodError, ShapeError
 from eomsym.exact.general_linear import GeneralLinear
-from eomsym.exact.methods import Method
 from eomsym.exact.numbers import Scalar
+from eomsym.optimisers.base import Method
 from eomsym.optimisers.parameters import decay as checked_decay
 from eomsym.optimisers.parameters import settle
 

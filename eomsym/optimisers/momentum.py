@@ -10,8 +10,8 @@ import sympy
 
 from eomsym.errors import MethodError
 from eomsym.exact.general_linear import GeneralLinear
-from eomsym.exact.methods import Method
 from eomsym.exact.numbers import Scalar, as_count, as_exact
+from eomsym.optimisers.base import Method
 from eomsym.optimisers.parameters import decay, flag, named, settle
 
 __all__ = ["Lookahead", "Momentum", "QuasiHyperbolic"]
@@ -31,7 +31,7 @@ class Momentum(Method):
         Not 1. Without momentum (`beta` 0) torch ignores it, and so do we.
     nesterov : bool
         Step along the gradient plus the new momentum. This is Nesterov's method for the look-ahead points, so its
-        counter terms differ from those of :class:`~eomsym.exact.methods.Nesterov` from ``eta`` on.
+        counter terms differ from those of :class:`~eomsym.optimisers.linear.Nesterov` from ``eta`` on.
 
     Raises
     ------

@@ -18,8 +18,8 @@ class Optimiser:
 
     Parameters
     ----------
-    home, title : str
-        Module below `eomsym`, and name of the class.
+    title : str
+        Name of the class in `eomsym.optimisers`.
     parameters : dict of str to str
         Parameters and what they take: ``"number"`` (exact), ``"count"``, ``"flag"``, ``"row"``, ``"rows"`` or a
         choice ``"a|b"``.
@@ -27,7 +27,6 @@ class Optimiser:
         Those without a default.
     """
 
-    home: str
     title: str
     parameters: Mapping[str, str]
     needed: tuple[str, ...] = ()
@@ -35,7 +34,7 @@ class Optimiser:
     @property
     def factory(self) -> Any:
         """The class; imported when it is asked for."""
-        return getattr(importlib.import_module(f"eomsym.{self.home}"), self.title)
+        return getattr(importlib.import_module("eomsym.optimisers"), self.title)
 
 
 _MEMORY = {"memory": "eliminated|kept", "eta": "number"}
@@ -43,34 +42,31 @@ _ADAM = {"beta1": "number", "beta2": "number", "epsilon": "number", "inside": "f
 
 #: Optimisers by name.
 OPTIMISERS: dict[str, Optimiser] = {
-    "gd": Optimiser("exact.methods", "GradientDescent", {}),
-    "proximal": Optimiser("exact.methods", "ProximalPoint", {}),
-    "heavy-ball": Optimiser("exact.methods", "HeavyBall", {"beta": "number", **_MEMORY}, ("beta",)),
-    "nesterov": Optimiser("exact.methods", "Nesterov", {"beta": "number", **_MEMORY}, ("beta",)),
-    "optimistic": Optimiser("exact.methods", "OptimisticGradient", {}),
-    "extragradient": Optimiser("exact.methods", "Extragradient", {}),
-    "sam": Optimiser("exact.methods", "SharpnessAware", {"r": "number"}, ("r",)),
-    "multistep": Optimiser("exact.methods", "LinearMultistep", {"rho": "row", "sigma": "row"}, ("rho", "sigma")),
-    "runge-kutta": Optimiser("exact.methods", "RungeKutta", {"A": "rows", "b": "row"}, ("A", "b")),
-    "epoch": Optimiser("exact.methods", "Epoch", {"order": "count"}, ("order",)),
-    "momentum": Optimiser(
-        "optimisers.momentum", "Momentum", {"beta": "number", "dampening": "number", "nesterov": "flag"}, ("beta",)
-    ),
-    "qhm": Optimiser("optimisers.momentum", "QuasiHyperbolic", {"nu": "number", "beta": "number"}),
-    "lookahead": Optimiser("optimisers.momentum", "Lookahead", {"steps": "count", "alpha": "number"}),
-    "adam": Optimiser("optimisers.adaptive", "Adam", {**_ADAM, **_MEMORY}),
-    "adamw": Optimiser("optimisers.adaptive", "AdamW", {**_ADAM, **_MEMORY, "weight_decay": "number"}),
-    "rmsprop": Optimiser("optimisers.adaptive", "RMSProp", {"alpha": "number", "epsilon": "number", "inside": "flag"}),
-    "sign": Optimiser("optimisers.signs", "SignSGD", {"width": "number"}, ("width",)),
+    "gd": Optimiser("GradientDescent", {}),
+    "proximal": Optimiser("ProximalPoint", {}),
+    "heavy-ball": Optimiser("HeavyBall", {"beta": "number", **_MEMORY}, ("beta",)),
+    "nesterov": Optimiser("Nesterov", {"beta": "number", **_MEMORY}, ("beta",)),
+    "optimistic": Optimiser("OptimisticGradient", {}),
+    "extragradient": Optimiser("Extragradient", {}),
+    "sam": Optimiser("SharpnessAware", {"r": "number"}, ("r",)),
+    "multistep": Optimiser("LinearMultistep", {"rho": "row", "sigma": "row"}, ("rho", "sigma")),
+    "runge-kutta": Optimiser("RungeKutta", {"A": "rows", "b": "row"}, ("A", "b")),
+    "epoch": Optimiser("Epoch", {"order": "count"}, ("order",)),
+    "momentum": Optimiser("Momentum", {"beta": "number", "dampening": "number", "nesterov": "flag"}, ("beta",)),
+    "qhm": Optimiser("QuasiHyperbolic", {"nu": "number", "beta": "number"}),
+    "lookahead": Optimiser("Lookahead", {"steps": "count", "alpha": "number"}),
+    "adam": Optimiser("Adam", {**_ADAM, **_MEMORY}),
+    "adamw": Optimiser("AdamW", {**_ADAM, **_MEMORY, "weight_decay": "number"}),
+    "rmsprop": Optimiser("RMSProp", {"alpha": "number", "epsilon": "number", "inside": "flag"}),
+    "sign": Optimiser("SignSGD", {"width": "number"}, ("width",)),
     "lion": Optimiser(
-        "optimisers.signs",
         "Lion",
         {"beta1": "number", "beta2": "number", "width": "number", "weight_decay": "number"},
     ),
-    "normalised": Optimiser("optimisers.normalised", "NormalisedGradient", {"epsilon": "number"}),
-    "normalised-sam": Optimiser("optimisers.normalised", "NormalisedSAM", {"r": "number", "epsilon": "number"}, ("r",)),
-    "clipped": Optimiser("optimisers.normalised", "ClippedGradient", {"threshold": "number"}, ("threshold",)),
-    "muon": Optimiser("optimisers.matrix", "Muon", {"beta": "number", "ns_steps": "count"}),
+    "normalised": Optimiser("NormalisedGradient", {"epsilon": "number"}),
+    "normalised-sam": Optimiser("NormalisedSAM", {"r": "number", "epsilon": "number"}, ("r",)),
+    "clipped": Optimiser("ClippedGradient", {"threshold": "number"}, ("threshold",)),
+    "muon": Optimiser("Muon", {"beta": "number", "ns_steps": "count"}),
 }
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from eomsym.errors import MethodError
 from eomsym.exact.general_linear import GeneralLinear
-from eomsym.exact.methods import Method, no_trees
 from eomsym.exact.numbers import Exact, Scalar, as_exact
+from eomsym.optimisers.base import Method, no_trees
 
 __all__ = ["Nonlinear", "decay", "flag", "named", "not_negative", "positive", "settle"]
 
@@ -63,12 +63,13 @@ def flag(value: Any, name: str) -> bool:
 
 
 def named(title: str, **parameters: Any) -> str:
-    """A name with its parameters; switches only where they are on.
+    """A name with its parameters; switches only where they are on, and no symbol that is called like its parameter.
 
     Examples
     --------
     >>> named("Adam", beta1=decay("9/10", "beta1"), inside=False)
     'Adam, beta1 = 9/10'
     """
-    said = [name if value is True else f"{name} = {value}" for name, value in parameters.items() if value is not False]
+    shown = {name: value for name, value in parameters.items() if value is not False and str(value) != name}
+    said = [name if value is True else f"{name} = {value}" for name, value in shown.items()]
     return ", ".join([title, *said])

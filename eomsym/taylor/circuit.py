@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import sympy
 
 from eomsym.errors import MethodError
-from eomsym.exact.methods import Method
 from eomsym.exact.numbers import ETA
 from eomsym.losses.program import Builder, Node, Program, Value
+from eomsym.optimisers.base import Method
 from eomsym.optimisers.filters import Filter
 
 if TYPE_CHECKING:

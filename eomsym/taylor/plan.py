@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from eomsym.errors import InputError
-from eomsym.exact.methods import GradientDescent, Method
 from eomsym.losses.functions import FUNCTIONS
 from eomsym.losses.program import Builder, Number, Program, Value, exact
+from eomsym.optimisers.base import Method
 from eomsym.optimisers.filters import Filter
+from eomsym.optimisers.linear import GradientDescent
 from eomsym.taylor.circuit import Circuit
 from eomsym.taylor.instructions import FULL, SKIP, Instruction, Table
 from eomsym.taylor.rules import Writer, taylor

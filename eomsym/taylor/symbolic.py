@@ -9,8 +9,9 @@ from typing import Any, overload
 import sympy
 
 from eomsym.errors import ExpressionError, InputError
-from eomsym.exact.methods import GradientDescent, Method
 from eomsym.losses.objective import Objective
+from eomsym.optimisers.base import Method
+from eomsym.optimisers.linear import GradientDescent
 from eomsym.taylor.plan import Plan, terms_plan
 from eomsym.taylor.rings.polynomials import PolynomialRing
 from eomsym.taylor.table import counter_terms_at

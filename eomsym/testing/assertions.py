@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 from eomsym.bounds.bound import Bound
 
 if TYPE_CHECKING:
-    from eomsym.exact.methods import Method
     from eomsym.losses.objective import Objective
+    from eomsym.optimisers.base import Method
     from eomsym.verification.order import Report
 
 __all__ = ["assert_bound_holds", "assert_coefficients_equal", "assert_order"]

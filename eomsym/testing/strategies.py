@@ -16,20 +16,13 @@ from numpy.typing import NDArray
 
 from eomsym.codegen.kernel import compile
 from eomsym.errors import MissingDependencyError
-from eomsym.exact.methods import (
-    Extragradient,
-    GradientDescent,
-    HeavyBall,
-    Method,
-    Nesterov,
-    OptimisticGradient,
-    ProximalPoint,
-    SharpnessAware,
-)
 from eomsym.losses.expression import Loss
 from eomsym.losses.invariant import NORMALIZATIONS, NormalizedNetwork
 from eomsym.losses.network import DeepLinear, Network
 from eomsym.losses.objective import Objective
+from eomsym.optimisers.accelerated import HeavyBall, Nesterov
+from eomsym.optimisers.base import Method
+from eomsym.optimisers.linear import Extragradient, GradientDescent, OptimisticGradient, ProximalPoint, SharpnessAware
 
 try:
     from hypothesis import strategies as st
@@ -246,7 +239,7 @@ def step_sizes(loss: Objective, theta: Array, largest: float = 1.0) -> SearchStr
     >>> find(step_sizes(Loss("4*x**2", variables="x"), np.zeros(1)), lambda eta: True)  # A = 8
     0.125
     """
-    from eomsym.bounds.hessian import eigenvalue_range
+    from eomsym.curvature.hessian import eigenvalue_range
 
     sharpness = max(map(abs, eigenvalue_range(compile(loss, 0), theta)))
     return st.integers(0, 8).map(lambda i: largest / (max(sharpness, 0.1) * 2**i))

@@ -26,8 +26,8 @@ from eomsym.losses.operations import operation
 from eomsym.losses.program import Program
 
 if TYPE_CHECKING:
-    from eomsym.exact.methods import Method
     from eomsym.losses.objective import Objective
+    from eomsym.optimisers.base import Method
 
 __all__ = ["Optimiser", "PlainRun"]
 

@@ -2,7 +2,7 @@
 
 At a fixed time ``T = k eta`` the distance between the two is measured over a ladder of learning rates and
 held against the theory in two ways. The slope between neighbours must be ``K + 1``; and the error vector
-itself must be ``eta**(K+1) v_K``, with ``v_K`` from `eomsym.bounds.leading_error`. A slope alone can be
+itself must be ``eta**(K+1) v_K``, with ``v_K`` from `eomsym.dynamics.leading_error`. A slope alone can be
 fooled, the leading constant cannot.
 
 Nothing is judged that is not at least a hundred times larger than the *reference error*: the error of the
@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eomsym.bounds.leading_error import check_orders, leading_error
 from eomsym.codegen.kernel import Kernel, checked_losses, compile
 from eomsym.dynamics.flow import SMALLEST_RTOL, check_positive, flow
+from eomsym.dynamics.leading_error import check_orders, leading_error
 from eomsym.dynamics.reach import reach
 from eomsym.errors import DivergenceError, InputError, MethodError
-from eomsym.exact.methods import GradientDescent
+from eomsym.optimisers.linear import GradientDescent
 from eomsym.verification.discrete import Optimiser
 from eomsym.verification.verdict import TRUST, OrderReport, Report, judge
 
 if TYPE_CHECKING:
-    from eomsym.exact.methods import Method
     from eomsym.losses.objective import Objective
+    from eomsym.optimisers.base import Method
 
 __all__ = ["OrderReport", "Progress", "Report", "verify"]
 

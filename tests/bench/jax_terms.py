@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental.jet import jet
 
-from eomsym.exact.counter_terms import counter_terms
+from eomsym.formulas.terms import counter_terms
 
 jax.config.update("jax_enable_x64", True)
 

@@ -12,10 +12,12 @@ import pytest
 import sympy
 
 from eomsym.exact.coefficients import _universal, universal
-from eomsym.exact.counter_terms import counter_terms
 from eomsym.exact.forests import forest
-from eomsym.exact.methods import GradientDescent, HeavyBall, Method, Nesterov, RungeKutta
 from eomsym.exact.trees import Tree
+from eomsym.formulas.terms import counter_terms
+from eomsym.optimisers.accelerated import HeavyBall, Nesterov
+from eomsym.optimisers.base import Method
+from eomsym.optimisers.linear import GradientDescent, RungeKutta
 
 pytestmark = pytest.mark.bench
 
@@ -60,8 +62,9 @@ def test_formula_of_one_term(benchmark: Any, order: int) -> None:
 def test_all_trees_to_twenty_nodes(capsys: pytest.CaptureFixture[str]) -> None:
     """In a fresh process, import excluded: under 10 s and 4 GiB."""
     code = (
-        "import time, resource; from eomsym.exact.coefficients import universal; t = time.perf_counter();"
-        "n = universal(20).numerators; print(len(n), time.perf_counter() - t,"
+        "import time, resource; from eomsym.exact.coefficients import universal;"
+        "from eomsym.optimisers.linear import GradientDescent; t = time.perf_counter();"
+        "n = universal(20, GradientDescent()).numerators; print(len(n), time.perf_counter() - t,"
         "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
@@ -84,7 +87,7 @@ def test_side_by_side_with_kauri(capsys: pytest.CaptureFixture[str]) -> None:
         return [rule(tree) for tree in inputs]
 
     def mine() -> list[float]:
-        table = universal(8)
+        table = universal(8, GradientDescent())
         return (table.numerators / table.denominator).tolist()
 
     slow, expected = _timed(theirs)

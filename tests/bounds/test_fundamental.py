@@ -8,8 +8,8 @@ from problems import DEEP, ROSENBROCK
 
 import eomsym as eom
 from eomsym.bounds.fundamental import distance_bound, fundamental_bound, measured_bound
-from eomsym.bounds.hessian import EstimatedCurvature, GivenCurvature
 from eomsym.bounds.step_size import safe_step_size
+from eomsym.curvature.hessian import EstimatedCurvature, GivenCurvature
 from eomsym.errors import HypothesisError, InputError
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import eomsym as eom
-from eomsym.bounds.hessian import eigenvalue_range
 from eomsym.bounds.prediction import predict_error, predict_step_size
+from eomsym.curvature.hessian import eigenvalue_range
 
 
 def test_plain_sum_over_estimates_on_a_stiff_loss() -> None:

@@ -60,7 +60,7 @@ def test_gradient_descent_stays_within_epsilon_machine_checked() -> None:
 def test_enclosed_curvature_contains_random_spectra() -> None:
     rng = np.random.default_rng(1)
     curvature, kernel = EnclosedCurvature(TANH), eom.compile(TANH, 0)
-    from eomsym.bounds.hessian import eigenvalue_range
+    from eomsym.curvature.hessian import eigenvalue_range
 
     for _ in range(20):
         centre, direction = rng.standard_normal(2), rng.standard_normal(2)

@@ -10,8 +10,8 @@ from problems import DEEP
 
 import eomsym as eom
 from eomsym.bounds.fundamental import distance_bound
-from eomsym.bounds.hessian import EstimatedCurvature, GivenCurvature
 from eomsym.bounds.step_size import constant_step_size, safe_step_size, search_step_size
+from eomsym.curvature.hessian import EstimatedCurvature, GivenCurvature
 from eomsym.errors import HypothesisError
 
 

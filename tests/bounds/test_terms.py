@@ -11,10 +11,12 @@ import pytest
 import sympy
 
 import eomsym as eom
-from eomsym.bounds.hessian import curvature_of, eigenvalue_range
-from eomsym.bounds.networks import NetworkCurvature
-from eomsym.bounds.polynomials import PolynomialCurvature
-from eomsym.bounds.terms import Derivatives, tree_bounds
+from eomsym.bounds.terms import tree_bounds
+from eomsym.curvature.closed_form import curvature_of
+from eomsym.curvature.derivatives import Derivatives
+from eomsym.curvature.hessian import eigenvalue_range
+from eomsym.curvature.networks import NetworkCurvature
+from eomsym.curvature.polynomials import PolynomialCurvature
 from eomsym.errors import HypothesisError
 
 
@@ -107,7 +109,7 @@ def test_only_what_is_not_known_comes_from_the_majorant() -> None:
 
 def test_other_functions_of_the_same_matrices_are_refused() -> None:
     rng = np.random.default_rng(0)
-    loss = eom.NormalizedNetwork(
+    loss = eom.losses.NormalizedNetwork(
         (2, 3, 1), rng.standard_normal((6, 2)), rng.standard_normal((6, 1)), activation="linear"
     )
     with pytest.raises(HypothesisError, match="needed a network without biases"):

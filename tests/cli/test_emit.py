@@ -45,12 +45,18 @@ METHODS = [
     (("gd",), eom.GradientDescent()),
     (("heavy-ball", "--beta", "0.5"), eom.HeavyBall(HALF)),
     (("nesterov", "--beta", "1/2"), eom.Nesterov(HALF)),
-    (("optimistic",), eom.OptimisticGradient()),
-    (("proximal",), eom.ProximalPoint()),
-    (("extragradient",), eom.Extragradient()),
-    (("sam", "--radius", "1/2"), eom.SharpnessAware(HALF)),
-    (("multistep", "--rho", "1, -1, 0", "--sigma", "3/2, -1/2"), eom.LinearMultistep([1, -1, 0], [3 * HALF, -HALF])),
-    (("runge-kutta", "--tableau", "0, 0; 1/2, 0", "--weights", "0, 1"), eom.RungeKutta([[0, 0], [HALF, 0]], [0, 1])),
+    (("optimistic",), eom.optimisers.OptimisticGradient()),
+    (("proximal",), eom.optimisers.ProximalPoint()),
+    (("extragradient",), eom.optimisers.Extragradient()),
+    (("sam", "--radius", "1/2"), eom.optimisers.SharpnessAware(HALF)),
+    (
+        ("multistep", "--rho", "1, -1, 0", "--sigma", "3/2, -1/2"),
+        eom.optimisers.LinearMultistep([1, -1, 0], [3 * HALF, -HALF]),
+    ),
+    (
+        ("runge-kutta", "--tableau", "0, 0; 1/2, 0", "--weights", "0, 1"),
+        eom.optimisers.RungeKutta([[0, 0], [HALF, 0]], [0, 1]),
+    ),
 ]
 
 

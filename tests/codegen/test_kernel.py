@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import eomsym as eom
 from eomsym.codegen.backends.explicit import worth_it
 from eomsym.errors import ExpressionError, InputError, MethodError, ShapeError, SizeError, TableError
-from eomsym.exact.methods import GradientFlow
+from eomsym.optimisers.linear import GradientFlow
 from eomsym.taylor.plan import terms_plan
 from eomsym.taylor.rings.numbers import Floats
 from eomsym.taylor.table import counter_terms_at
@@ -22,12 +22,12 @@ RNG = np.random.default_rng(3)
 METHODS = [
     eom.GradientDescent(),
     GradientFlow(),
-    eom.ProximalPoint(),
+    eom.optimisers.ProximalPoint(),
     eom.HeavyBall(Fraction(1, 3)),
     eom.Nesterov(Fraction(1, 2)),
-    eom.OptimisticGradient(),
-    eom.Extragradient(),
-    eom.SharpnessAware(Fraction(1, 2)),
+    eom.optimisers.OptimisticGradient(),
+    eom.optimisers.Extragradient(),
+    eom.optimisers.SharpnessAware(Fraction(1, 2)),
 ]
 
 
@@ -218,7 +218,7 @@ def test_no_operation_of_the_explicit_form_is_superfluous():
     assert "0.3333333333333333 * t" in kernel.source
 
 
-@pytest.mark.parametrize("method", [eom.GradientDescent(), eom.Extragradient()], ids=lambda m: m.name)
+@pytest.mark.parametrize("method", [eom.GradientDescent(), eom.optimisers.Extragradient()], ids=lambda m: m.name)
 def test_the_jacobian_of_the_field_is_that_of_its_formula(method):
     import sympy
 

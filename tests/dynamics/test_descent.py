@@ -31,11 +31,11 @@ RULES = {
     "gradient descent": (eom.GradientDescent(), lambda t, p: t - ETA * g(t)),
     "heavy ball": (eom.HeavyBall(Fraction(1, 2)), lambda t, p: t + 0.5 * (t - p) - ETA * g(t)),
     "nesterov": (eom.Nesterov(Fraction(1, 2)), lambda t, p: t + 0.5 * (t - p) - ETA * g(t + 0.5 * (t - p))),
-    "optimistic": (eom.OptimisticGradient(), lambda t, p: t - 2 * ETA * g(t) + ETA * g(p)),
-    "extragradient": (eom.Extragradient(), lambda t, p: t - ETA * g(t - ETA * g(t))),
-    "sharpness-aware": (eom.SharpnessAware(2), lambda t, p: t - ETA * g(t + 2 * ETA * g(t))),
+    "optimistic": (eom.optimisers.OptimisticGradient(), lambda t, p: t - 2 * ETA * g(t) + ETA * g(p)),
+    "extragradient": (eom.optimisers.Extragradient(), lambda t, p: t - ETA * g(t - ETA * g(t))),
+    "sharpness-aware": (eom.optimisers.SharpnessAware(2), lambda t, p: t - ETA * g(t + 2 * ETA * g(t))),
     "heun": (
-        eom.RungeKutta([[0, 0], [1, 0]], ["1/2", "1/2"]),
+        eom.optimisers.RungeKutta([[0, 0], [1, 0]], ["1/2", "1/2"]),
         lambda t, p: t - ETA / 2 * (g(t) + g(t - ETA * g(t))),
     ),
 }
@@ -49,7 +49,7 @@ def test_explicit_methods_follow_their_rule(name):
 
 
 def test_proximal_point_solves_its_equation():
-    path = eom.descend(LOSS, START, ETA, 30, method=eom.ProximalPoint())
+    path = eom.descend(LOSS, START, ETA, 30, method=eom.optimisers.ProximalPoint())
     for before, after in zip(path.thetas, path.thetas[1:], strict=False):
         np.testing.assert_allclose(after, before - ETA * g(after), rtol=0, atol=1e-14)
 

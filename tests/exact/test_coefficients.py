@@ -15,22 +15,21 @@ from eomsym.exact import coefficients, forests
 from eomsym.exact.coefficients import universal
 from eomsym.exact.forests import forest
 from eomsym.exact.general_linear import GeneralLinear
-from eomsym.exact.methods import (
+from eomsym.exact.power_series import expand
+from eomsym.exact.trees import Tree
+from eomsym.optimisers.accelerated import HeavyBall, Nesterov
+from eomsym.optimisers.base import Method
+from eomsym.optimisers.linear import (
     Epoch,
     Extragradient,
     GradientDescent,
     GradientFlow,
-    HeavyBall,
     LinearMultistep,
-    Method,
-    Nesterov,
     OptimisticGradient,
     ProximalPoint,
     RungeKutta,
     SharpnessAware,
 )
-from eomsym.exact.power_series import expand
-from eomsym.exact.trees import Tree
 
 R = sympy.Rational
 BETA = sympy.Symbol("beta")
@@ -78,7 +77,7 @@ CHECKSUMS = {8: "31/60", 9: "143/140", 10: "77/180", 11: "875/792", 12: "20609/2
 
 @pytest.mark.parametrize("max_nodes", [*CHECKSUMS, 16])
 def test_checksum(max_nodes: int) -> None:
-    table = universal(max_nodes)
+    table = universal(max_nodes, GradientDescent())
     expected = CHECKSUMS.get(max_nodes, "1446499/360360")
     assert sympy.Rational(int(table.numerators.sum()), table.denominator) == sympy.Rational(expected)
 
@@ -86,7 +85,7 @@ def test_checksum(max_nodes: int) -> None:
 @pytest.mark.slow
 def test_twenty_nodes() -> None:
     """All 20,247,374 trees: exact, in less than 4 GiB; chains and bushes have closed forms at every size."""
-    table = universal(20)
+    table = universal(20, GradientDescent())
     assert len(table.numerators) == 20_247_374
     assert table.numerators.dtype == np.int64
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 4 * 2**20
@@ -120,7 +119,7 @@ def murua(tree: Tree) -> sympy.Rational:
 
 
 def test_against_murua() -> None:
-    table = universal(9)
+    table = universal(9, GradientDescent())
     assert values(9, GradientDescent()) == [murua(table.forest.tree(i)) for i in range(len(table.forest))]
 
 
@@ -211,9 +210,9 @@ def test_colours_of_one_batch_are_none() -> None:
 
 def test_bad_input() -> None:
     with pytest.raises(InputError, match="max_nodes is 21; expected an integer from 1 to 20"):
-        universal(21)
+        universal(21, GradientDescent())
     with pytest.raises(InputError, match="max_nodes is 0"):
-        universal(0)
+        universal(0, GradientDescent())
     with pytest.raises(InputError, match=r"expected a method object such as eomsym.GradientDescent\(\)"):
         universal(3, "heavy ball")  # type: ignore[arg-type]
 

@@ -17,15 +17,14 @@ import pytest
 import sympy
 
 from eomsym.exact.concrete import apply_term
-from eomsym.exact.counter_terms import counter_terms
-from eomsym.exact.methods import (
+from eomsym.formulas.terms import counter_terms
+from eomsym.optimisers.accelerated import HeavyBall, Nesterov
+from eomsym.optimisers.base import Method
+from eomsym.optimisers.linear import (
     Epoch,
     Extragradient,
     GradientDescent,
-    HeavyBall,
     LinearMultistep,
-    Method,
-    Nesterov,
     OptimisticGradient,
     ProximalPoint,
     RungeKutta,

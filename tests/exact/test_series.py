@@ -10,18 +10,6 @@ import sympy
 
 from eomsym.errors import InputError, MethodError
 from eomsym.exact.forests import count_trees
-from eomsym.exact.methods import (
-    Extragradient,
-    GradientDescent,
-    GradientFlow,
-    HeavyBall,
-    LinearMultistep,
-    Method,
-    OptimisticGradient,
-    ProximalPoint,
-    RungeKutta,
-)
-from eomsym.exact.order_conditions import accuracy, order_conditions
 from eomsym.exact.series import (
     Series,
     compose,
@@ -32,6 +20,18 @@ from eomsym.exact.series import (
     substitute,
 )
 from eomsym.exact.trees import Tree
+from eomsym.formulas.conditions import accuracy, order_conditions
+from eomsym.optimisers.accelerated import HeavyBall
+from eomsym.optimisers.base import Method
+from eomsym.optimisers.linear import (
+    Extragradient,
+    GradientDescent,
+    GradientFlow,
+    LinearMultistep,
+    OptimisticGradient,
+    ProximalPoint,
+    RungeKutta,
+)
 
 N = 7
 R = sympy.Rational

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from eomsym.exact.forests import forest
-from eomsym.exact.methods import RungeKutta
 from eomsym.exact.series import (
     Series,
     compose,
@@ -19,6 +18,7 @@ from eomsym.exact.series import (
     substitute,
 )
 from eomsym.exact.trees import Tree
+from eomsym.optimisers.linear import RungeKutta
 
 kauri = pytest.importorskip("kauri")
 

@@ -12,10 +12,11 @@ from hypothesis import assume
 import eomsym as eom
 from eomsym.bounds.bound import Bound
 from eomsym.bounds.fundamental import distance_bound, measured_bound
-from eomsym.bounds.hessian import GivenCurvature, curvature_of, eigenvalue_range, hessian
 from eomsym.bounds.step_size import safe_step_size, search_step_size
 from eomsym.bounds.terms import term_bounds, tree_bounds
 from eomsym.bounds.truncation import exponential_bound, step_defect
+from eomsym.curvature.closed_form import curvature_of
+from eomsym.curvature.hessian import GivenCurvature, eigenvalue_range, hessian
 from eomsym.errors import DivergenceError, HypothesisError
 from eomsym.testing import Run, assert_bound_holds
 

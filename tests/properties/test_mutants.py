@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from properties import checks
 
 from eomsym.bounds import fundamental
-from eomsym.bounds.hessian import Spectrum
 from eomsym.bounds.truncation import step_defect
+from eomsym.curvature.hessian import Spectrum
 from eomsym.testing import Run, runs, starts
 
 pytestmark = pytest.mark.properties

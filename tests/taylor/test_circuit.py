@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import eomsym as eom
 from eomsym.errors import InputError, MethodError, TableError
 from eomsym.exact.concrete import apply_term
-from eomsym.exact.methods import GeneralLinear, Method
+from eomsym.exact.general_linear import GeneralLinear
+from eomsym.optimisers.base import Method
 from eomsym.optimisers.filters import Filter
 from eomsym.taylor.plan import circuit_of, terms_plan
 from eomsym.taylor.table import counter_terms_at
@@ -181,7 +182,7 @@ def test_batches_are_an_epoch_of_their_own_losses() -> None:
     net = eom.Network((4, 5, 2), rng.standard_normal((12, 4)), rng.standard_normal((12, 2))).with_weight_decay(0.02)
     batches, theta = net.split(3), net.initial(0)
     np.testing.assert_allclose(np.mean([b.gradient(theta) for b in batches], axis=0), net.gradient(theta), rtol=1e-13)
-    method = eom.Epoch(3)
+    method = eom.optimisers.Epoch(3)
     moved = theta
     for batch in batches:
         moved = moved - 0.1 / 3 * batch.gradient(moved)
@@ -204,6 +205,6 @@ def test_one_loss_is_not_taken_for_all_batches(call: str) -> None:
         "modified_field": (QUARTIC, 1),
     }
     with pytest.raises(MethodError, match=r"2 losses, one for each batch, and got (one|1); .*network.split"):
-        getattr(eom, call)(*arguments[call], eom.Epoch(2))
+        getattr(eom, call)(*arguments[call], eom.optimisers.Epoch(2))
     with pytest.raises(MethodError, match=r"takes 2 losses and got 3; for one loss for each batch use Epoch\(3\)"):
-        eom.compile([QUARTIC] * 3, 1, eom.Epoch(2))
+        eom.compile([QUARTIC] * 3, 1, eom.optimisers.Epoch(2))

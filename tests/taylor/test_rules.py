@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import sympy
 
-from eomsym.exact.methods import HeavyBall
 from eomsym.losses.functions import FUNCTIONS
 from eomsym.losses.gradient import gradient, tangent
 from eomsym.losses.operations import CIRCUIT, ELEMENTWISE, LINEAR, PRODUCTS
 from eomsym.losses.program import Builder, Program, Value, evaluate
+from eomsym.optimisers.accelerated import HeavyBall
 from eomsym.taylor.plan import terms_plan
 from eomsym.taylor.rings.numbers import Floats
 from eomsym.taylor.rings.polynomials import PolynomialRing

@@ -42,9 +42,9 @@ def test_scalar_example_of_hairer_lubich_wanner(use_flint):
         (eom.Loss("x**3*y + pi*x", variables="x y"), 1, eom.HeavyBall(beta)),
         (eom.Loss("x**4/4", variables="x").with_weight_decay(lam), 3, eom.GradientDescent()),
         (eom.Field(["-y/(x**2+y**2)", "x/(x**2+y**2)"], variables="x y"), 3, eom.GradientDescent()),
-        (eom.Loss("tanh(x)*exp(y)", variables="x y"), 2, eom.Extragradient()),
+        (eom.Loss("tanh(x)*exp(y)", variables="x y"), 2, eom.optimisers.Extragradient()),
         (eom.Loss("sin(x)*y + pi*log(x) + sqrt(x)", variables="x y"), 2, eom.GradientDescent()),
-        (eom.Loss("sigmoid(x)*y + softplus(x)", variables="x y"), 2, eom.SharpnessAware("1/2")),
+        (eom.Loss("sigmoid(x)*y + softplus(x)", variables="x y"), 2, eom.optimisers.SharpnessAware("1/2")),
     ],
     ids=[
         "rosenbrock",

@@ -44,14 +44,14 @@ def test_quadratic_terms_are_powers_of_the_hessian(seed):
 
 METHODS = [
     eom.GradientDescent(),
-    eom.ProximalPoint(),
+    eom.optimisers.ProximalPoint(),
     eom.HeavyBall(Fraction(2, 3)),
     eom.Nesterov(Fraction(1, 3)),
-    eom.OptimisticGradient(),
-    eom.Extragradient(),
-    eom.SharpnessAware(Fraction(1, 2)),
-    eom.RungeKutta([[0, 0], [Fraction(1, 2), 0]], [0, 1]),
-    eom.LinearMultistep([1, -1, 0], [Fraction(3, 2), Fraction(-1, 2)]),
+    eom.optimisers.OptimisticGradient(),
+    eom.optimisers.Extragradient(),
+    eom.optimisers.SharpnessAware(Fraction(1, 2)),
+    eom.optimisers.RungeKutta([[0, 0], [Fraction(1, 2), 0]], [0, 1]),
+    eom.optimisers.LinearMultistep([1, -1, 0], [Fraction(3, 2), Fraction(-1, 2)]),
 ]
 
 

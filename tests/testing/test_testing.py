@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import eomsym as eom
 from eomsym import testing
-from eomsym.bounds.hessian import eigenvalue_range
+from eomsym.curvature.hessian import eigenvalue_range
 from eomsym.exact.concrete import elementary_differential
 from eomsym.exact.trees import Tree
 
@@ -85,7 +85,7 @@ def test_assert_order() -> None:
 
 
 def test_assert_coefficients_equal() -> None:
-    gd, midpoint = (eom.counter_terms(2, method=m)[2] for m in (eom.GradientDescent(), eom.ProximalPoint()))
+    gd, midpoint = (eom.counter_terms(2, method=m)[2] for m in (eom.GradientDescent(), eom.optimisers.ProximalPoint()))
     testing.assert_coefficients_equal(gd, dict(gd))
     testing.assert_coefficients_equal(gd, midpoint)  # the reverse of a step: even terms agree
     odd = eom.counter_terms(1)[1]

@@ -49,12 +49,15 @@ def test_every_order_passes(case: Case) -> None:
 METHODS = (
     (eom.HeavyBall(HALF), (40, 80, 160, 320)),
     (eom.Nesterov(HALF), (80, 160, 320)),
-    (eom.OptimisticGradient(), (40, 80, 160, 320)),
-    (eom.ProximalPoint(), (20, 40, 80)),
-    (eom.Extragradient(), (20, 40, 80, 160)),
-    (eom.SharpnessAware(HALF), (80, 160, 320)),
+    (eom.optimisers.OptimisticGradient(), (40, 80, 160, 320)),
+    (eom.optimisers.ProximalPoint(), (20, 40, 80)),
+    (eom.optimisers.Extragradient(), (20, 40, 80, 160)),
+    (eom.optimisers.SharpnessAware(HALF), (80, 160, 320)),
     # Adams-Bashforth with three lags, and a trapezoidal rule written as an implicit multistep method
-    (eom.LinearMultistep([1, -1, 0, 0], [Fraction(23, 12), Fraction(-4, 3), Fraction(5, 12)]), (80, 160, 320)),
+    (
+        eom.optimisers.LinearMultistep([1, -1, 0, 0], [Fraction(23, 12), Fraction(-4, 3), Fraction(5, 12)]),
+        (80, 160, 320),
+    ),
 )
 
 
@@ -67,7 +70,7 @@ def test_other_optimisers(method: Any, steps: tuple[int, ...]) -> None:
 
 def test_slope_of_a_method_whose_terms_vanish() -> None:
     # The explicit midpoint rule is of order two: term_1 = 0, so orders 0 and 1 are the same equation.
-    midpoint = eom.RungeKutta([[0, 0], [HALF, 0]], [0, 1])
+    midpoint = eom.optimisers.RungeKutta([[0, 0], [HALF, 0]], [0, 1])
     report = ROSENBROCK.verify(range(3), method=midpoint, steps=(80, 160, 320))
     assert report.status == "passed", str(report)
     assert [result.expected_slope for result in report.orders] == [2, 2, 3]
@@ -188,7 +191,7 @@ def test_kernel_fits_the_question() -> None:
 
 def test_methods_without_a_step_are_refused() -> None:
     with pytest.raises(MethodError, match="no discrete step"):
-        ROSENBROCK.verify([0], method=eom.GradientFlow())
+        ROSENBROCK.verify([0], method=eom.optimisers.GradientFlow())
 
 
 def test_networks_have_the_size_of_their_weights() -> None:

@@ -1,0 +1,316 @@
+"""Closed-form bounds on the derivatives of deep linear and homogeneous networks over a ball.
+
+Write ``P(W) = W_n ⋯ W_1``. For a unit direction ``U`` the product ``P(W + sU) = sum_k s**k P_k`` has ::
+
+    |P_k|_F  <=  p_k := C(n, k) n**(-k/2) max over |J| = n-k of  prod_(j in J) |W_j|      (k >= 1)
+
+by Maclaurin's inequality, and ``|P_1| <= sqrt(sum_j prod_(i != j) |W_i|**2)``. With a convex ``phi`` whose second and
+third derivatives are bounded, the chain rule turns the ``p_k`` into bounds on all derivatives of ``L = phi(P)``. On a
+ball each ``|W_j|`` grows by its radius at most. The p_k hold for complex directions as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cached_property, partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eomsym.curvature.derivatives import Derivatives
+from eomsym.curvature.hessian import DENSE, Curvature, Neighbourhood, Spectrum, as_kernel, eigenvalue_range
+from eomsym.errors import HypothesisError
+from eomsym.losses.network import DeepLinear, Network
+from eomsym.losses.objective import Objective
+
+__all__ = ["NetworkCurvature", "product_derivatives"]
+
+Array = NDArray[np.float64]
+#: Largest third central moment of a coordinate of a unit vector under any distribution: range sqrt(2), R**3/(6 sqrt 3).
+SOFTMAX_THIRD = math.sqrt(2) ** 3 / (6 * math.sqrt(3))
+
+
+def product_derivatives(norms: Array, top: int) -> list[float]:
+    """Bounds ``p_0 … p_top`` on the coefficients of ``(W_n + sU_n) ⋯ (W_1 + sU_1)`` over unit directions U.
+
+    Parameters
+    ----------
+    norms : ndarray, shape (n,)
+        Spectral norms of the matrices.
+    top : int
+
+    Returns
+    -------
+    list of float
+
+    Examples
+    --------
+    >>> [round(p, 6) for p in product_derivatives(np.array([1.0, 2.0]), 3)]
+    [2.0, 2.236068, 0.5, 0.0]
+    """
+    n = len(norms)
+    given = [float(norm) for norm in norms]
+    largest = [1.0]  # products of the largest ones
+    for norm in sorted(given, reverse=True):
+        largest.append(largest[-1] * norm)
+    bounds = [math.comb(n, k) * n ** (-k / 2) * largest[n - k] if k <= n else 0.0 for k in range(top + 1)]
+    if top >= 1:
+        before = [1.0]
+        after = [1.0]
+        for j in range(n - 1):
+            before.append(before[-1] * given[j])
+            after.append(after[-1] * given[n - 1 - j])
+        bounds[1] = math.sqrt(sum((x * y) ** 2 for x, y in zip(before, reversed(after), strict=True)))
+    return bounds
+
+
+class NetworkCurvature(Curvature):
+    """Closed forms for a network without biases whose activation is linear, ReLU or leaky ReLU.
+
+    Parameters
+    ----------
+    loss : Network
+    sharp : bool
+        See `eomsym.curvature.hessian.curvature_of`.
+
+    Raises
+    ------
+    HypothesisError
+        If the loss is no such network.
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> loss = eom.DeepLinear((1, 1, 1), inputs=[[1.0]], targets=[[1.0]])  # (w1 w2 - 1)**2/2
+    >>> spectrum = NetworkCurvature(loss).at(np.array([0.5, 0.5])).spectrum(0.0)
+    >>> round(spectrum.lower, 9), round(spectrum.upper, 9)  # of [[1/4, -1/2], [-1/2, 1/4]]
+    (-0.25, 0.75)
+    """
+
+    def __init__(self, loss: Objective, *, sharp: bool = True) -> None:
+        # Not their subclasses: normalisation or convolution makes another function of the same matrices.
+        if (
+            not isinstance(loss, Network)
+            or type(loss) not in (Network, DeepLinear)
+            or loss.activation not in {"linear", "relu", "leaky_relu"}
+            or loss.bias
+        ):
+            raise HypothesisError(
+                "no bound: needed a network without biases whose activation is linear, relu or leaky_relu, got "
+                f"{loss!r}; give GivenCurvature(lower, upper, slope), or EstimatedCurvature(kernel) for an estimate"
+            )
+        self.loss = loss
+        self.kernel = as_kernel(loss)
+        self.sharp = sharp and loss.size <= DENSE
+        self.linear = loss.activation == "linear"
+        slope = {"linear": 1.0, "relu": 1.0, "leaky_relu": max(1.0, abs(loss.slope))}[loss.activation]
+        self.gain = slope ** (loss.depth - 1)
+        self.lengths = np.linalg.norm(loss.inputs, axis=1)
+        squares = loss.inputs.T @ loss.inputs / len(loss.inputs)
+        self.second = float(np.linalg.eigvalsh(squares)[-1]) if self.linear else float(np.trace(squares))
+        self.third = float(np.max(self.lengths)) * self.second
+        self.decay = float(loss.weight_decay)
+        # Largest second and third derivative of the loss of one sample.
+        self.bend, self.twist = (1.0, 0.0) if loss.loss == "mse" else (0.5, SOFTMAX_THIRD)
+        family = "deep linear" if self.linear else "homogeneous"
+        self.source = f"closed forms of a {family} network" + (
+            ", with the spectrum at the centre and a bound on the third derivative" if self.sharp else ""
+        )
+
+    def at(self, theta: Array) -> Neighbourhood:
+        """See `Curvature.at`."""
+        return _NetworkNeighbourhood(self, theta)
+
+
+class _NetworkNeighbourhood(Neighbourhood):
+    def __init__(self, owner: NetworkCurvature, theta: Array) -> None:
+        self.owner, self.theta = owner, theta
+        loss = owner.loss
+        self.matrices = list(loss.unpack(theta).values())
+        self.norms = np.array([np.linalg.norm(matrix, 2) for matrix in self.matrices])
+        self.length = float(np.linalg.norm(theta))
+        hidden = loss.inputs
+        self.margins: list[tuple[float, int]] = []
+        for layer, matrix in enumerate(self.matrices, 1):
+            hidden = hidden @ matrix.T
+            if layer < loss.depth and not owner.linear:
+                # How far each unit is from its kink, for an input of length one; an input that is zero stays there.
+                seen = owner.lengths > 0
+                distances = np.abs(hidden[seen]) / owner.lengths[seen, None]
+                self.margins.append((float(np.min(distances, initial=np.inf)), layer))
+                hidden = np.where(hidden > 0, hidden, (loss.slope if loss.activation == "leaky_relu" else 0.0) * hidden)
+        if loss.loss == "mse":
+            residuals = hidden - loss.targets
+            sizes = np.linalg.norm(hidden, axis=1) + np.linalg.norm(loss.targets, axis=1)
+        else:
+            chances = np.exp(hidden - hidden.max(axis=1, keepdims=True))
+            chances /= chances.sum(axis=1, keepdims=True)
+            others = chances @ (1 - np.eye(chances.shape[1]))  # 1 - p without cancellation
+            residuals = np.where(loss.targets == 1, -others, chances - loss.targets)
+            sizes = np.full(len(hidden), 2.0)
+            variances = np.maximum(_variances(chances, others), 1e-300)  # softmax can underflow, its derivatives do not
+            self.variance = float(np.max(variances))
+            weighted = loss.inputs * variances[:, None]
+            squares = weighted.T @ loss.inputs / len(loss.inputs)
+            self.spread = float(np.linalg.eigvalsh(squares)[-1] if owner.linear else np.trace(squares))
+        # The residuals of a fit are differences: what rounding may have taken from them.
+        haze = 4e-16 * float(np.mean(sizes * owner.lengths))
+        if owner.linear:
+            self.residual = float(np.linalg.norm(residuals.T @ loss.inputs)) / len(hidden)
+        else:
+            self.residual = float(np.mean(np.linalg.norm(residuals, axis=1) * owner.lengths))
+        self.residual += haze
+        self.haze = haze * owner.gain
+        self.slope = float(np.linalg.norm(owner.kernel.gradient(theta))) + self.haze * self._product[1]
+
+    @cached_property
+    def _centre(self) -> tuple[float, float]:
+        own, (_, p1, p2, *_) = self.owner, self._product
+        rounding = 2 * p2 * self.haze + 4e-16 * own.gain**2 * own.bend * own.second * p1**2
+        lower, upper = eigenvalue_range(own.kernel, self.theta)
+        return lower - rounding, upper + rounding
+
+    @cached_property
+    def _product(self) -> list[float]:
+        return product_derivatives(self.norms, max(len(self.norms), 2))
+
+    def _change(self, radius: float, norms: Array | None = None) -> float:
+        """Largest change of the product over the ball."""
+        bounds = self._product if norms is None else product_derivatives(norms, len(norms))
+        return sum(p * radius**k for k, p in enumerate(bounds) if k > 0)
+
+    def _stay_in_region(self, radius: float) -> None:
+        if not 6 * self.owner.loss.depth * math.log(1 + radius + float(self.norms.max())) < 300:
+            raise HypothesisError(f"no bound: needed a tube of moderate radius, got {radius:.3g}; use a smaller eta")
+        for margin, layer in self.margins:
+            gain = self.owner.gain ** ((layer - 1) / max(self.owner.loss.depth - 1, 1))
+            reach = gain * self._change(radius, self.norms[:layer])
+            if not reach < margin:
+                raise HypothesisError(
+                    f"no bound: needed the ball of radius {radius:.3g} to stay inside one activation region, got a "
+                    f"unit of layer {layer} at distance {margin:.3g} from its kink, where the ball reaches "
+                    f"{reach:.3g}; use a smaller eta or epsilon"
+                )
+
+    def _residual(self, radius: float) -> float:
+        own = self.owner
+        return self.residual + own.bend * own.gain * own.second * self._change(radius)
+
+    def third(self, radius: float) -> float:
+        self._stay_in_region(radius)
+        own = self.owner
+        a, residual = own.gain, self._residual(radius)
+        _, p1, p2, p3 = product_derivatives(self.norms + radius, 3)
+        return 6 * a**2 * own.bend * own.second * p1 * p2 + a**3 * own.twist * own.third * p1**3 + 6 * a * p3 * residual
+
+    def spectrum(self, radius: float) -> Spectrum:
+        self._stay_in_region(radius)
+        own = self.owner
+        a, residual = own.gain, self._residual(radius)
+        _, p1, p2 = product_derivatives(self.norms + radius, 2)
+        crossed = 2 * a * p2 * residual
+        lower = own.decay - crossed
+        upper = own.decay + a**2 * own.bend * own.second * p1**2 + crossed
+        if own.sharp:
+            change = self.third(radius) * radius
+            lower = max(lower, self._centre[0] - change)
+            upper = min(upper, self._centre[1] + change)
+        smoothness = max(abs(lower), abs(upper))
+        slope = min(a * p1 * residual + own.decay * (self.length + radius), self.slope + smoothness * radius)
+        return Spectrum(lower, upper, slope)
+
+    @cached_property
+    def _valid(self) -> float:
+        """Radius of a ball inside one activation region, almost the largest."""
+        return math.inf if self.owner.linear else _largest(self._inside)
+
+    def _inside(self, radius: float) -> bool:
+        try:
+            self._stay_in_region(radius)
+        except HypothesisError:
+            return False
+        return True
+
+    def derivatives(self) -> Derivatives:
+        own = self.owner
+        depth = own.loss.depth
+        product = own.gain * np.array([0.0, *self._product[1 : depth + 1]])
+        if own.loss.loss == "mse":
+            height = np.zeros(2 * depth + 1)
+            height[: depth + 1] = self.residual * product
+            height += own.second / 2 * np.convolve(product, product)
+            bounds = np.array([height[j] * math.factorial(j) for j in range(1, 2 * depth + 1)])
+            bounds[0] = self.slope
+            bounds[1] = max(map(abs, self._centre)) if own.sharp else bounds[1] + own.decay
+            return Derivatives(bounds, valid=self._valid)
+        known = [self.slope, *([max(map(abs, self._centre))] if own.sharp else [])]
+        return Derivatives(np.array(known), partial(self._softmax_majorant, product), self._valid)
+
+    def _softmax_majorant(self, product: Array, radii: Array, top: int) -> Array:
+        """Derivatives of a power series that majorises g of the cross-entropy; see derivations/all_derivatives.
+
+        The j-th derivative of log-sum-exp is a joint cumulant of j centred variables of size at most ``sqrt(2)`` and
+        variance at most v, and the sum over partitions that defines it is at most the coefficient of ``x**j/j!`` in
+        ``-log(1 - v/2 (exp(y) - 1 - y))``, ``y = sqrt(2) x``.
+        """
+        own = self.owner
+        moved = np.zeros((top + 2, radii.size))  # the product at radius r + u, as a series in u
+        for k, coefficient in enumerate(product):
+            for j in range(min(k, top + 1) + 1):
+                moved[j] += coefficient * math.comb(k, j) * radii ** (k - j)
+        height = self.residual * moved
+        longest = float(np.max(own.lengths))
+        if longest > 0:
+            y = math.sqrt(2) * longest * moved
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                inside = self.variance / 2 * (_exponential(y) - y)
+                inside[0] -= self.variance / 2
+                height += self.spread / (self.variance * longest**2) * _minus_log_of_one_minus(inside)
+                height[:, ~(inside[0] < 1)] = np.inf
+        bounds = np.array([math.factorial(j + 1) * height[j + 1] for j in range(top + 1)])
+        bounds[0] += own.decay * (self.length + radii)
+        bounds[1:2] += own.decay
+        return bounds
+
+
+def _variances(chances: Array, others: Array) -> Array:
+    """Largest variance of a coordinate of a unit vector under each softmax: below the top of ``diag(p) - p p^T``."""
+    # By Gershgorin, exact for two classes; where no class is almost certain, the eigenvalue itself can be trusted.
+    found = np.minimum(2 * np.max(chances * others, axis=1), 0.5)
+    unsure = chances.max(axis=1) < 0.999
+    covariances = -np.einsum("ij,ik->ijk", chances, chances)
+    places = np.arange(chances.shape[1])
+    covariances[:, places, places] = chances * others
+    eigenvalues = np.linalg.eigvalsh(covariances)[:, -1] * (1 + 1e-12)
+    variances: Array = np.where(unsure, np.minimum(eigenvalues, found), found)
+    return variances
+
+
+def _exponential(y: Array) -> Array:
+    """``exp(y)`` of power series, shape (terms, m)."""
+    out = np.zeros_like(y)
+    out[0] = np.exp(y[0])
+    for n in range(1, len(y)):
+        out[n] = sum(k * y[k] * out[n - k] for k in range(1, n + 1)) / n
+    return out
+
+
+def _minus_log_of_one_minus(x: Array) -> Array:
+    """``-log(1 - x)`` of power series, shape (terms, m): infinite or NaN where ``x[0] >= 1``."""
+    out = np.zeros_like(x)
+    out[0] = -np.log1p(-x[0])
+    for n in range(1, len(x)):
+        out[n] = (x[n] + sum(k * out[k] * x[n - k] for k in range(1, n)) / n) / (1 - x[0])
+    return out
+
+
+def _largest(holds: Callable[[float], bool]) -> float:
+    """About the largest radius, at most 1e6, for which a condition holds that fails from some radius on; 0 if none."""
+    low, high = 0.0, 1e-6
+    while high < 1e6 and holds(high):
+        low, high = high, 2 * high
+    for _ in range(8):
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low

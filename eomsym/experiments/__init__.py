@@ -1,0 +1,1 @@
+"""Named runs, each a function with its claims, and the problems of the standard suite."""

@@ -1,0 +1,348 @@
+"""How far gradient descent is from gradient flow and from equations of motion, on handwritten digits.
+
+The protocol of Elkabetz and Cohen: full batch, cross-entropy, gradient descent with eta and with eta/r from the same
+start. Added here: the limit of r to infinity, which is gradient flow itself, and the equations of motion of orders 1 to
+3.
+
+References
+----------
+O. Elkabetz and N. Cohen, Continuous vs. Discrete Optimization of Deep Neural Networks, NeurIPS 2021, arXiv:2107.06608,
+section 6 and figure 2.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from eomsym.codegen.kernel import Kernel, compile
+from eomsym.dynamics.descent import run
+from eomsym.dynamics.flow import flow
+from eomsym.dynamics.leading_error import leading_error
+from eomsym.experiments.experiment import Claim, Experiment, Line, Panel
+from eomsym.losses.activations import region, region_changes
+from eomsym.losses.convolution import Convolutional
+from eomsym.losses.data import digits
+from eomsym.losses.invariant import NormalizedNetwork
+from eomsym.losses.network import DeepLinear, Network
+from eomsym.optimisers.base import Method
+from eomsym.optimisers.linear import RungeKutta
+from eomsym.symmetries.noether import DESCENT
+from eomsym.symmetries.prediction import Progress, follow_in_steps, label
+
+__all__ = ["convolution", "error", "linear", "relu"]
+
+Array = np.ndarray
+ORDERS = (0, 1, 2, 3)
+RATIOS = (2, 5, 10, 20)
+#: Points in time that are kept.
+POINTS = 100
+#: Equations of motion of piecewise linear networks run for this part of the time: by then they have left the first
+#: activation region hundreds of times, and there is no order left to see.
+PART = 10
+RUNGE_KUTTA = RungeKutta(
+    [[0, 0, 0, 0], [Fraction(1, 2), 0, 0, 0], [0, Fraction(1, 2), 0, 0], [0, 0, 1, 0]],
+    [Fraction(1, 6), Fraction(1, 3), Fraction(1, 3), Fraction(1, 6)],
+)
+#: Loss and gradient leave the interpreter alone while they run: two cores, two threads.
+WORKERS = 2
+#: Accuracy of the flows of smooth losses; order 3 ends about 1e-11 away from descent.
+RTOL = 3e-13
+
+
+def linear(images: int | None = None, steps: int | None = None, progress: Progress | None = None) -> Experiment:
+    """Elkabetz and Cohen's linear network, scaled to 64 inputs: 64-50-50-10."""
+    inputs, labels = digits(images or 1000)
+    net = DeepLinear((64, 50, 50, 10), inputs, labels, "cross_entropy")
+    return compare("linear", net, steps or 10_000, progress)
+
+
+def relu(images: int | None = None, steps: int | None = None, progress: Progress | None = None) -> Experiment:
+    """Their ReLU network, scaled to 64 inputs: 64-50-50-10."""
+    inputs, labels = digits(images or 100)
+    net = Network((64, 50, 50, 10), inputs, labels, "relu", "cross_entropy")
+    return compare("relu", net, steps or 10_000, progress)
+
+
+def convolution(images: int | None = None, steps: int | None = None, progress: Progress | None = None) -> Experiment:
+    """A convolutional ReLU network in the place of their LeNets: 6 filters of 3x3 pixels, 30 hidden units."""
+    inputs, labels = digits(images or 100)
+    net = Convolutional(6, (30, 10), inputs, labels, "relu", "cross_entropy", kernel=3, stride=2)
+    return compare("convolution", net, steps or 10_000, progress)
+
+
+def compare(name: str, net: Network, steps: int, progress: Progress | None = None, eta: float = 1e-3) -> Experiment:
+    """The protocol on one network, Xavier start."""
+    began = time.perf_counter()
+    every = max(1, steps // POINTS)
+    steps -= steps % every
+    theta = net.initial(0)
+    kernel = compile(net, max(ORDERS) + 1)
+    kernel.terms(theta)  # compiled once, before the threads begin
+    times = eta * every * np.arange(steps // every + 1)
+    smooth = not region(net, theta).size
+
+    def descend(ratio: int, method: Method | None = None) -> Array:
+        return run(kernel, theta, eta / ratio, steps * ratio, method, every=every * ratio).thetas
+
+    def motion(order: int) -> tuple[Array, float]:
+        if smooth:
+            path = flow(kernel.at_order(order), theta, eta, times, rtol=RTOL, atol=RTOL / 100)
+            return path.thetas, path.error
+        if order > 0:
+            return follow_in_steps(kernel.at_order(order), theta, eta, times[: len(times) // PART + 1])[:2]
+        # The field jumps: steps of fixed size, and their error from steps of half the size.
+        coarse, fine = (descend(ratio, RUNGE_KUTTA) for ratio in (2, 4))
+        return fine, float(norms(fine - coarse).max())
+
+    jobs: dict[Any, Callable[[], Any]] = {("r", ratio): partial(descend, ratio) for ratio in reversed(RATIOS)}
+    jobs |= {order: partial(motion, order) for order in reversed(ORDERS)}
+    jobs[DESCENT] = partial(descend, 1)
+    if smooth:
+        jobs["leading"] = lambda: leading_error(kernel, theta, float(times[-1]), ORDERS)
+    found = run_jobs(jobs, progress)
+    paths = {key: one[0] if key in ORDERS else one for key, one in found.items() if key != "leading"}
+    errors = {order: found[order][1] for order in ORDERS}
+
+    descent = paths[DESCENT]
+    distances = {key: norms(path - descent[: len(path)]) for key, path in paths.items() if key != DESCENT}
+    last = {key: float(distance[-1]) for key, distance in distances.items()}
+    travelled = float(np.linalg.norm(descent[-1] - theta))
+    figures: dict[str, Any] = {
+        "way travelled by descent": travelled,
+        "distances of gradient flow and orders 1, 2, 3 from descent at their end": [last[order] for order in ORDERS],
+        "errors of their integration": [errors[order] for order in ORDERS],
+        "distances of eta/r": {str(ratio): last["r", ratio] for ratio in RATIOS},
+    }
+    claims = [
+        Claim(
+            f"distance of descent with eta/{ratio} over 1 - 1/{ratio} times that of gradient flow",
+            last["r", ratio] / last[0] / (1 - 1 / ratio),
+            *((0.98, 1.02) if smooth else (0.6, 1.4)),
+            reference=errors[0] / last[0],
+        )
+        # Where gates switch, the way from eta to eta/2 is rough, and only the limit is judged.
+        for ratio in (RATIOS if smooth else RATIOS[-1:])
+    ]
+    claims.append(
+        Claim(
+            "distance of gradient flow over the way travelled",
+            last[0] / travelled,
+            -np.inf,
+            0.01,
+            errors[0] / travelled,
+        )
+    )
+    if smooth:
+        claims += leading_claims(found["leading"].norms, last, errors, eta)
+    else:
+        figures["distance of gradient flow where orders 1, 2, 3 end"] = float(distances[0][len(distances[1]) - 1])
+        figures["gates that switch between recorded points"] = {
+            words(key): int(region_changes(net, path).sum()) for key, path in paths.items()
+        }
+        claims += claims_of_region(net, kernel, theta)
+    settings = {
+        "network": net.name,
+        "eta": eta,
+        "steps": steps,
+        "ratios": list(RATIOS),
+        "start": "xavier, seed 0",
+        "integration": f"DOP853, rtol {RTOL:g}" if smooth else "Runge-Kutta of order 4, steps eta/2 and eta/4",
+    }
+    panels = paper_panels(net, times, paths, distances)
+    return Experiment(
+        name,
+        f"{net.name}: descent, gradient flow, equations of motion",
+        settings,
+        panels,
+        tuple(claims),
+        figures,
+        time.perf_counter() - began,
+    )
+
+
+def leading_claims(vectors: Array, last: dict[Any, float], errors: dict[Any, float], eta: float) -> list[Claim]:
+    """Each distance over its predicted leading part, as long as it is far above the error of the integration."""
+    sizes = eta ** (np.array(ORDERS) + 1.0) * vectors
+    claims = [
+        Claim(
+            f"distance of {label(order)} over its predicted leading error eta^{order + 1} |v|",
+            last[order] / float(size),
+            0.97,
+            1.03,
+            errors[order] / float(size),
+        )
+        for order, size in zip(ORDERS, sizes, strict=True)
+        if errors[order] < 0.01 * size
+    ]
+    return claims + [
+        Claim(
+            f"distance of order {order} over that of {label(order - 1)}",
+            last[order] / last[order - 1],
+            -np.inf,
+            0.02,
+            errors[order] / last[order - 1],
+        )
+        for order in ORDERS[1:]
+    ]
+
+
+def claims_of_region(net: Network, kernel: Kernel, theta: Array) -> list[Claim]:
+    """Inside the first region gradient flow keeps its promise: halving eta halves the distance.
+
+    The region is so small that order 1 is lost in rounding there.
+    """
+    duration = 0.1
+    while region_changes(net, run(kernel, theta, duration / 64, 64, None).thetas).any() and duration > 1e-6:
+        duration /= 2
+    gaps = []
+    for count in (4, 8):
+        rate = duration / count
+        descent = run(kernel, theta, rate, count, None).thetas
+        path, error, switched = follow_in_steps(kernel.at_order(0), theta, rate, np.array([0.0, duration]), rate / 4)
+        switched += int(region_changes(net, descent).sum())
+        gaps.append((float(np.linalg.norm(path[-1] - descent[-1])), error, switched))
+    ratio = gaps[0][0] / gaps[1][0] if not any(gap[2] for gap in gaps) else float("nan")
+    reference = ratio * sum(gap[1] / gap[0] for gap in gaps)
+    return [Claim("inside one activation region: distance at eta over that at eta/2", ratio, 1.9, 2.1, reference)]
+
+
+def paper_panels(net: Network, times: Array, paths: dict[Any, Array], distances: dict[Any, Array]) -> tuple[Panel, ...]:
+    """Loss, way travelled and distance: the three rows of the paper's figure, with the flows that it could not show."""
+    names: dict[Any, str] = {
+        DESCENT: r"descent, $\eta$",
+        0: "gradient flow",
+        ("r", max(RATIOS)): rf"descent, $\eta/{max(RATIOS)}$",
+    }
+    model: dict[Any, Any] = {DESCENT: DESCENT, 0: 0, ("r", max(RATIOS)): f"r={max(RATIOS)}"}
+
+    def lines(what: Callable[[Array], Array]) -> tuple[Line, ...]:
+        return tuple(
+            Line(names[key], times, what(paths[key]), model[key], "predicted" if key == 0 else "measured")
+            for key in names
+        )
+
+    later = slice(1, None)
+    apart = [Line(rf"$\eta/{ratio}$", times[later], distances["r", ratio][later], f"r={ratio}") for ratio in RATIOS]
+    apart.append(Line("gradient flow", times[later], distances[0][later], 0))
+    orders = [
+        Line(words(order), times[: len(distances[order])][later], distances[order][later], order) for order in ORDERS
+    ]
+    gap = r"$\|\theta-\theta_k\|$"
+    return (
+        Panel("training loss", r"time $\eta k$", "loss", lines(lambda path: np.array([net.value(p) for p in path]))),
+        Panel("way travelled", r"time $\eta k$", r"$\|\theta-\theta_0\|$", lines(lambda path: norms(path - path[0]))),
+        Panel(r"distance from descent with $\eta$", r"time $\eta k$", gap, tuple(apart)),
+        Panel(r"distance from descent with $\eta$", r"time $\eta k$", gap, tuple(orders), "y"),
+    )
+
+
+def error(images: int | None = None, steps: int | None = None, progress: Progress | None = None) -> Experiment:
+    """Error of gradient flow and of equations of motion over the steps of descent; after Miyagawa.
+
+    A batch-normalised network with weight decay, large learning rate.
+    """
+    began = time.perf_counter()
+    inputs, labels = digits(images or 200)
+    eta, decay = 0.05, 0.01
+    net = NormalizedNetwork((64, 16, 10), inputs, labels, loss="cross_entropy").with_weight_decay(decay)
+    every = max(1, (steps or 400) // POINTS)
+    count = (steps or 400) - (steps or 400) % every
+    theta = net.initial(0)
+    kernel = compile(net, max(ORDERS) + 1)
+    kernel.terms(theta)
+    times = eta * every * np.arange(count // every + 1)
+    marks = sorted({max(1, round(part * (len(times) - 1))) for part in (0.05, 0.2, 0.5, 1.0)})
+
+    def motion(order: int) -> Callable[[], Any]:
+        return lambda: flow(kernel.at_order(order), theta, eta, times, rtol=1e-11, atol=1e-13)
+
+    def leading(mark: int) -> Callable[[], Any]:
+        return lambda: leading_error(kernel, theta, float(times[mark]), ORDERS, rtol=1e-6).norms
+
+    jobs: dict[Any, Callable[[], Any]] = {("v", mark): leading(mark) for mark in reversed(marks)}
+    jobs |= {order: motion(order) for order in reversed(ORDERS)}
+    jobs[DESCENT] = lambda: run(kernel, theta, eta, count, None, every=every)
+    found = run_jobs(jobs, progress)
+    descent = found[DESCENT].thetas
+    distances = {order: norms(found[order].thetas - descent) for order in ORDERS}
+    predicted = eta ** (np.array(ORDERS) + 1.0) * np.array([found["v", mark] for mark in marks])
+    lines = []
+    for order in ORDERS:
+        lines.append(Line(words(order), times[1:] / eta, distances[order][1:], order))
+        lines.append(Line("", times[marks] / eta, predicted[:, order], order, "predicted"))
+    last = {order: float(distances[order][-1]) for order in ORDERS}
+    claims = [
+        Claim(
+            f"distance of {label(order)} over its predicted leading error eta^{order + 1} |v|",
+            last[order] / float(predicted[-1, order]),
+            0.9,
+            1.1,
+            found[order].error / float(predicted[-1, order]),
+        )
+        for order in ORDERS
+    ]
+    claims += [
+        Claim(
+            f"distance of order {order} over that of {label(order - 1)}",
+            last[order] / last[order - 1],
+            -np.inf,
+            0.5,
+            found[order].error / last[order - 1],
+        )
+        for order in ORDERS[1:]
+    ]
+    panel = Panel(
+        "error of gradient flow and equations of motion",
+        "step of gradient descent",
+        r"$\|\theta_\mathrm{EoM}(k\eta)-\theta_k\|$",
+        tuple(lines),
+        "y",
+        r"dots: predicted leading error $\eta^{K+1}\|v_K\|$",
+    )
+    values = tuple(
+        Line(name, times / eta, np.array([net.value(p) for p in path]), model, kind)  # type: ignore[arg-type]
+        for name, path, model, kind in (
+            ("descent", descent, DESCENT, "measured"),
+            ("gradient flow", found[0].thetas, 0, "predicted"),
+        )
+    )
+    loss = Panel("training loss", "step of gradient descent", "loss with penalty", values)
+    settings = {"network": net.name, "eta": eta, "weight decay": decay, "steps": count, "start": "xavier, seed 0"}
+    figures = {"distances": list(last.values()), "errors of their integration": [found[k].error for k in ORDERS]}
+    title = f"{net.name}: the error of continuous time"
+    return Experiment("error", title, settings, (loss, panel), tuple(claims), figures, time.perf_counter() - began)
+
+
+def run_jobs(jobs: dict[Any, Callable[[], Any]], progress: Progress | None) -> dict[Any, Any]:
+    """Run all jobs in threads; the first error ends them."""
+    found = {}
+    with ThreadPoolExecutor(WORKERS) as pool:
+        futures = {pool.submit(job): key for key, job in jobs.items()}
+        try:
+            for done, future in enumerate(as_completed(futures), start=1):
+                found[futures[future]] = future.result()
+                if progress:
+                    progress(done, len(jobs), words(futures[future]))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return found
+
+
+def words(key: Any) -> str:
+    """What a job computes, in the words of a legend."""
+    if isinstance(key, tuple):
+        return f"descent, eta/{key[1]}" if key[0] == "r" else "leading error"
+    return {DESCENT: "descent, eta", 0: "gradient flow", "leading": "leading error"}.get(key, f"EoM, order {key}")
+
+
+def norms(rows: Array) -> Array:
+    """Euclidean norm of each row."""
+    return np.asarray(np.linalg.norm(rows, axis=1))

@@ -1,0 +1,1 @@
+"""What results look like: figures, tables, JSON and pages."""

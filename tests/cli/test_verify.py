@@ -1,0 +1,159 @@
+"""`eomsym verify` from the outside: its streams, its files, its exit status."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+import eomsym as eom
+from eomsym.cli import main
+from eomsym.experiments import suite
+from eomsym.verification import order
+
+OWN = ("--loss", "(1-x)**2/2 + (y-x**2)**2/2", "--variables", "x y", "--start", "-0.5, 1")
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["verify", *arguments])
+
+
+def test_default_run_writes_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite, "DEFAULT_PROBLEMS", ("rosenbrock",))
+    result = run()
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (tmp_path / "eomsym-verify").iterdir()) == ["verify.json", "verify.png"]
+    record = json.loads((tmp_path / "eomsym-verify" / "verify.json").read_text())
+    assert record["status"] == "passed"
+    assert record["reports"][0]["name"] == "Rosenbrock-like loss"
+    assert "2.0e-02" in result.stdout
+    assert "wrote" not in result.stdout
+    assert "wrote eomsym-verify/verify.json" in result.stderr
+
+
+def test_loss_of_ones_own() -> None:
+    result = run(*OWN, "--orders", "0-2", "--json", "a/record.json", "--plot", "b/figure.png")
+    assert result.exit_code == 0, result.output
+    assert Path("a/record.json").exists()
+    assert Path("b/figure.png").read_bytes()[1:4] == b"PNG"
+    assert not Path("eomsym-verify").exists()
+    assert json.loads(Path("a/record.json").read_text())["reports"][0]["start"] == [-0.5, 1.0]
+
+
+def test_without_figure(tmp_path: Path) -> None:
+    assert run(*OWN, "--orders", "0", "--no-plot", "--output", "out").exit_code == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["verify.json"]
+
+
+def test_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eomsym.cli.verify.find_spec", lambda name: None)
+    result = run(*OWN, "--orders", "0", "--output", "out")
+    assert result.exit_code == 0
+    assert "matplotlib is not installed (pip install 'eomsym[plot]')" in result.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["verify.json"]
+
+
+@pytest.mark.parametrize(
+    "options, name",
+    [
+        (("heavy-ball", "--beta", "1/2"), "heavy ball, beta = 1/2"),
+        (("nesterov", "--beta", "0.5"), "Nesterov, beta = 1/2"),
+        (("optimistic",), "optimistic gradient descent"),
+        (("proximal",), "proximal point"),
+        (("extragradient",), "extragradient"),
+        (("sam", "--radius", "1/2"), "sharpness-aware, r = 1/2"),
+    ],
+)
+def test_every_method_has_a_name(options: tuple[str, ...], name: str) -> None:
+    result = run(*OWN, "--orders", "0,1", "--steps", "80,160,320", "--no-plot", "--method", *options)
+    assert result.exit_code == 0, result.output
+    assert f" · {name} · " in result.stdout
+
+
+def test_coarse_ladder_is_inconclusive() -> None:
+    result = run(*OWN, "--orders", "3", "--steps", "5 10", "--no-plot")
+    assert result.exit_code == 3
+    assert "inconclusive" in result.stdout
+
+
+def test_wrong_coefficient_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Altered:
+        def __init__(self, kernel: Any) -> None:
+            self.kernel, self.order, self.loss, self.method = kernel, kernel.order, kernel.loss, kernel.method
+            self.hessian_vector, self.point = kernel.hessian_vector, kernel.point
+
+        def at_order(self, order: int) -> Altered:
+            return Altered(self.kernel.at_order(order))
+
+        def terms(self, theta: Any) -> Any:
+            terms = self.kernel.terms(theta)
+            terms[1:2] *= 1.01
+            return terms
+
+        def field(self, theta: Any, eta: float) -> Any:
+            return -sum(eta**k * term for k, term in enumerate(self.terms(theta)))
+
+    monkeypatch.setattr(order, "compile", lambda *args, **options: Altered(eom.compile(*args, **options)))
+    result = run(*OWN, "--no-plot")
+    assert result.exit_code == 1, result.output
+    assert json.loads(Path("eomsym-verify/verify.json").read_text())["status"] == "failed"
+    assert "order 1: slope" in result.stdout
+
+
+BAD = [
+    (("--problem", "rosenbrok"), "unknown problem 'rosenbrok'"),
+    (("--problem", "rosenbrock", *OWN), "--problem and --loss exclude each other"),
+    (("--variables", "x y"), "add --loss EXPR"),
+    (("--loss", "x**2"), "--loss needs --variables and --start"),
+    (("--loss", "x**2 + z", "--variables", "x", "--start", "1"), "z"),
+    (("--loss", "Abs(x)", "--variables", "x", "--start", "1"), "Abs"),
+    ((*OWN[:-1], "1, 2, 3"), "expected (2,)"),
+    ((*OWN[:-1], "1, nan"), "must be finite"),
+    ((*OWN[:-1], "one"), "--start 'one': expected numbers"),
+    ((*OWN, "--time", "0"), "time=0.0: expected a positive number"),
+    ((*OWN, "--time", "-1"), "time=-1.0: expected a positive number"),
+    ((*OWN, "--steps", "10"), "expected two or more different positive integers"),
+    ((*OWN, "--steps", "10,2.5"), "--steps '10,2.5': expected integers"),
+    ((*OWN, "--steps", ","), "expected two or more different positive integers"),
+    ((*OWN, "--orders", "-1"), "expected one or more integers from 0 on"),
+    ((*OWN, "--orders", "4-0"), "expected one or more integers from 0 on"),
+    ((*OWN, "--orders", "all"), "--orders 'all': expected integers"),
+    ((*OWN, "--method", "heavy-ball"), "--method heavy-ball needs --beta"),
+    ((*OWN, "--method", "heavy-ball", "--beta", "half"), "'half' is not a number"),
+    ((*OWN, "--method", "heavy-ball", "--beta", "1/0"), "'1/0' is not a number"),
+    ((*OWN, "--beta", "1/2"), "--method gd does not take --beta"),
+    ((*OWN, "--method", "sam"), "--method sam needs --radius"),
+    ((*OWN, "--no-plot", "--plot", "x.png"), "exclude each other"),
+    ((*OWN, "--json", "/dev/null/record.json"), "cannot write /dev/null/record.json"),
+    ((*OWN, "--plot", "/dev/null/figure.png"), "cannot write /dev/null/figure.png"),
+    ((*OWN, "--output", "/dev/null"), "cannot write /dev/null/verify.json"),
+    (("--loss", "x**4", "--variables", "x", "--start", "30", "--time", "10", "--orders", "0"), "diverged at step"),
+]
+
+
+@pytest.mark.parametrize("arguments, complaint", BAD, ids=lambda value: value if isinstance(value, str) else "")
+def test_bad_input_is_one_line_and_leaves_nothing(tmp_path: Path, arguments: tuple[str, ...], complaint: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert complaint in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_module_runs_as_a_program(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "eomsym", "verify", *OWN, "--orders", "0,1", "--no-plot"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "passed in" in done.stdout
+    assert "verifying" in done.stderr

@@ -1,0 +1,197 @@
+"""Simulations: claims, records, figures and the command."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from eomsym.cli import main
+from eomsym.errors import InputError
+from eomsym.experiments import discretisation, layers
+from eomsym.experiments.discretisation import compare
+from eomsym.experiments.experiment import Claim, Experiment, Line, Panel
+from eomsym.experiments.simulate import EXPERIMENTS, simulate
+from eomsym.output.figures import plot_experiment, plot_panel
+
+LINE = Line("order 1", np.array([0.0, 1.0]), np.array([1.0, np.nan]), 1)
+PANEL = Panel("one", "step", "value", (LINE,))
+
+
+def experiment(*claims: Claim) -> Experiment:
+    return Experiment("none", "Nothing happens", {"eta": 0.1}, (PANEL,), claims, seconds=0.5)
+
+
+# claims and records ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "measured, reference, status",
+    [
+        (1.0, 0.0, "passed"),
+        (1.0, 0.04, "passed"),
+        (1.0, 0.06, "inconclusive"),
+        (1.05, 0.03, "inconclusive"),
+        (1.2, 0.0, "failed"),
+        (1.2, 0.04, "failed"),
+        (1.2, 0.06, "inconclusive"),
+        (float("nan"), 0.0, "inconclusive"),
+    ],
+)
+def test_status_of_a_claim(measured: float, reference: float, status: str) -> None:
+    assert Claim("ratio", measured, 0.9, 1.1, reference).status == status
+
+
+def test_a_small_number_is_judged_by_its_upper_limit() -> None:
+    assert Claim("gap", 1e-12, -np.inf, 1e-7, 1e-9).status == "passed"
+    assert str(Claim("gap", 1e-12, -np.inf, 1e-7)).split() == ["passed", "1e-12", "<=", "1e-07", "gap"]
+
+
+def test_status_of_an_experiment_is_its_worst_claim() -> None:
+    good, bad = Claim("a", 1.0, 0.0, 2.0), Claim("b", 3.0, 0.0, 2.0)
+    assert experiment(good).status == "passed"
+    assert experiment(good, bad).status == "failed"
+    assert "failed in 0.5 s" in str(experiment(good, bad))
+
+
+def test_record_is_strict_json() -> None:
+    record = experiment(Claim("gap", float("nan"), -np.inf, 1.0)).record()
+    read = json.loads(json.dumps(record, allow_nan=False))
+    assert read["claims"][0] == {
+        "statement": "gap",
+        "measured": None,
+        "lowest": None,
+        "highest": 1.0,
+        "reference": 0.0,
+        "status": "inconclusive",
+    }
+    assert read["panels"][0]["lines"][0]["y"] == [1.0, None]
+
+
+# figures --------------------------------------------------------------------------------------------------------------
+
+
+def test_colours_tell_models_apart() -> None:
+    names = ["descent", 0, 1, 2, 3, "r=2", "r=5"]
+    lines = tuple(Line(str(name), np.arange(3.0), np.full(3, i + 1.0), name) for i, name in enumerate(names))
+    ax = plot_panel(Panel("models", "t", "y", lines, "y"))
+    assert len({line.get_color() for line in ax.lines}) == len(names)
+    assert ax.get_yscale() == "log"
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == list(map(str, names))
+
+
+def test_predictions_are_dashed_on_wide_lines() -> None:
+    pair = layers.pair("order 1", np.arange(20.0), np.ones(20), np.ones(20), 1)
+    wide, dashed = plot_panel(Panel("pair", "t", "y", tuple(pair))).lines
+    assert wide.get_linewidth() > 2 * dashed.get_linewidth()
+    assert wide.get_linestyle() == "-"
+    assert dashed.get_linestyle() == "--"
+    assert wide.get_color() == dashed.get_color()
+    assert len(plot_experiment(experiment(Claim("a", 1.0, 0.0, 2.0))).axes) == 1
+
+
+# experiments ----------------------------------------------------------------------------------------------------------
+
+
+def test_experiments_come_from_the_table() -> None:
+    assert {entry.function for entry in EXPERIMENTS.values()} == {
+        *(getattr(discretisation, name) for name in discretisation.__all__ if name in EXPERIMENTS),
+        *(getattr(layers, name) for name in layers.__all__),
+    }
+    with pytest.raises(InputError, match="unknown experiment 'quadratic'; choose one of linear, relu"):
+        simulate("quadratic")
+    with pytest.raises(InputError, match="steps must be an integer >= 10, got 3"):
+        simulate("modes", steps=3)
+    with pytest.raises(InputError, match="images must be an integer >= 2, got 1"):
+        simulate("scale", images=1)
+    with pytest.raises(InputError, match="makes its own data; leave out images"):
+        simulate("modes", images=5)
+
+
+@pytest.mark.parametrize(
+    "name, steps, panels",
+    [("balance", 40, 2), ("modes", 20, 3), ("scale", 40, 3), ("translation", 20, 2)],
+)
+def test_small_runs_of_layers(name: str, steps: int, panels: int) -> None:
+    calls: list[Any] = []
+    images = {} if name == "modes" else {"images": 40}
+    found = simulate(name, steps=steps, progress=lambda *call: calls.append(call), **images)
+    assert found.status == "passed", str(found)
+    assert len(found.panels) == panels
+    assert calls[-1][0] == calls[-1][1]
+
+
+def test_paper_protocol_on_a_small_linear_network() -> None:
+    """All distances over their predicted leading errors, and eta/r against gradient flow."""
+    from eomsym.losses.data import digits
+    from eomsym.losses.network import DeepLinear
+
+    inputs, labels = digits(40)
+    found = compare("small", DeepLinear((64, 5, 10), inputs, labels, "cross_entropy"), 200)
+    assert found.status == "passed", str(found)
+    distances = found.figures["distances of gradient flow and orders 1, 2, 3 from descent at their end"]
+    assert distances[0] > 50 * distances[1] > 2500 * distances[2]
+    assert [panel.title.split()[0] for panel in found.panels] == ["training", "way", "distance", "distance"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_full_runs(name: str) -> None:
+    found = simulate(name)
+    assert found.status == "passed", str(found)
+
+
+# the command ----------------------------------------------------------------------------------------------------------
+
+
+def test_command_lists_experiments() -> None:
+    result = CliRunner().invoke(main, ["simulate"])
+    assert result.exit_code == 0
+    assert [row.split()[0] for row in result.stdout.splitlines()] == list(EXPERIMENTS)
+
+
+def test_command_writes_record_and_figure(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["simulate", "modes", "--steps", "20", "--output", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    record = json.loads((tmp_path / "modes.json").read_text(encoding="utf-8"))
+    assert (record["schema"], record["status"], record["name"]) == ("eomsym.experiment", "passed", "modes")
+    assert record["provenance"]["eomsym"]
+    assert matplotlib.image.imread(tmp_path / "modes.png").shape[2] == 4
+    assert "passed in" in result.stdout
+    assert "wrote" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["quadratic"], "unknown experiment 'quadratic'"),
+        (["scale", "--images", "9999"], "images must be an integer from 2 to 1797"),
+        (["modes", "--images", "5"], "leave out images"),
+        (["modes", "--plot", "a.png", "--no-plot"], "exclude each other"),
+        (["modes", "--json", "/dev/null/a.json"], "cannot write"),
+    ],
+)
+def test_bad_input_of_the_command(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(main, ["simulate", *arguments])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) <= 2  # a progress bar may have begun
+    assert not result.stdout
+
+
+@pytest.mark.parametrize("measured, code", [(3.0, 1), (float("nan"), 3), (1.0, 0)])
+def test_exit_status(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, measured: float, code: int) -> None:
+    found = experiment(Claim("a", measured, 0.0, 2.0))
+    # Not by its dotted name: eomsym.verify is also a function.
+    monkeypatch.setattr(import_module("eomsym.experiments.simulate"), "simulate", lambda name, **options: found)
+    result = CliRunner().invoke(main, ["simulate", "modes", "--no-plot", "--output", str(tmp_path)])
+    assert result.exit_code == code, result.output
+    assert not list(tmp_path.glob("*.png"))
