@@ -23,7 +23,7 @@ def convolution(z, a, b, stride, count, width):
 
 def sums(out, now, line, program, scale):
     """Sums of places, each of so many terms as the line says; where these are more than four, of a multiple of four."""
-    _, _, targets, columns, factors = program
+    _, _, targets, columns, factors, _ = program
     place, first, count, terms = 8 * word(line, 2), word(line, 4), word(line, 5), word(line, 6)
     column, factor, target, size = columns + place, factors + place, targets + 8 * first, 8 * terms
     for r in range(count):
@@ -71,7 +71,9 @@ def degree(d, base, stride, program):
     line = program[0]
     for _ in range(program[1]):
         kind = word(line, 0)
-        if kind == 0:
+        if d > word(program[5], word(line, 8)):  # a small correction needs no high degrees
+            pass
+        elif kind == 0:
             sums(now, now, line, program, 1.0)
         elif kind == 4:
             sums(now + stride, now, line, program, 1.0 / (d + 1))
@@ -92,29 +94,61 @@ def degree(d, base, stride, program):
                 convolution(z, base + stride + scaled, now - stride + y, stride, d, width)
                 for q in range(width):
                     put(z + 8 * q, real(z, q) / d)
-        line += 64
+        line += 72
 
 
-def step_length(base, stride, n, order, lane, rtol, atol):
-    """A step after which the last two terms are as large as the tolerance (Jorba and Zou 2005, section 3.2)."""
-    size = 0.0
-    before = 0.0
-    last = 0.0
+def size_of(place, n, lane):
+    """Largest number of a lane in a block of n places."""
+    found = 0.0
     for i in range(n):
-        place = base + 8 * (i * LANES + lane)
-        size = max(size, abs(real(place, 0)))
-        one, two = abs(real(place + (order - 1) * stride, 0)), abs(real(place + order * stride, 0))
-        if not one + two <= 1e300:
-            return np.nan
-        before = max(before, one)
-        last = max(last, two)
-    tolerance = rtol * size + atol
+        number = abs(real(place, i * LANES + lane))
+        if number > found or number != number:
+            found = number
+    return found
+
+
+def rate_of(before, last, order, tolerance):
+    """Minus the logarithm of a step after which terms of degrees order - 1 and order are as large as the tolerance."""
     rate = -1e300
     if before > 0.0:
         rate = np.log(before / tolerance) / (order - 1)
     if last > 0.0:
         rate = max(rate, np.log(last / tolerance) / order)
-    return 1e300 if rate < -600.0 else np.exp(-rate - 0.7 / (order - 1))
+    return rate
+
+
+def step_length(base, stride, n, order, lane, rtol, atol, corrections, tops):
+    """A step after which the last two terms of every series are as large as the tolerance (Jorba and Zou 2005, 3.2)."""
+    tolerance = rtol * size_of(base, n, lane) + atol
+    before, last = size_of(base + (order - 1) * stride, n, lane), size_of(base + order * stride, n, lane)
+    if not before + last <= 1e300:
+        return np.nan
+    rate = rate_of(before, last, order, tolerance)
+    longest = rate
+    for k in range(corrections.size):
+        top = tops[k + 1]
+        if top < order - 1:
+            place = base + corrections[k] + top * stride
+            before, last = size_of(place - stride, n, lane) / top, size_of(place, n, lane) / (top + 1)
+            own = rate_of(before, last, top + 1, tolerance)
+            if own > rate + 0.1:  # a tenth shorter than need be: two more degrees, from the next step on
+                tops[k + 1] = min(top + 2, order - 1)
+            longest = max(longest, own)
+    return 1e300 if longest < -600.0 else np.exp(-longest - 0.7 / (order - 1))
+
+
+def first_degrees(base, velocity, n, order, tolerance, corrections, tops):
+    """To which degree each correction is needed, from its size against that of the gradient in the first lane.
+
+    Taylor coefficients fall alike; so what begins r times smaller ends ``log r / log tolerance`` of the degrees earlier.
+    """
+    tops[0] = order - 1
+    whole = size_of(velocity, n, 0)
+    for k in range(corrections.size):
+        share = size_of(base + corrections[k], n, 0) / whole if whole > 0.0 else 1.0
+        if share > 0.0:
+            tops[k + 1] = int(order * (1.0 - np.log(share) / np.log(tolerance)))
+        tops[k + 1] = max(2, min(tops[k + 1], order - 1))
 
 
 def polynomial(place, stride, order, h):
@@ -125,19 +159,20 @@ def polynomial(place, stride, order, h):
     return total
 
 
-def enter(m, n, lanes, clock, queue, begin, times, out):
+def enter(m, n, lanes, clock, begin, times, out):
     """Give each free lane the next trajectory; returns whether any lane is busy."""
     busy = False
     for lane in range(LANES):
-        if lanes[lane, 0] < 0 and queue[0] < begin.shape[0]:
-            lanes[lane, 0] = queue[0]
+        job = lanes[LANES, 0]
+        if lanes[lane, 0] < 0 and job < begin.shape[0]:
+            lanes[LANES, 0] += 1
+            lanes[lane, 0] = job
             lanes[lane, 1] = 1
             clock[lane, 0] = times[0]
             clock[lane, 1] = 0.0
             for i in range(n):
-                m[i * LANES + lane] = begin[queue[0], i]
-                out[queue[0], 0, i] = begin[queue[0], i]
-            queue[0] += 1
+                m[i * LANES + lane] = begin[job, i]
+                out[job, 0, i] = begin[job, i]
         busy = busy or lanes[lane, 0] >= 0
     return busy
 
@@ -167,27 +202,30 @@ def advance(base, stride, n, order, lane, h, lanes, clock, times, out):
 
 
 def propagate(
-    code, targets, columns, factors, constants, m, order, begin, looser, times, limits, lanes, clock, queue, result, stopped,
+    code, targets, columns, factors, constants, corrections, m, tops, begin, looser, times, limits, lanes, clock, result,
     out, pieces, kept,
 ):
     """Integrate trajectories in turn, `LANES` at a time.
 
-    A trajectory is a row of `begin`; `looser` multiplies its tolerances ``limits[:2]``, ``limits[2]`` is the largest number
-    of steps. ``out[job, k]`` is its state at ``times[k]``, ``result[job]`` its status (1 done, else `failure`), steps and
-    times reached, ``stopped[job]`` where it failed. ``lanes`` (trajectory, next time), ``clock`` (time, its rounding)
-    and ``queue`` (next trajectory) hold where all stands, so that a call can go on where one ended. The first steps of
-    trajectory 0 are kept: time and length in `pieces`, Taylor coefficients in `kept`. Returns how many; a call
-    ends when there is no room for more.
+    A trajectory is a row of `begin`; `looser` multiplies its tolerances ``limits[:2]``; ``limits[2]`` is the largest number
+    of steps, ``limits[3]`` the degree. ``out[job, k]`` is its state at ``times[k]``; ``result[job]`` its status (1 done,
+    else as `failure` says), steps, number of times reached, and time. ``lanes`` (trajectory and next time; in the last
+    row the next trajectory), ``clock`` (time, its rounding) and ``tops`` (degrees to which each correction is computed)
+    hold where all stands, so that a call can go on where one ended. The first steps of trajectory 0 are kept: time and
+    length in `pieces`, Taylor coefficients in `kept`. Returns how many; a call ends when there is no room for more.
     """
-    n = begin.shape[1]
+    n, order = begin.shape[1], int(limits[3])
     base, stride = m.ctypes.data, 8 * (m.size // (order + 1))
-    program = code.ctypes.data, code.shape[0], targets.ctypes.data, columns.ctypes.data, factors.ctypes.data
+    addresses = targets.ctypes.data, columns.ctypes.data, factors.ctypes.data, tops.ctypes.data
+    program = code.ctypes.data, code.shape[0], addresses[0], addresses[1], addresses[2], addresses[3]
     span = abs(times[-1] - times[0])
     forward = 1.0 if times[-1] > times[0] else -1.0
     count = 0
     length = np.zeros(LANES)
-    while enter(m, n, lanes, clock, queue, begin, times, out) and not count == pieces.shape[0] > 0:
+    while enter(m, n, lanes, clock, begin, times, out) and not count == pieces.shape[0] > 0:
         values(m, base, stride, program, code, constants)
+        if tops[0] == 0:
+            first_degrees(base, base + stride, n, order, limits[0], corrections, tops)
         for d in range(1, order):
             degree(d, base, stride, program)
         for lane in range(LANES):
@@ -195,19 +233,19 @@ def propagate(
             length[lane] = 0.0
             if job < 0:
                 continue
-            t = clock[lane, 0]
-            h = step_length(base, stride, n, order, lane, limits[0] * looser[job], limits[1] * looser[job])
+            rtol, atol = limits[0] * looser[job], limits[1] * looser[job]
+            h = step_length(base, stride, n, order, lane, rtol, atol, corrections, tops)
             result[job, 1] += 1
             result[job, 2] = lanes[lane, 1]
-            result[job, 0] = failure(h, t, span, result[job, 1], limits[2])
+            result[job, 3] = clock[lane, 0]
+            result[job, 0] = failure(h, clock[lane, 0], span, result[job, 1], limits[2])
             if result[job, 0] > 0:
-                stopped[job] = t
                 lanes[lane, 0] = -1
                 continue
-            h = forward * min(h, abs((times[-1] - t) - clock[lane, 1]))
+            h = forward * min(h, abs((times[-1] - clock[lane, 0]) - clock[lane, 1]))
             length[lane] = h
             if job == 0 and pieces.shape[0] > 0:
-                pieces[count, 0] = t + clock[lane, 1]
+                pieces[count, 0] = clock[lane, 0] + clock[lane, 1]
                 pieces[count, 1] = h
                 for k in range(order + 1):
                     for i in range(n):

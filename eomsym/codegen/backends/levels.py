@@ -105,12 +105,13 @@ class Levels:
 
     Attributes
     ----------
-    code : ndarray of int64, shape (lines, 8)
-        ``kind, out, x, y, width or first sum, sums or scaled, constant, function``; places in bytes.
-    starts, columns, factors : ndarray
-        All sums: entries ``starts[r] … starts[r+1]`` of ``columns`` (places in bytes) and ``factors``.
-    constants : ndarray of float64
-        Of each sum; behind them the exponents of powers.
+    code : ndarray of int64, shape (lines, 9)
+        Of sums: ``kind, 0, first entry, 0, first sum, sums, terms, 0, k``; of products and functions: ``kind, out, x, y,
+        width, scaled, exponent, function, k``. Places in bytes; k is the first term that needs the line.
+    targets, columns, factors, constants : ndarray
+        Of each sum its place (in bytes) and constant; of each entry its place and factor.
+    corrections : ndarray of int64
+        Places of ``-eta**k terms[k]`` for k >= 1.
     words : int
         Numbers in a row.
     """
@@ -201,49 +202,77 @@ class Levels:
 
     # instructions -------------------------------------------------------------------------------------------------
 
+    def _least_terms(self, terms: Sequence[Sequence[int]]) -> dict[int, int]:
+        """For each atom, the first term that needs it."""
+        found: dict[int, int] = {}
+        for k, row in enumerate(terms):
+            waiting = [atom for index in row for atom in self._forms[index][0]]
+            while waiting:
+                atom = waiting.pop()
+                if atom in found:
+                    continue
+                found[atom] = k
+                for form, _ in self._atoms[atom].operands:
+                    waiting += form
+                if atom in self._slope_of:
+                    waiting += self._forms[self._slope_of[atom]][0]
+        return found
+
     def _write(self, terms: Sequence[Sequence[int]]) -> None:
         self._block(range(self.size))
+        least = self._least_terms(terms)
         groups: dict[Any, list[int]] = defaultdict(list)
-        for number, atom in enumerate(self._atoms):
+        for number, atom in enumerate(self._atoms[self.size :], self.size):
             square = atom.kind == "*" and atom.operands[0] == atom.operands[1]
-            groups[atom.level, "square" if square else atom.kind, atom.exponent].append(number)
+            groups[atom.level, least[number], "square" if square else atom.kind, atom.exponent].append(number)
         functions = []
-        for key in sorted(groups, key=lambda key: (key[0], key[1], str(key[2]))):
-            kind, members = key[1], sorted(groups[key], key=self._reads)
-            if kind == "variable":
-                continue
-            operands = [self._atoms[a].operands for a in members]
-            if kind == "sum":
-                self._sums([pair[0] for pair in operands], self._block(members))
-                continue
-            x = self._gathered([pair[0] for pair in operands])
-            width = self._width(len(members))
-            if kind == "*":
-                y = self._gathered([pair[1] for pair in operands])
-                self._lines.append([PRODUCTS, self._block(members), x, y, width, 0, 0, 0])
-            elif kind == "square":
-                self._lines.append([SQUARES, self._block(members), x, 0, width, 0, 0, 0])
-            else:
-                scaled, out = self._room(len(members)), self._block(members)
-                line = [FUNCTION, out, x, 0, width, scaled, len(self._exponents), list(FUNCTIONS).index(kind)]
-                self._exponents.append(key[2])
-                self._lines.append(line)
-                functions.append((line, members))
+        for key in sorted(groups, key=lambda key: (*key[:3], str(key[3]))):
+            found = self._group(key[2], sorted(groups[key], key=self._reads), key[1], key[3])
+            functions += [found] if found else []
         for line, members in functions:  # of the slopes the degrees below are read, so they may come last
-            line[3] = self._gathered([self._forms[self._slope_of[a]] for a in members])
-        self._velocity_from = len(self._constants)
-        rows = []
-        for q in range(self.size):
-            forms = [self._forms[row[q]] for row in terms]
-            rows.append([(a, -c, k) for k, (form, _) in enumerate(forms) for a, c in form.items()])
-            self._constants.append([-shift for _, shift in forms])
-        self._rows(VELOCITY, rows, list(range(self.size)), self._velocity_from)
+            line[3] = self._gathered([self._forms[self._slope_of[a]] for a in members], line[8])
+        self._write_velocity(terms)
+
+    def _group(self, kind: str, members: list[int], least: int, exponent: Any) -> tuple[list[int], list[int]] | None:
+        """Lines of a group; of a function also the line that waits for the slopes."""
+        operands = [self._atoms[a].operands for a in members]
+        if kind == "sum":
+            self._sums([pair[0] for pair in operands], self._block(members), least)
+            return None
+        x = self._gathered([pair[0] for pair in operands], least)
+        width = self._width(len(members))
+        if kind == "*":
+            y = self._gathered([pair[1] for pair in operands], least)
+            self._lines.append([PRODUCTS, self._block(members), x, y, width, 0, 0, 0, least])
+            return None
+        if kind == "square":
+            self._lines.append([SQUARES, self._block(members), x, 0, width, 0, 0, 0, least])
+            return None
+        scaled, out = self._room(len(members)), self._block(members)
+        line = [FUNCTION, out, x, 0, width, scaled, len(self._exponents), list(FUNCTIONS).index(kind), least]
+        self._exponents.append(exponent)
+        self._lines.append(line)
+        return line, members
+
+    def _write_velocity(self, terms: Sequence[Sequence[int]]) -> None:
+        """Each correction ``-eta**k terms[k]`` by itself, and the velocity."""
+        self._corrections = [self._room(self.size) for _ in terms[1:]]
+        for k, (row, out) in enumerate(zip(terms[1:], self._corrections, strict=True), 1):
+            forms = [self._forms[index] for index in row]
+            rows = [[(self._place[a], -c, k) for a, c in form.items()] for form, _ in forms]
+            self._rows(SUMS, rows, range(out, out + self.size), [(-shift, k) for _, shift in forms], k)
+        rows, shifts = [], []
+        for q, index in enumerate(terms[0]):
+            form, shift = self._forms[index]
+            corrections = [(out + q, 1, 0) for out in self._corrections]
+            rows.append([*((self._place[a], -c, 0) for a, c in form.items()), *corrections])
+            shifts.append((-shift, 0))
+        self._rows(VELOCITY, rows, range(self.size), shifts, 0)
 
     def _finish(self) -> None:
-        rows, velocity = self._constants[: self._velocity_from], self._constants[self._velocity_from :]
-        self._shifts = np.array([[nearest(x) for x in row] for row in velocity])
         exponents = [nearest(exponent) for exponent in self._exponents]
-        self._fixed = np.array([*map(nearest, rows), *([0.0] * self.size), *exponents, 0.0])
+        self._fixed = np.array([*(nearest(x) for x, _ in self._constants), *exponents, 0.0])
+        self._fixed_power = np.array([*(k for _, k in self._constants), *([0] * (len(exponents) + 1))])
         self.code = np.array(self._lines, dtype=np.int64)
         places = 8 * self.lanes
         functions = self.code[:, 0] == FUNCTION
@@ -251,6 +280,7 @@ class Levels:
         self.code[wide, 1:4] *= places
         self.code[functions, 5] *= places
         self.code[functions, 6] += len(self._constants)
+        self.corrections = np.array(self._corrections, dtype=np.int64) * places
         self.targets = np.array(self._targets, dtype=np.int64) * places
         self.columns = np.array(self._columns, dtype=np.int64) * places
         self._factor = np.array([nearest(x) for x in self._factors])
@@ -259,10 +289,7 @@ class Levels:
 
     def numbers(self, eta: float) -> tuple[np.ndarray, np.ndarray]:
         """Factors and constants of all sums for a learning rate."""
-        constants = self._fixed.copy()
-        begin = self._velocity_from
-        constants[begin : begin + self.size] = self._shifts @ eta ** np.arange(self._shifts.shape[1])
-        return self._factor * eta**self._power, constants
+        return self._factor * eta**self._power, self._fixed * eta**self._fixed_power
 
     def _reads(self, number: int) -> list[int]:
         return [self._place.get(a, 0) for terms, _ in self._atoms[number].operands for a in terms]
@@ -283,7 +310,7 @@ class Levels:
             self._place[atom] = start + offset
         return start
 
-    def _gathered(self, forms: list[Form]) -> int:
+    def _gathered(self, forms: list[Form], least: int) -> int:
         """Where some forms stand one behind the other: where their atoms do already, else where sums put them."""
         first = next(iter(forms[0][0]), None)
         begin = self._place[first] if first is not None else 0
@@ -293,29 +320,30 @@ class Levels:
         ):
             return begin
         start = self._room(len(forms))
-        self._sums(forms, start)
+        self._sums(forms, start, least)
         return start
 
-    def _sums(self, forms: list[Form], out: int) -> None:
-        first = len(self._constants)
-        self._constants += [constant for _, constant in forms]
-        rows = [[(atom, c, 0) for atom, c in terms.items()] for terms, _ in forms]
-        self._rows(SUMS, rows, list(range(out, out + len(forms))), first)
+    def _sums(self, forms: list[Form], out: int, least: int) -> None:
+        rows = [[(self._place[atom], c, 0) for atom, c in terms.items()] for terms, _ in forms]
+        self._rows(SUMS, rows, range(out, out + len(forms)), [(constant, 0) for _, constant in forms], least)
 
-    def _rows(self, kind: int, rows: list[list[Any]], targets: list[int], first: int) -> None:
+    def _rows(
+        self, kind: int, rows: list[list[Any]], targets: Sequence[int], shifts: list[tuple[Any, int]], least: int
+    ) -> None:
         """Lines for sums, those of one length together; a few short ones are filled up to the same length."""
-        lengths = [len(row) if len(row) <= 4 else -(-len(row) // 4) * 4 for row in rows]
+        lengths = [max(1, len(row)) if len(row) <= 4 else -(-len(row) // 4) * 4 for row in rows]
         if len(rows) <= FEW and max(lengths) <= 8:
             lengths = [max(lengths)] * len(rows)
-        order = sorted(range(len(rows)), key=lambda r: lengths[r])
-        self._constants[first : first + len(rows)] = [self._constants[first + r] for r in order]
-        self._targets += [targets[r] for r in order]
-        for position, r in enumerate(order):
-            if position == 0 or lengths[r] != self._lines[-1][6]:
-                self._lines.append([kind, 0, len(self._columns), 0, first + position, 0, max(lengths[r], 1), 0])
-            self._lines[-1][5] += 1
-            for atom, factor, k in rows[r] + [(0, 0, 0)] * (self._lines[-1][6] - len(rows[r])):
-                self._columns.append(self._place[atom])
+        line: list[int] = []
+        for r in sorted(range(len(rows)), key=lambda r: lengths[r]):
+            if not line or lengths[r] != line[6]:
+                line = [kind, 0, len(self._columns), 0, len(self._constants), 0, lengths[r], 0, least]
+                self._lines.append(line)
+            line[5] += 1
+            self._targets.append(targets[r])
+            self._constants.append(shifts[r])
+            for place, factor, k in rows[r] + [(0, 0, 0)] * (lengths[r] - len(rows[r])):
+                self._columns.append(place)
                 self._factors.append(factor)
                 self._powers_of.append(k)
 
