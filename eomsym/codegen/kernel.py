@@ -15,9 +15,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from eomsym.codegen.backends import explicit, unrolled
+from eomsym.codegen.backends.series import Stepper
 from eomsym.codegen.run import Machine, Runner
 from eomsym.codegen.store import load, write_atomically
-from eomsym.errors import ExpressionError, InputError, MethodError, ShapeError, TableError
+from eomsym.errors import ExpressionError, InputError, MethodError, ShapeError, SizeError, TableError
 from eomsym.losses.gradient import tangent
 from eomsym.losses.objective import Objective
 from eomsym.losses.program import Program
@@ -139,6 +140,8 @@ def checked_numbers(method: Method) -> None:
 _KNOWN: WeakKeyDictionary[Objective, dict[Any, Any]] = WeakKeyDictionary()
 #: Machines are made for this order at least, so that neighbouring orders share them.
 CAPACITY = 6
+#: Predicted operations of terms up to which a Taylor stepper is made (in a tenth of a second or two).
+SHORT = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,6 +215,30 @@ class Kernel:
     def _explicit(self) -> tuple[explicit.Explicit, ModuleType]:
         written = explicit.Explicit(Plan.of(self.circuit.terms(), self.order, flow=True), self.order)
         return written, load(written.source)
+
+    def stepper(self, lanes: int = 2, most: int = SHORT) -> Stepper | None:
+        """The compiled Taylor stepper of the equation of motion; None where the loss is too long for one.
+
+        Parameters
+        ----------
+        lanes : {2, 8}
+            Trajectories side by side.
+        most : int
+            Operations of the terms, as predicted, beyond which there is none.
+        """
+        checked_numbers(self.method)
+
+        def make() -> Stepper | None:
+            plan = Plan.of(self.circuit.terms(), self.order, flow=True)
+            if explicit.predicted(plan, self.order) > most:
+                return None
+            try:
+                return Stepper(plan, self.order, lanes, 2 * most)
+            except SizeError:
+                return None
+
+        made: Stepper | None = self._cached(("stepper", self.method, self.order, lanes, most), make)
+        return made
 
     def runner(self) -> Runner:
         """The running optimiser."""

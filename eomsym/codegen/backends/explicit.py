@@ -118,18 +118,27 @@ def literal(number: Any) -> str:
     return f"({text})" if text.startswith("-") else text
 
 
+def predicted(plan: Plan, order: int) -> float:
+    """About how many operations the closed form of terms 0..order has; infinity where it has none.
+
+    Products of two tables cost some ``entries**2/4`` operations each, everything else `entries`.
+    """
+    if "gate" in plan.primitives:  # decides by a number, which a tape does not have
+        return math.inf
+    products = sum(
+        work
+        for work, line in zip(_work(plan), plan.instructions, strict=True)
+        if line.primitive in {"convolve", "matmul"}
+    )
+    return products * entries(order) ** 2 / 4 + (_least(plan) - products) * entries(order)
+
+
 def worth_it(plan: Plan, order: int) -> float:
     """From how many points on compiling the closed form pays: decided by the work, before a tape is made.
 
-    Products of two tables cost some ``entries**2/4`` operations each, everything else `entries`. An operation takes
-    2 ms to compile; in the table it takes some 5 ns a point, and in the closed form a tenth of that.
+    An operation takes 2 ms to compile; in the table it takes some 5 ns a point, and in the closed form a tenth of that.
     """
-    if _least(plan) > LIMIT:
-        return math.inf
-    products = sum(
-        work for work, line in zip(_work(plan), plan.instructions, strict=True) if line.primitive == "convolve"
-    )
-    operations = products * entries(order) ** 2 // 4 + (_least(plan) - products) * entries(order)
+    operations = predicted(plan, order)
     return (0.5 + 2e-3 * operations) / (5e-9 * operations) if operations <= LIMIT // 4 else math.inf
 
 

@@ -28,7 +28,7 @@ SHORT = 3
 FEW = 8
 
 #: A sum of atoms: factors by atom, and a constant.
-Form: TypeAlias = tuple[dict[int, Any], Any]
+Form: TypeAlias = tuple[dict[int, float], float]
 
 
 @dataclass(frozen=True)
@@ -150,18 +150,18 @@ class Levels:
     def _form(self, index: int) -> Form:
         kind, *arguments = self._tape.lines[index]
         if kind == "variable":
-            return {arguments[0]: 1}, 0
+            return {arguments[0]: 1.0}, 0.0
         if kind == "number":
-            return {}, arguments[0]
+            return {}, nearest(arguments[0])
         if kind == "+":
             return self._sum(index, *arguments)
         if kind == "*":
             return self._product(*arguments)
         inner = self._forms[arguments[0]]
-        exponent = self._tape.lines[arguments[1]][1] if kind == "power" else 0
+        exponent = nearest(self._tape.lines[arguments[1]][1]) if kind == "power" else 0
         atom = self._atom(kind, (inner,), exponent)
         self._slope_of[atom] = self._slopes[index]
-        return {atom: 1}, 0
+        return {atom: 1.0}, 0.0
 
     def _sum(self, index: int, left: int, right: int) -> Form:
         if len(self._forms[left][0]) < len(self._forms[right][0]):
@@ -169,11 +169,11 @@ class Levels:
         terms, constant = self._forms[left]
         terms = terms if self._uses[left] == 1 else dict(terms)  # what nobody else reads may grow
         for atom, factor in self._forms[right][0].items():
-            terms[atom] = terms.get(atom, 0) + factor
+            terms[atom] = terms.get(atom, 0.0) + factor
         form = {atom: c for atom, c in terms.items() if c != 0} if 0 in terms.values() else terms
         constant = constant + self._forms[right][1]
         if self._uses[index] > 1 and len(form) > SHORT:
-            return {self._atom("sum", ((form, constant),)): 1}, 0
+            return {self._atom("sum", ((form, constant),)): 1.0}, 0.0
         return form, constant
 
     def _product(self, left: int, right: int) -> Form:
@@ -181,12 +181,12 @@ class Levels:
         if not a or not b:
             number, (terms, constant) = (first, (b, second)) if not a else (second, (a, first))
             return {atom: c * number for atom, c in terms.items()}, constant * number
-        factor, pair = 1, []
+        factor, pair = 1.0, []
         for terms, constant in ((a, first), (b, second)):
             if len(terms) == 1 and constant == 0:  # the factor of a single place goes to the product
                 ((atom, c),) = terms.items()
                 factor = factor * c
-                pair.append(({atom: 1}, 0))
+                pair.append(({atom: 1.0}, 0.0))
             else:
                 pair.append((terms, constant))
         return {self._atom("*", tuple(sorted(pair, key=_key))): factor}, 0
@@ -270,9 +270,9 @@ class Levels:
         self._rows(VELOCITY, rows, range(self.size), shifts, 0)
 
     def _finish(self) -> None:
-        exponents = [nearest(exponent) for exponent in self._exponents]
-        self._fixed = np.array([*(nearest(x) for x, _ in self._constants), *exponents, 0.0])
-        self._fixed_power = np.array([*(k for _, k in self._constants), *([0] * (len(exponents) + 1))])
+        exponents = [*self._exponents, 0.0]
+        self._fixed = np.array([*(x for x, _ in self._constants), *exponents])
+        self._fixed_power = np.array([*(k for _, k in self._constants), *([0] * len(exponents))])
         self.code = np.array(self._lines, dtype=np.int64)
         places = 8 * self.lanes
         functions = self.code[:, 0] == FUNCTION
@@ -283,7 +283,7 @@ class Levels:
         self.corrections = np.array(self._corrections, dtype=np.int64) * places
         self.targets = np.array(self._targets, dtype=np.int64) * places
         self.columns = np.array(self._columns, dtype=np.int64) * places
-        self._factor = np.array([nearest(x) for x in self._factors])
+        self._factor = np.array(self._factors)
         self._power = np.array(self._powers_of)
         self.words = (self._end + 16) * self.lanes
 
@@ -350,7 +350,7 @@ class Levels:
 
 def _key(form: Form) -> Any:
     """What tells a form from others."""
-    return sorted(form[0].items(), key=lambda item: item[0]).__repr__(), str(form[1])
+    return tuple(sorted(form[0].items())), form[1]
 
 
 def _slopes(tape: Tape, terms: Sequence[Sequence[int]]) -> dict[int, int]:

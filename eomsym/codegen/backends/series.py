@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import threading
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -12,6 +15,9 @@ from eomsym.codegen.backends.explicit import Explicit
 from eomsym.codegen.backends.levels import Levels
 from eomsym.codegen.store import load
 from eomsym.losses.functions import FUNCTIONS
+from eomsym.taylor.plan import Plan
+
+__all__ = ["Integration", "Stepper"]
 
 _VECTORS = '''
 @intrinsic
@@ -170,3 +176,133 @@ def module_source(lanes: int, names: tuple[str, ...]) -> str:
         source.decorated(functions[-1], entry=True, types=_TYPES),
     ]
     return "\n\n\n".join(parts) + "\n"
+
+
+@dataclass(frozen=True)
+class Integration:
+    """What the stepper returns for some trajectories.
+
+    Attributes
+    ----------
+    states : ndarray, shape (jobs, times, n)
+        What a trajectory did not reach is not set.
+    status : ndarray of int, shape (jobs,)
+        1 done; 2 not finite at the start, 3 later; 4 no step is short enough; 5 too many steps.
+    steps, reached : ndarray of int, shape (jobs,)
+        Steps taken, and times reached.
+    stopped : ndarray, shape (jobs,)
+        Time at which the last step began.
+    pieces, coefficients : ndarray, shape (steps, 2), (steps, degree + 1, n)
+        Where they were asked for: time and length of each step of the first trajectory, and its Taylor coefficients.
+    """
+
+    states: np.ndarray
+    status: np.ndarray
+    steps: np.ndarray
+    reached: np.ndarray
+    stopped: np.ndarray
+    pieces: np.ndarray
+    coefficients: np.ndarray
+
+
+class Stepper:
+    """The Taylor stepper of one truncated equation.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of the terms of a circuit, to `order`.
+    order : int
+        Of the equation.
+    lanes : {2, 8}
+        Trajectories side by side.
+    limit : int
+        Most operations of the tape.
+
+    Raises
+    ------
+    SizeError
+        The tape is longer.
+    """
+
+    def __init__(self, plan: Plan, order: int, lanes: int, limit: int) -> None:
+        form = Explicit(plan, order, limit)
+        self.size, self.lanes = plan.size, lanes
+        self.levels = Levels(form.tape, form.terms, plan.size, lanes)
+        self._propagate = load(module_source(lanes, tuple(FUNCTIONS))).propagate
+        self._numbers: tuple[float, tuple[np.ndarray, np.ndarray]] = (np.nan, (np.zeros(0), np.zeros(0)))
+        self._local = threading.local()
+
+    def degree_for(self, rtol: float) -> int:
+        """Degree in time with which a tolerance costs least (Jorba and Zou 2005, section 3.2).
+
+        With few instructions a degree costs the calls more than the products, and longer series pay.
+        """
+        degree = 1.0 - np.log(rtol) / 2
+        return max(4, math.ceil(1.35 * degree if len(self.levels.code) < 30 else degree))
+
+    def run(
+        self,
+        starts: np.ndarray,
+        looser: np.ndarray,
+        eta: float,
+        times: np.ndarray,
+        tolerances: tuple[float, float],
+        most: int,
+        *,
+        keep: bool = False,
+    ) -> Integration:
+        """Integrate from many starts.
+
+        Parameters
+        ----------
+        starts : ndarray, shape (jobs, n)
+        looser : ndarray, shape (jobs,)
+            Multiplies the tolerances.
+        eta : float
+        times : ndarray, shape (m,)
+            Monotone.
+        tolerances : (float, float)
+            Relative and absolute, of one step.
+        most : int
+            Most steps of a trajectory.
+        keep : bool
+            Whether the steps of the first trajectory are kept.
+        """
+        n, levels, jobs = self.size, self.levels, len(starts)
+        if self._numbers[0] != eta:
+            self._numbers = eta, levels.numbers(eta)
+        factors, constants = self._numbers[1]
+        degree = self.degree_for(tolerances[0])
+        memory = self._memory((degree + 1) * levels.words)
+        tops = np.zeros(len(levels.corrections) + 1, dtype=np.int64)
+        lanes, clock = np.full((self.lanes + 1, 2), -1), np.zeros((self.lanes, 2))
+        lanes[-1] = 0
+        limits = np.array([*tolerances, most, degree])
+        out, result = np.empty((jobs, len(times), n)), np.zeros((jobs, 4))
+        rows = 64 if keep else 0
+        kept: list[tuple[np.ndarray, np.ndarray]] = []
+        while True:
+            pieces, coefficients = np.empty((rows, 2)), np.empty((rows, degree + 1, n))
+            count = self._propagate(
+                levels.code, levels.targets, levels.columns, factors, constants, levels.corrections, memory, tops,
+                starts, looser, times, limits, lanes, clock, result, out, pieces, coefficients,
+            )  # fmt: skip
+            if keep:
+                kept.append((pieces[:count], coefficients[:count]))
+            if count < rows or not keep:
+                break
+        if keep:
+            pieces, coefficients = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+        status, steps, reached = result[:, :3].T.astype(np.int64)
+        return Integration(out, status, steps, reached, result[:, 3], pieces, coefficients)
+
+    def _memory(self, size: int) -> np.ndarray:
+        """Zeros, of this thread."""
+        known: np.ndarray | None = getattr(self._local, "memory", None)
+        if known is None or known.size != size:
+            known = np.zeros(size)
+            self._local.memory = known
+        elif len(self.levels.corrections):  # what lies beyond the degrees of a correction must be zero
+            known[:] = 0.0
+        return known
