@@ -473,6 +473,10 @@ class Kernel:
             return vector
         return np.concatenate([self.loss.validate(theta), np.zeros(sum(kept.values()))])
 
+    def points(self, thetas: Any) -> np.ndarray:
+        """Points in rows, shape (s, size), each as by `point`."""
+        return self._points(np.asarray(thetas) if np.ndim(thetas) == 2 else [self.point(theta) for theta in thetas])
+
     def states(self, points: Any) -> dict[str, np.ndarray]:
         """Parameters and kept memories by name, from a point or from a path of them."""
         places = self.circuit.states

@@ -1,7 +1,7 @@
 """The compiled Taylor stepper: plain functions that numba compiles, printed into a module as they stand.
 
 Numbers lie in rows, one for each degree in time; in a row every place holds `LANES` numbers, one for each trajectory
-that is integrated side by side. ``convolve2`` to ``convolve16`` and ``linear`` work on vectors and are defined, like
+that is integrated side by side. ``convolve2`` to ``convolve16``, ``sum1`` to ``sum5`` and ``move`` work on vectors and are defined, like
 `LANES`, ``value`` and what reads and writes at addresses (``word``, ``real``, ``put``), in the module
 (:mod:`eomsym.codegen.backends.series`). Addresses and strides count bytes; numba would count references to arrays.
 """
@@ -134,7 +134,7 @@ def step_length(base, stride, n, order, lane, rtol, atol, corrections, tops):
             if own > rate + 0.1:  # a tenth shorter than need be: two more degrees, from the next step on
                 tops[k + 1] = min(top + 2, order - 1)
             longest = max(longest, own)
-    return 1e300 if longest < -600.0 else np.exp(-longest - 0.7 / (order - 1))
+    return 1e300 if longest < -600.0 else fast_exp(-longest - 0.7 / (order - 1))
 
 
 def first_degrees(base, velocity, n, order, tolerance, corrections, tops):
@@ -256,6 +256,5 @@ def propagate(
                 result[job, 2] = times.size
                 lanes[lane, 0] = -1
         for i in range(n):
-            for lane in range(LANES):
-                m[i * LANES + lane] = polynomial(base + 8 * (i * LANES + lane), stride, order, length[lane])
+            move(base + 8 * LANES * i, stride, order, length.ctypes.data)
     return count

@@ -58,10 +58,9 @@ def at(builder, address, kind):
     return builder.load(builder.inttoptr(address, kind.as_pointer()), align=8)
 
 
-def total(builder, count, first, more):
-    """A sum of vectors in machine code: `first` and ``more(k)`` for k below count; or several, in lists."""
-    several = isinstance(first, list)
-    before, firsts = builder.block, first if several else [first]
+def repeated(builder, count, firsts, more):
+    """A loop in machine code: vectors become ``more(k, vectors)`` for k below count."""
+    before = builder.block
     head, inside, behind = (builder.append_basic_block(name) for name in ("head", "inside", "behind"))
     word = ir.IntType(64)
     builder.branch(head)
@@ -72,13 +71,22 @@ def total(builder, count, first, more):
         vector.add_incoming(start, before)
     builder.cbranch(builder.icmp_signed("<", k, count), inside, behind)
     builder.position_at_end(inside)
-    parts = more(k) if several else [more(k)]
-    for vector, part in zip(found, parts):
-        vector.add_incoming(builder.fadd(vector, part, flags=FUSED), builder.block)
+    for vector, new in zip(found, more(k, found)):
+        vector.add_incoming(new, builder.block)
     k.add_incoming(builder.add(k, word(1)), builder.block)
     builder.branch(head)
     builder.position_at_end(behind)
-    return found if several else found[0]
+    return found
+
+
+def total(builder, count, firsts, more):
+    """Sums of vectors: ``firsts`` and ``more(k)`` for k below count."""
+    return repeated(
+        builder,
+        count,
+        firsts,
+        lambda k, found: [builder.fadd(x, y, flags=FUSED) for x, y in zip(found, more(k))],
+    )
 
 
 def convolution_of(width):
@@ -95,8 +103,8 @@ def convolution_of(width):
                 return builder.fmul(x, y, flags=FUSED)
 
             zero, one = ir.Constant(kind, [0.0] * width), ir.IntType(64)(1)
-            if width > 4:
-                found = total(builder, count, zero, product)
+            if width > 8:
+                found = total(builder, count, [zero], lambda k: [product(k)])[0]
             else:  # two sums side by side: one waits for itself
 
                 def two(k):
@@ -105,8 +113,8 @@ def convolution_of(width):
 
                 pairs = total(builder, builder.ashr(count, one), [zero, zero], two)
                 odd = builder.and_(count, one)
-                rest = total(builder, odd, pairs[0], lambda k: product(builder.sub(count, one)))
-                found = builder.fadd(rest, pairs[1], flags=FUSED)
+                rest = total(builder, odd, pairs[:1], lambda k: [product(builder.sub(count, one))])
+                found = builder.fadd(rest[0], pairs[1], flags=FUSED)
             builder.store(found, builder.inttoptr(z, kind.as_pointer()), align=8)
             return context.get_dummy_value()
 
@@ -142,13 +150,34 @@ def sum_of(terms):
                 return found
 
             zero = ir.Constant(kind, [0.0] * LANES)
-            found = part(word(0)) if terms <= 4 else total(builder, rounds, zero, part)
+            found = part(word(0)) if terms <= 4 else total(builder, rounds, [zero], lambda k: [part(k)])[0]
             builder.store(builder.fmul(found, spread(scale)), builder.inttoptr(z, kind.as_pointer()), align=8)
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 5, types.float64), build
 
     return intrinsic(typed)
+
+
+@intrinsic
+def move(context, place, stride, order, lengths):
+    """Polynomials of `LANES` trajectories after a time of their own each, in the place of their first coefficients."""
+
+    def build(context, builder, signature, arguments):
+        place, stride, order, lengths = arguments
+        kind, one = ir.VectorType(ir.DoubleType(), LANES), ir.IntType(64)(1)
+        h = at(builder, lengths, kind)
+        top = builder.add(place, builder.mul(stride, order))
+
+        def next_sum(k, found):
+            row = builder.sub(top, builder.mul(stride, builder.add(k, one)))
+            return builder.fadd(builder.fmul(found, h, flags=FUSED), at(builder, row, kind), flags=FUSED)
+
+        found = repeated(builder, order, [at(builder, top, kind)], lambda k, found: [next_sum(k, found[0])])
+        builder.store(found[0], builder.inttoptr(place, kind.as_pointer()), align=8)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 4), build
 
 
 sum1, sum2, sum3, sum4, sum5 = (sum_of(terms) for terms in (1, 2, 3, 4, 5))
@@ -178,6 +207,9 @@ def module_source(lanes: int, names: tuple[str, ...]) -> str:
     return "\n\n\n".join(parts) + "\n"
 
 
+_NONE, _NO_SERIES = np.zeros((0, 2)), np.zeros((0, 1, 1))
+
+
 @dataclass(frozen=True)
 class Integration:
     """What the stepper returns for some trajectories.
@@ -186,21 +218,15 @@ class Integration:
     ----------
     states : ndarray, shape (jobs, times, n)
         What a trajectory did not reach is not set.
-    status : ndarray of int, shape (jobs,)
-        1 done; 2 not finite at the start, 3 later; 4 no step is short enough; 5 too many steps.
-    steps, reached : ndarray of int, shape (jobs,)
-        Steps taken, and times reached.
-    stopped : ndarray, shape (jobs,)
-        Time at which the last step began.
+    result : ndarray, shape (jobs, 4)
+        Status (1 done; 2 not finite at the start, 3 later; 4 no step is short enough; 5 too many steps), steps taken, number
+        of times reached, and time at which the last step began.
     pieces, coefficients : ndarray, shape (steps, 2), (steps, degree + 1, n)
         Where they were asked for: time and length of each step of the first trajectory, and its Taylor coefficients.
     """
 
     states: np.ndarray
-    status: np.ndarray
-    steps: np.ndarray
-    reached: np.ndarray
-    stopped: np.ndarray
+    result: np.ndarray
     pieces: np.ndarray
     coefficients: np.ndarray
 
@@ -232,13 +258,15 @@ class Stepper:
         self._propagate = load(module_source(lanes, tuple(FUNCTIONS))).propagate
         self._numbers: tuple[float, tuple[np.ndarray, np.ndarray]] = (np.nan, (np.zeros(0), np.zeros(0)))
         self._local = threading.local()
+        self._free_lanes = np.full((lanes + 1, 2), -1)
+        self._free_lanes[-1] = 0
 
     def degree_for(self, rtol: float) -> int:
         """Degree in time with which a tolerance costs least (Jorba and Zou 2005, section 3.2).
 
         With few instructions a degree costs the calls more than the products, and longer series pay.
         """
-        degree = 1.0 - np.log(rtol) / 2
+        degree = 1.0 - math.log(rtol) / 2
         return max(4, math.ceil(1.35 * degree if len(self.levels.code) < 30 else degree))
 
     def run(
@@ -269,33 +297,27 @@ class Stepper:
         keep : bool
             Whether the steps of the first trajectory are kept.
         """
-        n, levels, jobs = self.size, self.levels, len(starts)
+        levels, jobs = self.levels, len(starts)
         if self._numbers[0] != eta:
             self._numbers = eta, levels.numbers(eta)
-        factors, constants = self._numbers[1]
-        degree = self.degree_for(tolerances[0])
-        memory = self._memory((degree + 1) * levels.words)
-        tops = np.zeros(len(levels.corrections) + 1, dtype=np.int64)
-        lanes, clock = np.full((self.lanes + 1, 2), -1), np.zeros((self.lanes, 2))
-        lanes[-1] = 0
-        limits = np.array([*tolerances, most, degree])
-        out, result = np.empty((jobs, len(times), n)), np.zeros((jobs, 4))
-        rows = 64 if keep else 0
-        kept: list[tuple[np.ndarray, np.ndarray]] = []
-        while True:
-            pieces, coefficients = np.empty((rows, 2)), np.empty((rows, degree + 1, n))
-            count = self._propagate(
-                levels.code, levels.targets, levels.columns, factors, constants, levels.corrections, memory, tops,
-                starts, looser, times, limits, lanes, clock, result, out, pieces, coefficients,
-            )  # fmt: skip
-            if keep:
-                kept.append((pieces[:count], coefficients[:count]))
-            if count < rows or not keep:
-                break
-        if keep:
-            pieces, coefficients = (np.concatenate(parts) for parts in zip(*kept, strict=True))
-        status, steps, reached = result[:, :3].T.astype(np.int64)
-        return Integration(out, status, steps, reached, result[:, 3], pieces, coefficients)
+        degree = self.degree_for(tolerances[0] * float(looser.min()))
+        lanes = self._free_lanes.copy()
+        out, result = np.empty((jobs, len(times), self.size)), np.zeros((jobs, 4))
+        fixed = (
+            levels.code, levels.targets, levels.columns, *self._numbers[1], levels.corrections,
+            self._memory((degree + 1) * levels.words), np.zeros(len(levels.corrections) + 1, dtype=np.int64),
+            starts, looser, times, np.array([*tolerances, most, degree]), lanes, np.empty((self.lanes, 2)), result, out,
+        )  # fmt: skip
+        if not keep:
+            self._propagate(*fixed, _NONE, _NO_SERIES)
+            return Integration(out, result, _NONE, _NO_SERIES)
+        kept = []
+        count = rows = 64
+        while count == rows:
+            pieces, coefficients = np.empty((rows, 2)), np.empty((rows, degree + 1, self.size))
+            count = self._propagate(*fixed, pieces, coefficients)
+            kept.append((pieces[:count], coefficients[:count]))
+        return Integration(out, result, *(np.concatenate(parts) for parts in zip(*kept, strict=True)))
 
     def _memory(self, size: int) -> np.ndarray:
         """Zeros, of this thread."""
