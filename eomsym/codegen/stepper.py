@@ -23,7 +23,7 @@ def convolution(z, a, b, stride, count, width):
 
 def sums(out, now, line, program, scale):
     """Sums of places, each of so many terms as the line says; where these are more than four, of a multiple of four."""
-    _, _, targets, columns, factors, _ = program
+    targets, columns, factors = program[2], program[3], program[4]
     place, first, count, terms = 8 * word(line, 2), word(line, 4), word(line, 5), word(line, 6)
     column, factor, target, size = columns + place, factors + place, targets + 8 * first, 8 * terms
     for r in range(count):
@@ -42,18 +42,20 @@ def sums(out, now, line, program, scale):
         factor += size
 
 
-def values(m, base, stride, program, code, constants):
+def values(m, base, stride, program):
     """Degree 0 of everything, and degree 1 of the parameters."""
-    for number in range(code.shape[0]):
-        line = code[number]
-        kind, z, x, y, width = line[0], line[1] // 8, line[2] // 8, line[3] // 8, line[4]
+    line = program[0]
+    constants = program[6]
+    for _ in range(program[1]):
+        kind, z, x, y = word(line, 0), word(line, 1) // 8, word(line, 2) // 8, word(line, 3) // 8
+        width = word(line, 4)
         if kind == 0 or kind == 4:
             after = stride if kind == 4 else 0
-            sums(base + after, base, program[0] + 8 * code.shape[1] * number, program, 1.0)
-            for r in range(line[4], line[4] + line[5]):
+            sums(base + after, base, line, program, 1.0)
+            for r in range(width, width + word(line, 5)):
                 for lane in range(LANES):
                     place = base + after + word(program[2], r) + 8 * lane
-                    put(place, real(place, 0) + constants[r])
+                    put(place, real(place, 0) + real(constants, r))
         elif kind == 1:
             for q in range(width):
                 m[z + q] = m[x + q] * m[y + q]
@@ -62,7 +64,9 @@ def values(m, base, stride, program, code, constants):
                 m[z + q] = m[x + q] * m[x + q]
         else:
             out = m[z : z + width].reshape((1, width))
-            value((0,), out, m[x : x + width].reshape((1, width)), out, line[7:8], constants[line[6] :])
+            exponent = real(constants, word(line, 6))
+            value((0,), out, m[x : x + width].reshape((1, width)), out, (word(line, 7),), (exponent,))
+        line += 72
 
 
 def degree(d, base, stride, program):
@@ -202,12 +206,11 @@ def advance(base, stride, n, order, lane, h, lanes, clock, times, out):
 
 
 def propagate(
-    code, targets, columns, factors, constants, corrections, m, tops, begin, looser, times, limits, lanes, clock, result,
-    out, pieces, kept,
+    addresses, corrections, m, tops, begin, looser, times, limits, lanes, clock, result, out, pieces, kept,
 ):
     """Integrate trajectories in turn, `LANES` at a time.
 
-    A trajectory is a row of `begin`; `looser` multiplies its tolerances ``limits[:2]``; ``limits[2]`` is the largest number
+    `addresses` are those of a program and its number of lines; a trajectory is a row of `begin`; `looser` multiplies its tolerances ``limits[:2]``; ``limits[2]`` is the largest number
     of steps, ``limits[3]`` the degree. ``out[job, k]`` is its state at ``times[k]``; ``result[job]`` its status (1 done,
     else as `failure` says), steps, number of times reached, and time. ``lanes`` (trajectory and next time; in the last
     row the next trajectory), ``clock`` (time, its rounding) and ``tops`` (degrees to which each correction is computed)
@@ -216,14 +219,14 @@ def propagate(
     """
     n, order = begin.shape[1], int(limits[3])
     base, stride = m.ctypes.data, 8 * (m.size // (order + 1))
-    addresses = targets.ctypes.data, columns.ctypes.data, factors.ctypes.data, tops.ctypes.data
-    program = code.ctypes.data, code.shape[0], addresses[0], addresses[1], addresses[2], addresses[3]
+    code, lines, targets, columns = addresses[0], addresses[1], addresses[2], addresses[3]
+    program = code, lines, targets, columns, addresses[4], tops.ctypes.data, addresses[5]
     span = abs(times[-1] - times[0])
     forward = 1.0 if times[-1] > times[0] else -1.0
     count = 0
     length = np.zeros(LANES)
     while enter(m, n, lanes, clock, begin, times, out) and not count == pieces.shape[0] > 0:
-        values(m, base, stride, program, code, constants)
+        values(m, base, stride, program)
         if tops[0] == 0:
             first_degrees(base, base + stride, n, order, limits[0], corrections, tops)
         for d in range(1, order):

@@ -119,7 +119,8 @@ def integrate(
         raise _failure(found.result[0 if status != 1 else 1], times)
     tight = found.states[0]
     difference = tight - found.states[1]
-    error = math.sqrt((difference * difference).sum(axis=1).max())
+    last = difference[-1]
+    error = math.sqrt(last @ last if len(times) == 2 else (difference * difference).sum(axis=1).max())
     curve = TaylorCurve(found.pieces, found.coefficients, error) if keep else None
     return tight, error, int(steps + more), curve
 

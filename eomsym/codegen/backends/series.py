@@ -184,9 +184,8 @@ sum1, sum2, sum3, sum4, sum5 = (sum_of(terms) for terms in (1, 2, 3, 4, 5))
 '''.strip()
 
 _TYPES = (
-    "int64(int64[:, ::1], int64[::1], int64[::1], float64[::1], float64[::1], int64[::1], float64[::1], int64[::1], "
-    "float64[:, ::1], float64[::1], float64[::1], float64[::1], int64[:, ::1], float64[:, ::1], float64[:, ::1], "
-    "float64[:, :, ::1], float64[:, ::1], float64[:, :, ::1])"
+    "int64(int64[::1], int64[::1], float64[::1], int64[::1], float64[:, ::1], float64[::1], float64[::1], float64[::1], "
+    "int64[:, ::1], float64[:, ::1], float64[:, ::1], float64[:, :, ::1], float64[:, ::1], float64[:, :, ::1])"
 )
 
 
@@ -256,7 +255,7 @@ class Stepper:
         self.size, self.lanes = plan.size, lanes
         self.levels = Levels(form.tape, form.terms, plan.size, lanes)
         self._propagate = load(module_source(lanes, tuple(FUNCTIONS))).propagate
-        self._numbers: tuple[float, tuple[np.ndarray, np.ndarray]] = (np.nan, (np.zeros(0), np.zeros(0)))
+        self._numbers = self._addressed(1.0)
         self._local = threading.local()
         self._free_lanes = np.full((lanes + 1, 2), -1)
         self._free_lanes[-1] = 0
@@ -298,15 +297,15 @@ class Stepper:
             Whether the steps of the first trajectory are kept.
         """
         levels, jobs = self.levels, len(starts)
-        if self._numbers[0] != eta:
-            self._numbers = eta, levels.numbers(eta)
+        numbers = self._numbers
+        if numbers[0] != eta:
+            numbers = self._numbers = self._addressed(eta)
         degree = self.degree_for(tolerances[0] * float(looser.min()))
         lanes = self._free_lanes.copy()
         out, result = np.empty((jobs, len(times), self.size)), np.zeros((jobs, 4))
         fixed = (
-            levels.code, levels.targets, levels.columns, *self._numbers[1], levels.corrections,
-            self._memory((degree + 1) * levels.words), np.zeros(len(levels.corrections) + 1, dtype=np.int64),
-            starts, looser, times, np.array([*tolerances, most, degree]), lanes, np.empty((self.lanes, 2)), result, out,
+            numbers[1], levels.corrections, self._memory((degree + 1) * levels.words),
+            np.zeros(len(levels.corrections) + 1, dtype=np.int64), starts, looser, times, np.array([*tolerances, most, degree]), lanes, np.empty((self.lanes, 2)), result, out,
         )  # fmt: skip
         if not keep:
             self._propagate(*fixed, _NONE, _NO_SERIES)
@@ -318,6 +317,13 @@ class Stepper:
             count = self._propagate(*fixed, pieces, coefficients)
             kept.append((pieces[:count], coefficients[:count]))
         return Integration(out, result, *(np.concatenate(parts) for parts in zip(*kept, strict=True)))
+
+    def _addressed(self, eta: float) -> tuple[float, np.ndarray, tuple[np.ndarray, ...]]:
+        """A learning rate, the addresses of the program with its numbers, and those numbers, to keep them alive."""
+        levels, numbers = self.levels, self.levels.numbers(eta)
+        arrays = levels.targets, levels.columns, *numbers
+        places = [levels.code.ctypes.data, len(levels.code), *(array.ctypes.data for array in arrays)]
+        return eta, np.array(places, dtype=np.int64), numbers
 
     def _memory(self, size: int) -> np.ndarray:
         """Zeros, of this thread."""
