@@ -30,8 +30,8 @@ class Case:
         object.__setattr__(self, "build", cache(self.build))
 
     def verify(self, orders: Sequence[int] = range(5), **options: Any) -> Any:
-        steps = options.pop("steps", self.steps)
-        return eom.verify(self.build(), self.start, self.time, steps, orders, **options)
+        ladder, loss = options.pop("ladder", self.steps), options.pop("loss", None) or self.build()
+        return eom.verify(loss, self.start, time=self.time, ladder=ladder, orders=orders, **options)
 
 
 def small_network(widths: tuple[int, ...], samples: int = 20, loss: str = "mse") -> Any:

@@ -57,7 +57,7 @@ class Guarantee:
 
     def confirm(self, loss: DeepLinear, start: ArrayLike) -> float:
         """Run gradient descent and return how far the loss ends above its minimum."""
-        path = descend(loss, start, self.eta, self.steps, every=self.steps)
+        path = descend(loss, start, eta=self.eta, steps=self.steps, every=self.steps)
         return loss.value(path.thetas[-1]) - self.minimum
 
     def __str__(self) -> str:

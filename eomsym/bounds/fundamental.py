@@ -150,8 +150,8 @@ def distance_bound(
     >>> import eomsym as eom
     >>> loss = eom.DeepLinear((1, 1, 1), inputs=[[1.0]], targets=[[1.0]])
     >>> bound = distance_bound(loss, [0.5, 0.5], eta=0.05, steps=10)
-    >>> descent = eom.descend(loss, [0.5, 0.5], 0.05, 10)
-    >>> motion = eom.flow(eom.compile(loss, 0), [0.5, 0.5], 0.05, descent.times)
+    >>> descent = eom.descend(loss, [0.5, 0.5], eta=0.05, steps=10)
+    >>> motion = eom.flow(eom.compile(loss, 0), [0.5, 0.5], eta=0.05, time=descent.times)
     >>> true = np.linalg.norm(descent.thetas - motion.thetas, axis=1)
     >>> bool(np.all(true <= bound.values)), round(float(bound.value / true[-1]), 1)
     (True, 4.6)
@@ -161,7 +161,7 @@ def distance_bound(
         raise InputError(f"initial={initial!r}: expected a number >= 0")
     kernel = as_kernel(loss, order and order + 1)
     known = checked_curvature(loss, curvature)
-    path = descend(loss, kernel.loss.validate(start), rate, checked_count(steps, "steps", 1))
+    path = descend(loss, kernel.loss.validate(start), eta=rate, steps=checked_count(steps, "steps", 1))
     values = distances(kernel, known, path.thetas, rate, order, initial)
     what = "gradient flow" if order == 0 else f"the equation of motion of order {order}"
     hypotheses = (
@@ -202,7 +202,7 @@ def distances(
     >>> import eomsym as eom
     >>> from eomsym.curvature.closed_form import curvature_of
     >>> loss = eom.Loss("x**2/2", variables="x")
-    >>> thetas = eom.descend(loss, [1.0], 0.1, 2).thetas
+    >>> thetas = eom.descend(loss, [1.0], eta=0.1, steps=2).thetas
     >>> distances(eom.compile(loss, 0), curvature_of(loss), thetas, 0.1, 0).round(4)
     array([0.    , 0.0056, 0.0101])
     """
@@ -293,8 +293,8 @@ def measured_bound(
     >>> import eomsym as eom
     >>> loss = eom.DeepLinear((1, 1, 1, 1), inputs=[[1.0]], targets=[[1.0]])
     >>> bound = measured_bound(loss, [0.3, 0.3, 0.3], eta=0.1, steps=50, order=1)
-    >>> descent = eom.descend(loss, [0.3, 0.3, 0.3], 0.1, 50)
-    >>> motion = eom.flow(eom.compile(loss, 1), [0.3, 0.3, 0.3], 0.1, descent.times)
+    >>> descent = eom.descend(loss, [0.3, 0.3, 0.3], eta=0.1, steps=50)
+    >>> motion = eom.flow(eom.compile(loss, 1), [0.3, 0.3, 0.3], eta=0.1, time=descent.times)
     >>> true = np.linalg.norm(descent.thetas - motion.thetas, axis=1)
     >>> bool(np.all(true <= bound.values)), round(float(bound.value / true[-1]), 1)
     (True, 1.3)
@@ -303,7 +303,7 @@ def measured_bound(
     kernel = as_kernel(loss, order)
     known = checked_curvature(loss, curvature)
     times: Array = np.arange(checked_count(steps, "steps", 1) + 1.0) * rate
-    path = flow(kernel, start, rate, times, rtol=rtol, atol=atol)
+    path = flow(kernel, start, eta=rate, time=times, rtol=rtol, atol=atol)
     defects = path.thetas[1:] - path.thetas[:-1] + rate * kernel.gradient(path.thetas[:-1])
     values: Array = path.error + _propagate(kernel, known, path.thetas, defects, rate)
     hypotheses = (

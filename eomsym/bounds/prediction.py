@@ -112,7 +112,7 @@ def predict_error(loss: Objective, start: ArrayLike, eta: float, steps: int, ord
     """
     rate, order = check_positive("eta", eta), checked_order(order)
     kernel = as_kernel(loss, order + 2)
-    path = descend(loss, kernel.loss.validate(start), rate, checked_count(steps, "steps", 1))
+    path = descend(loss, kernel.loss.validate(start), eta=rate, steps=checked_count(steps, "steps", 1))
     vectors, refined = np.zeros_like(path.thetas), np.zeros_like(path.thetas)
     total = np.zeros(loss.size)
     sums = np.zeros(len(vectors))
@@ -170,5 +170,5 @@ def predict_step_size(loss: Objective, start: ArrayLike, epsilon: float, time: f
     """
     eps = check_positive("epsilon", epsilon)
     order = checked_order(order)
-    norm = float(leading_error(as_kernel(loss, order + 1), start, time, [order]).norms[0])
+    norm = float(leading_error(as_kernel(loss, order + 1), start, time=time, orders=[order]).norms[0])
     return float((eps / norm) ** (1 / (order + 1))) if norm > 0 else np.inf

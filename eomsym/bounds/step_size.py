@@ -128,7 +128,7 @@ def safe_step_size(
     pieces = checked_count(cells, "cells", 1)
     kernel = as_kernel(loss)
     known = checked_curvature(loss, curvature)
-    path = flow(kernel, start, 1.0, np.linspace(0.0, duration, pieces + 1), rtol=1e-10, atol=1e-12)
+    path = flow(kernel, start, eta=1.0, time=np.linspace(0.0, duration, pieces + 1), rtol=1e-10, atol=1e-12)
     heights = np.array([loss.value(theta) for theta in path.thetas])
     h = duration / pieces
     beta = gamma = integral = 0.0
@@ -228,7 +228,7 @@ def search_step_size(
 
     def held(steps: int) -> bool:
         try:
-            path = descend(loss, theta, duration / steps, steps)
+            path = descend(loss, theta, eta=duration / steps, steps=steps)
             reached = float(np.max(distances(kernel, known, path.thetas, duration / steps, order, limit=eps)))
         except (HypothesisError, DivergenceError, TableError) as error:
             refusals.append(f"with {steps} steps: {error}")

@@ -114,13 +114,13 @@ def compare_bounds(
     eta, theta = duration / count, loss.validate(start)
     asked = check_orders(orders)
     kernel = as_kernel(loss, max(asked) + 1)
-    end = descend(loss, theta, eta, count, every=count).thetas[-1]
+    end = descend(loss, theta, eta=eta, steps=count, every=count).thetas[-1]
     known = curvature if curvature is not None else _curvature(loss)
     rows = []
     for order in asked:
         progress(f"order {order}")
         try:
-            path = flow(kernel.at_order(order), theta, eta, duration)
+            path = flow(kernel.at_order(order), theta, eta=eta, time=duration)
             true, doubt = float(np.linalg.norm(path.thetas[-1] - end)), path.error
         except DivergenceError:
             true, doubt = math.nan, math.nan

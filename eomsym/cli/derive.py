@@ -37,7 +37,7 @@ def concrete_terms(expression: str, names: str, order: int, method: Method, deca
         velocity = [-sympy.diff(value, v) - decay * v for v in variables]
         frozen = sorted(decay.free_symbols, key=str)
         loss = eom.Field([*velocity, *([sympy.S.Zero] * len(frozen))], variables=[*variables, *frozen])
-    field = eom.modified_field(loss, order, method)
+    field = eom.modified_field(loss, order, method=method)
     rows = tuple(tuple(term)[: len(variables)] for term in field.terms)
     description = f"L = {expression}" + (f" with weight decay {decay}" if decay is not None else "")
     return Concrete(description, variables, rows)
@@ -73,6 +73,7 @@ def command(
     --variables the terms of that loss follow them. Parameters of the optimiser may be symbols: --beta beta.
     """
     import eomsym as eom
+    from eomsym.formulas.elementwise import elementwise_terms
 
     if (expression is None) != (variables is None):
         raise InputError("--loss and --variables go together, such as --loss 'x**2*y' --variables 'x y'")
@@ -82,7 +83,7 @@ def command(
     decay = None if weight_decay is None else read_scalar(weight_decay)
     linear = method.is_linear
     order = order if order is not None else 3 if linear else 2
-    terms: Any = eom.counter_terms(order, method) if linear else None
+    terms: Any = eom.counter_terms(order, method=method) if linear else None
     if not linear and form not in ("text", "latex"):
         raise InputError(f"--method {method_name} has formulas in text and latex only; use --format text")
     concrete = None
@@ -93,7 +94,7 @@ def command(
     if linear:
         note_radius(method)
     elif concrete is None or order <= 2:
-        terms = eom.formulas.elementwise_terms(method, order)
+        terms = elementwise_terms(method, order)
     options = {"xi": xi, "group": group, "indices": indices, "hessian": "H" if decay is None else "A"}
     text = write(terms, concrete, form, decay, options)
     if output is None:

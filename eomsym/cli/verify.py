@@ -151,4 +151,8 @@ def _reports(
     ladder = (10, 20, 40, 80) if steps is None else steps
     point = numbers(start, "--start")
     duration = 1.0 if time is None else time
-    return [eom.verify(loss, point, duration, ladder, orders, method, name=expression, progress=progress)]
+    return [
+        eom.verify(
+            loss, point, time=duration, ladder=ladder, orders=orders, method=method, name=expression, progress=progress
+        )
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -29,21 +29,21 @@ from eomsym.taylor.plan import Plan, circuit_of
 from eomsym.taylor.rings.numbers import Decimals
 from eomsym.taylor.table import counter_terms_at, term_rows
 
-__all__ = ["Kernel", "compile"]
+__all__ = ["Kernel", "compile", "kernel_of"]
 
 #: How terms can be evaluated.
 FORMS = ("auto", "table", "explicit")
 
 
 def compile(
-    loss: Objective | Sequence[Objective], order: int, method: Method | None = None, *, form: str = "auto"
+    loss: Objective | Sequence[Objective] | Kernel, order: int, *, method: Method | None = None, form: str = "auto"
 ) -> Kernel:
     """Compile all counter terms of a loss up to an order.
 
     Parameters
     ----------
-    loss : Loss, Field, DeepLinear, Network, or a list of them
-        One loss for each batch of an `Epoch`.
+    loss : Loss, Field, DeepLinear, Network, a list of them, or Kernel
+        One loss for each batch of an `Epoch`; of a kernel its loss.
     order : int
         Number of counter terms; 0 is gradient flow.
     method : Method, optional
@@ -85,9 +85,9 @@ def compile(
     T. Miyagawa, Toward Equation of Motion for Deep Neural Networks, NeurIPS 2022, arXiv:2210.15898.
     """
     order = checked_order(order)
-    chosen = GradientDescent() if method is None else method
-    if not isinstance(chosen, Method):
-        raise InputError(f"expected a method such as eomsym.HeavyBall(beta='9/10'), got {type(chosen).__name__}")
+    if isinstance(loss, Kernel):
+        return compile(loss.losses, order, method=method or loss.method, form=form)
+    chosen = checked_method(method)
     losses = checked_losses(loss, chosen)
     for one in losses:
         if order > 0 and not one.smooth:
@@ -101,8 +101,45 @@ def compile(
     return Kernel(losses, order, chosen, form)
 
 
+def kernel_of(loss: Any, order: int | None = None, method: Method | None = None) -> Kernel:
+    """The kernel that a verb works on: of a loss and a method, or the one that it was given.
+
+    Parameters
+    ----------
+    loss : Loss, Field, DeepLinear, Network, a list of them, or Kernel
+    order : int, optional
+        That of the kernel by default; a loss needs one.
+    method : Method, optional
+        Gradient descent by default, or that of the kernel.
+
+    Raises
+    ------
+    InputError, MethodError
+        As :func:`compile`; or a loss comes without an order, or a kernel with another method than its own.
+    """
+    if isinstance(loss, Kernel):
+        if method is not None and checked_method(method) != loss.method:
+            raise MethodError(f"the kernel is for {loss.method.name}, but method={method.name}; pass one of the two")
+        return loss if order is None or order == loss.order else loss.at_order(order)
+    if order is None:
+        raise InputError("a loss needs an order of the equation of motion, such as order=2 (0 is gradient flow)")
+    return compile(loss, order, method=method)
+
+
+def checked_method(method: Any) -> Method:
+    """A method; gradient descent for None."""
+    if method is None:
+        return GradientDescent()
+    if not isinstance(method, Method):
+        shown = f" {method!r}" if isinstance(method, str) else ""
+        raise InputError(f"expected a method such as eomsym.HeavyBall(beta='9/10'), got {type(method).__name__}{shown}")
+    return method
+
+
 def checked_losses(loss: Any, method: Method) -> tuple[Objective, ...]:
     """The losses of a method, one for each batch; MethodError where their number is not that of its batches."""
+    if isinstance(loss, Kernel):
+        return loss.losses
     losses = tuple(loss) if isinstance(loss, (list, tuple)) else (loss,)
     for one in losses:
         if not isinstance(one, Objective):
@@ -427,7 +464,7 @@ class Kernel:
         --------
         >>> import eomsym as eom
         >>> averaged = eom.optimisers.Averaged(eom.GradientDescent(), "1/2")
-        >>> kernel = eom.compile(eom.Loss("x**2/2", variables="x"), 1, averaged)
+        >>> kernel = eom.compile(eom.Loss("x**2/2", variables="x"), 1, method=averaged)
         >>> kernel.outputs([1.0], 0.1)["average"]  # theta - eta theta'
         array([1.1])
         """
@@ -440,7 +477,7 @@ class Kernel:
 
     def at_order(self, order: int) -> Kernel:
         """The kernel of the same loss and method to another order. Nothing is compiled again."""
-        return Kernel(self.losses, checked_order(order), self.method, self.form)
+        return replace(self, order=checked_order(order))
 
     def point(self, theta: Any) -> np.ndarray:
         """A point as a vector of `size` numbers.

@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 
-from eomsym.codegen.backends.interpreter import Loops
+from eomsym.codegen.backends.interpreter import Loop
 from eomsym.codegen.numbers import nearest, to_float
 from eomsym.taylor.instructions import entries
 from eomsym.taylor.plan import Plan
@@ -21,8 +21,8 @@ class Machine:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.numbers = np.concatenate([to_float(piece) for piece in plan.pieces])
-        self.loops = Loops(plan, discrete=False)
-        self.code = self.loops.encoded(plan.instructions)
+        self.loop = Loop(plan, discrete=False)
+        self.code = self.loop.encoded(plan.instructions)
         self.integers = np.array(plan.integers, dtype=np.int64)
         self._weights: dict[int, np.ndarray] = {}
         self._rows: dict[int, np.ndarray] = {}
@@ -43,7 +43,7 @@ class Machine:
         """
         memory, data = self._workspace(order)
         table = self.plan.tables[self.plan.outputs[output]]
-        self.loops.run(self.code, data, memory, given, order, table.start, table.lanes, rows, out)
+        self.loop.run(self.code, data, memory, given, order, table.start, table.lanes, rows, out)
 
     def terms(self, points: np.ndarray, order: int, out: np.ndarray) -> None:
         """Terms 0..order at points in rows."""
@@ -94,8 +94,8 @@ class Runner:
     def __init__(self, plan: Plan, implicit: bool) -> None:
         self.plan, self.implicit = plan, implicit
         self.numbers = np.concatenate([to_float(piece) for piece in plan.pieces])
-        self.loops = Loops(plan, discrete=True)
-        self.code, self.after = self.loops.encoded(plan.instructions), self.loops.encoded(plan.after)
+        self.loop = Loop(plan, discrete=True)
+        self.code, self.after = self.loop.encoded(plan.instructions), self.loop.encoded(plan.after)
         self.integers = np.array(plan.integers, dtype=np.int64)
 
     def run(
@@ -135,7 +135,7 @@ class Runner:
         update = self.plan.tables[self.plan.outputs[0]].start
         scratch = np.zeros(self.plan.scratch_for(0) + 1)
         data = addresses(m, self.integers, numbers, scratch, scratch)
-        bad = self.loops.descend(self.code, self.after, data, m, eta, steps, every, self.implicit, update, out)
+        bad = self.loop.run(self.code, self.after, data, m, eta, steps, every, self.implicit, update, out)
         return out, m[places], bad
 
     def _places(self, numbers: tuple[int, ...]) -> np.ndarray:

@@ -3,71 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from eomsym.codegen.kernel import Kernel, checked_losses
+from eomsym.codegen.kernel import Kernel, kernel_of
+from eomsym.dynamics.trajectory import Trajectory
 from eomsym.errors import DivergenceError, InputError, ShapeError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
-from eomsym.optimisers.linear import GradientDescent
 
-__all__ = ["DescentPath", "checked_eta", "descend"]
+__all__ = ["checked_count", "checked_eta", "descend"]
 
-
-@dataclass(frozen=True, eq=False)
-class DescentPath:
-    """Iterates of a discrete optimiser.
-
-    Attributes
-    ----------
-    thetas : ndarray, shape (m, n)
-        The recorded iterates, the start first; behind the parameters the memories that the method keeps as states.
-    steps : ndarray of int, shape (m,)
-        Their numbers.
-    eta : float
-        Learning rate.
-    memory : ndarray, shape (k,)
-        What the filters of the method remember at the end; as `memory` of the next run it goes on where this one ends.
-    """
-
-    thetas: np.ndarray
-    steps: np.ndarray
-    eta: float
-    memory: np.ndarray
-
-    @property
-    def times(self) -> np.ndarray:
-        """Times ``eta * steps``, shape (m,)."""
-        return self.eta * self.steps
+#: Order to which the memory on the flow is taken.
+MEMORY_ORDER = 4
 
 
 def descend(
-    loss: Objective | Sequence[Objective],
+    loss: Objective | Sequence[Objective] | Kernel,
     start: Any,
+    *,
     eta: float,
     steps: int,
     method: Method | None = None,
-    *,
     every: int = 1,
     memory: Any = "rest",
     late: bool = False,
-) -> DescentPath:
+) -> Trajectory:
     """Run a discrete optimiser.
 
     Parameters
     ----------
-    loss : Loss, Field, DeepLinear, Network, or a list of them
-        One for each batch of an `Epoch`.
+    loss : Loss, Field, DeepLinear, Network, a list of them, or Kernel
+        One for each batch of an `Epoch`; of a kernel its loss and method.
     start : array_like, shape (n,), or dict
         Parameters; for a method that keeps memories as states also all states by name.
     eta : float
         Learning rate; for a method that keeps its memory, its step.
     steps : int
     method : Method, optional
-        Gradient descent by default.
+        Gradient descent by default, or that of the kernel.
     every : int
         Keep every so many iterates.
     memory : {"rest", "flow"} or ndarray, shape (k,)
@@ -78,7 +53,8 @@ def descend(
 
     Returns
     -------
-    DescentPath
+    Trajectory
+        With numbers of `steps`, and the `memory` at the end.
 
     Raises
     ------
@@ -95,28 +71,7 @@ def descend(
     >>> eom.descend(eom.Loss("x**2/2", variables="x"), [1.0], eta=0.5, steps=2).thetas.ravel()
     array([1.  , 0.5 , 0.25])
     """
-    kernel = Kernel(checked_losses(loss, method or GradientDescent()), 0, method or GradientDescent())
-    return run(kernel, start, eta, steps, every=every, memory=memory, late=late)
-
-
-#: Order to which the memory on the flow is taken.
-MEMORY_ORDER = 4
-
-
-def run(
-    kernel: Kernel,
-    start: Any,
-    eta: float,
-    steps: int,
-    method: Method | None = None,
-    *,
-    every: int = 1,
-    memory: Any = "rest",
-    late: bool = False,
-) -> DescentPath:
-    """`descend` for a kernel that exists already; of its method, if no other one is given."""
-    if method is not None and method != kernel.method:
-        kernel = Kernel(kernel.losses, kernel.order, method)
+    kernel = kernel_of(loss, None if isinstance(loss, Kernel) else 0, method)
     theta = kernel.point(start)
     eta = checked_eta(eta)
     steps, every = checked_count(steps, "steps", 0), checked_count(every, "every", 1)
@@ -128,7 +83,9 @@ def run(
             f"the run diverged at step {bad} of {steps} with eta = {eta:g}; use a smaller learning rate",
             step=bad,
         )
-    return DescentPath(out, every * np.arange(len(out)), eta, left)
+    numbers = every * np.arange(len(out))
+    times = np.asarray(eta * numbers, dtype=np.float64)
+    return Trajectory(times, out, kernel, eta, evaluations=steps, steps=numbers, memory=left)
 
 
 def _memory(kernel: Kernel, theta: np.ndarray, eta: float, memory: Any) -> np.ndarray:

@@ -8,22 +8,22 @@ that of the second.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import DOP853
 
-from eomsym.dynamics.reach import Reach, reach
+from eomsym.codegen.kernel import Kernel, kernel_of
+from eomsym.dynamics.reach import reach
+from eomsym.dynamics.trajectory import Trajectory
 from eomsym.errors import DivergenceError, InputError, TableError
+from eomsym.losses.objective import Objective
+from eomsym.optimisers.base import Method
 
-if TYPE_CHECKING:
-    from eomsym.codegen.kernel import Kernel
-
-__all__ = ["FlowPath", "flow", "integrate"]
+__all__ = ["flow", "integrate"]
 
 Array = NDArray[np.float64]
 
@@ -34,83 +34,53 @@ SMALLEST_RTOL = TIGHTENING * 100 * float(np.finfo(np.float64).eps)
 MOST_STEPS = 200_000
 
 
-@dataclass(frozen=True)
-class FlowPath:
-    """A solution of the equation of motion.
-
-    Attributes
-    ----------
-    times : ndarray, shape (m,)
-        The times asked for.
-    thetas : ndarray, shape (m, n)
-        Parameters at these times; the first row is the start.
-    error : float
-        Estimated global error: the largest Euclidean distance, over the times, from a second run at a ten
-        times looser tolerance.
-    evaluations : int
-        Evaluations of the velocity, both runs together.
-    kernel, eta
-        Whose motion it is.
-    """
-
-    times: Array
-    thetas: Array
-    error: float
-    evaluations: int
-    kernel: Kernel | None = field(default=None, repr=False)
-    eta: float = 0.0
-
-    @property
-    def reach(self) -> Reach:
-        """Learning rate times sharpness at the end of the path where it is larger, against the limits of the method.
-
-        Its ``note`` says where the series of the counter terms has left its radius, and what to do.
-        """
-        if self.kernel is None:
-            raise InputError("only a path of eomsym.flow knows its method")
-        ends = [reach(self.kernel, self.thetas[k], self.eta) for k in (0, -1)]
-        return max(ends, key=lambda found: found.product)
-
-
 def flow(
-    kernel: Kernel,
-    start: ArrayLike,
-    eta: float,
-    times: ArrayLike,
+    loss: Objective | Sequence[Objective] | Kernel,
+    start: Any,
+    *,
+    time: ArrayLike,
+    eta: float | None = None,
+    order: int | None = None,
+    method: Method | None = None,
     rtol: float = 1e-12,
     atol: float = 1e-14,
-) -> FlowPath:
-    """Integrate the equation of motion ``theta' = kernel.field(theta, eta)``.
+) -> Trajectory:
+    """Integrate the equation of motion ``theta' = -(terms[0] + eta terms[1] + ... + eta**order terms[order])``.
 
     At order 0 this is gradient flow, whatever ``eta``. The integrator is DOP853 (Dormand and Prince, order 8)
-    with dense output of order 7 between its steps; its error is measured, see `FlowPath.error`.
+    with dense output of order 7 between its steps; its error is measured, see `Trajectory.error`.
 
     Parameters
     ----------
-    kernel : Kernel
-        From `eomsym.compile`.
-    start : array_like, shape (n,)
-        Parameters at ``times[0]``.
-    eta : float
-        Learning rate of the discrete optimiser, positive.
-    times : array_like, shape (m,), or float
-        Increasing or decreasing; one number ``T`` stands for ``(0, T)``. Decreasing times go backwards.
+    loss : Loss, Field, DeepLinear, Network, a list of them, or Kernel
+        One for each batch of an `Epoch`.
+    start : array_like, shape (n,), or dict
+        Parameters at the first time; for a method that keeps memories as states also all states by name.
+    time : float, or array_like, shape (m,)
+        One number ``T`` stands for ``(0, T)``. Times increase or decrease; decreasing ones go backwards.
+    eta : float, optional
+        Learning rate of the discrete optimiser, positive; gradient flow needs none.
+    order : int, optional
+        Order of the equation of motion; that of the kernel by default.
+    method : Method, optional
+        Gradient descent by default, or that of the kernel.
     rtol, atol : float
         Relative and absolute tolerance of one step of the looser of the two runs.
 
     Returns
     -------
-    FlowPath
+    Trajectory
+        With its measured `error`.
 
     Raises
     ------
     InputError
-        If ``eta``, ``times`` or a tolerance cannot be used.
+        If ``eta``, ``time``, ``order`` or a tolerance cannot be used.
     ShapeError
         If ``start`` does not fit the loss.
     DivergenceError
         If the solution leaves the finite numbers, or the field is too stiff; the message says at what time,
-        and ``.step`` is the index of the first entry of ``times`` that was not reached.
+        and ``.step`` is the index of the first entry of ``time`` that was not reached.
 
     Examples
     --------
@@ -118,8 +88,8 @@ def flow(
 
     >>> import numpy as np
     >>> import eomsym as eom
-    >>> kernel = eom.compile(eom.Loss("x**2/2", variables="x"), 1)
-    >>> path = eom.flow(kernel, [1.0], eta=0.1, times=[0.0, 1.0, 2.0])
+    >>> loss = eom.Loss("x**2/2", variables="x")
+    >>> path = eom.flow(loss, [1.0], eta=0.1, time=[0.0, 1.0, 2.0], order=1)
     >>> bool(np.allclose(path.thetas[:, 0], np.exp(-1.05 * path.times), atol=1e-12))
     True
     >>> path.error < 1e-11
@@ -130,19 +100,23 @@ def flow(
     Hairer, Nørsett, Wanner (1993), Solving Ordinary Differential Equations I, sections II.4, II.5 and II.10,
     doi:10.1007/978-3-540-78862-1.
     """
+    kernel = kernel_of(loss, order, method)
     theta = kernel.point(start)
-    check_positive("eta", eta)
+    if eta is None and kernel.order > 0:
+        raise InputError(f"an equation of motion of order {kernel.order} needs a learning rate, such as eta=0.01")
+    rate = 0.0 if eta is None else check_positive("eta", eta)
+    times = as_times(time)
 
     def velocity(theta: Array) -> Array:
-        out: Array = kernel.field(theta, eta)
+        out: Array = kernel.field(theta, rate)
         return out
 
     try:
-        thetas, error, evaluations = integrate(velocity, theta, as_times(times), rtol, atol)
+        thetas, error, evaluations = integrate(velocity, theta, times, rtol, atol)
     except DivergenceError as failure:
-        note = reach(kernel, theta, eta).note if kernel.order > 0 else ""
+        note = reach(kernel, theta, rate).note if kernel.order > 0 else ""
         raise DivergenceError(f"{failure}; {note}" if note else str(failure), failure.step) from failure
-    return FlowPath(as_times(times), thetas, error, evaluations, kernel, eta)
+    return Trajectory(times, thetas, kernel, rate, error, evaluations)
 
 
 def integrate(
@@ -265,7 +239,7 @@ def as_times(times: ArrayLike) -> Array:
     try:
         vector = np.array(times, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"times={times!r}: expected numbers, such as [0.0, 0.5, 1.0]") from error
+        raise InputError(f"time={times!r}: expected numbers, such as [0.0, 0.5, 1.0]") from error
     if vector.ndim == 0:
         vector = np.array([0.0, float(vector)])
     gaps = np.diff(vector, axis=0)
@@ -276,7 +250,7 @@ def as_times(times: ArrayLike) -> Array:
         or not (np.all(gaps > 0) or np.all(gaps < 0))
     ):
         raise InputError(
-            f"times={times!r}: expected two or more finite numbers, all increasing or all decreasing, "
+            f"time={times!r}: expected two or more finite numbers, all increasing or all decreasing, "
             "such as [0.0, 0.5, 1.0]"
         )
     return vector

@@ -11,18 +11,18 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics.flow import check_positive, integrate
 from eomsym.errors import InputError
-
-if TYPE_CHECKING:
-    from eomsym.codegen.kernel import Kernel
+from eomsym.losses.objective import Objective
+from eomsym.optimisers.base import Method
 
 __all__ = ["LeadingError", "leading_error"]
 
@@ -74,23 +74,27 @@ class LeadingError:
 
 
 def leading_error(
-    kernel: Kernel,
-    start: ArrayLike,
+    loss: Objective | Sequence[Objective] | Kernel,
+    start: Any,
+    *,
     time: float,
     orders: Iterable[int],
+    method: Method | None = None,
     rtol: float = 1e-8,
 ) -> LeadingError:
     """Solve for the leading errors of several orders, in one integration.
 
     Parameters
     ----------
-    kernel : Kernel
-        From `eomsym.compile`, at least of order ``max(orders) + 1``; of any method.
-    start : array_like, shape (n,)
+    loss : Loss, Field, DeepLinear, Network, a list of them, or Kernel
+        A kernel needs at least order ``max(orders) + 1``.
+    start : array_like, shape (n,), or dict
     time : float
         The fixed time ``T = k eta``, positive.
     orders : iterable of int
         Orders ``K`` of the equation of motion.
+    method : Method, optional
+        Gradient descent by default, or that of the kernel.
     rtol : float
         Relative tolerance. Each vector is scaled by ``T`` times its counter term at the start.
 
@@ -113,8 +117,7 @@ def leading_error(
 
     >>> import numpy as np
     >>> import eomsym as eom
-    >>> kernel = eom.compile(eom.Loss("x**2/2", variables="x"), 3)
-    >>> leading = leading_error(kernel, [1.0], 2.0, orders=range(3))
+    >>> leading = eom.leading_error(eom.Loss("x**2/2", variables="x"), [1.0], time=2.0, orders=range(3))
     >>> bool(np.allclose(leading.norms, 2.0 * np.exp(-2.0) / np.array([2, 3, 4]), rtol=1e-6))
     True
 
@@ -125,6 +128,7 @@ def leading_error(
     """
     asked = check_orders(orders)
     duration = check_positive("time", time)
+    kernel = kernel_of(loss, None if isinstance(loss, Kernel) else max(asked) + 1, method)
     theta = kernel.point(start)
     if max(asked) + 1 > kernel.order:
         raise InputError(

@@ -145,11 +145,12 @@ def universal(max_nodes: int, method: LinearMethod) -> Universal:
     """
     if not isinstance(method, LinearMethod):
         raise InputError(f"method is {method!r}; expected a method object such as eomsym.GradientDescent()")
-    return _universal(max_nodes, method)
+    found: Universal = _universal(max_nodes, method)  # type: ignore[arg-type]
+    return found
 
 
 @lru_cache(maxsize=8)
-def _universal(max_nodes: int, method: LinearMethod) -> Universal:
+def _universal(max_nodes: int, method: Any) -> Universal:
     trees = forest(max_nodes, method.colours)
     if not method.is_flow:
         form = method.general_linear()

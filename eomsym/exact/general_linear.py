@@ -19,6 +19,7 @@ from typing import Any, Protocol, runtime_checkable
 import sympy
 
 from eomsym.errors import MethodError
+from eomsym.exact.exponentials import exponentials, growth, quotient
 from eomsym.exact.numbers import Exact, as_matrix, as_vector, common_domain
 
 __all__ = ["GeneralLinear", "LinearMethod", "MethodSeries", "explicit_tableau"]
@@ -201,35 +202,16 @@ class LinearMethod(Protocol):
 @lru_cache(maxsize=256)
 def _series(form: GeneralLinear, n: int) -> MethodSeries:
     field = common_domain(form.entries())
-    read, write = field.from_sympy, field.to_sympy
+    # (exp(z) - past(z))/z = (exp(z) - 1)/z - (past(z) - 1)/z starts with rho'(1), which is not zero.
+    past = exponentials(form.past, n + 1, field)[1:]
+    below = [up - back for up, back in zip(growth(n, field), past, strict=True)]
+    chi = [quotient(exponentials(row, n, field), below) for row in form.weights]
+    psi = [exponentials(row, n, field) for row in form.extrapolation]
 
-    def exponentials(row: tuple[Exact, ...], length: int) -> list[Any]:
-        """Return the Taylor coefficients of ``sum_l row[l] exp(-l z)``."""
-        factorial, out = 1, []
-        for k in range(length):
-            factorial *= max(k, 1)
-            total = field.zero
-            for lag, x in enumerate(row):
-                total += read(x) * field((-lag) ** k) / field(factorial)
-            out.append(total)
-        return out
+    def written(rows: list[list[Any]]) -> Matrix:
+        return tuple(tuple(field.to_sympy(x) for x in row) for row in rows)
 
-    # (exp(z) - past(z)) / z starts with rho'(1), which is not zero.
-    forward = [sympy.Rational(1, sympy.factorial(k)) for k in range(n + 1)]
-    past = exponentials(form.past, n + 1)
-    below = [field.from_sympy(forward[k]) - past[k] for k in range(1, n + 1)]
-    chi = []
-    for row in form.weights:
-        above = exponentials(row, n)
-        quotient: list[Any] = []
-        for k in range(n):
-            rest = above[k]
-            for i in range(k):
-                rest -= quotient[i] * below[k - i]
-            quotient.append(rest / below[0])
-        chi.append(tuple(write(x) for x in quotient))
-    psi = tuple(tuple(write(x) for x in exponentials(row, n)) for row in form.extrapolation)
-    return MethodSeries(psi, form.coupling, tuple(chi), form.colours)
+    return MethodSeries(written(psi), form.coupling, written(chi), form.colours)
 
 
 def explicit_tableau(rows: Any) -> Matrix:

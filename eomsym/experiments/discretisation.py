@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from eomsym.codegen.kernel import Kernel, compile
-from eomsym.dynamics.descent import run
+from eomsym.dynamics.descent import descend
 from eomsym.dynamics.flow import flow
 from eomsym.dynamics.leading_error import leading_error
 from eomsym.experiments.experiment import Claim, Experiment, Line, Panel
@@ -31,7 +31,6 @@ from eomsym.losses.convolution import Convolutional
 from eomsym.losses.data import digits
 from eomsym.losses.invariant import NormalizedNetwork
 from eomsym.losses.network import DeepLinear, Network
-from eomsym.optimisers.base import Method
 from eomsym.optimisers.linear import RungeKutta
 from eomsym.symmetries.noether import DESCENT
 from eomsym.symmetries.prediction import Progress, follow_in_steps, label
@@ -88,24 +87,25 @@ def compare(name: str, net: Network, steps: int, progress: Progress | None = Non
     times = eta * every * np.arange(steps // every + 1)
     smooth = not region(net, theta).size
 
-    def descend(ratio: int, method: Method | None = None) -> Array:
-        return run(kernel, theta, eta / ratio, steps * ratio, method, every=every * ratio).thetas
+    def iterates(ratio: int, chosen: Kernel = kernel) -> Array:
+        return descend(chosen, theta, eta=eta / ratio, steps=steps * ratio, every=every * ratio).thetas
 
     def motion(order: int) -> tuple[Array, float]:
         if smooth:
-            path = flow(kernel.at_order(order), theta, eta, times, rtol=RTOL, atol=RTOL / 100)
+            path = flow(kernel.at_order(order), theta, eta=eta, time=times, rtol=RTOL, atol=RTOL / 100)
             return path.thetas, path.error
         if order > 0:
             return follow_in_steps(kernel.at_order(order), theta, eta, times[: len(times) // PART + 1])[:2]
         # The field jumps: steps of fixed size, and their error from steps of half the size.
-        coarse, fine = (descend(ratio, RUNGE_KUTTA) for ratio in (2, 4))
+        classical = compile(net, 0, method=RUNGE_KUTTA)
+        coarse, fine = (iterates(ratio, classical) for ratio in (2, 4))
         return fine, float(norms(fine - coarse).max())
 
-    jobs: dict[Any, Callable[[], Any]] = {("r", ratio): partial(descend, ratio) for ratio in reversed(RATIOS)}
+    jobs: dict[Any, Callable[[], Any]] = {("r", ratio): partial(iterates, ratio) for ratio in reversed(RATIOS)}
     jobs |= {order: partial(motion, order) for order in reversed(ORDERS)}
-    jobs[DESCENT] = partial(descend, 1)
+    jobs[DESCENT] = partial(iterates, 1)
     if smooth:
-        jobs["leading"] = lambda: leading_error(kernel, theta, float(times[-1]), ORDERS)
+        jobs["leading"] = lambda: leading_error(kernel, theta, time=float(times[-1]), orders=ORDERS)
     found = run_jobs(jobs, progress)
     paths = {key: one[0] if key in ORDERS else one for key, one in found.items() if key != "leading"}
     errors = {order: found[order][1] for order in ORDERS}
@@ -199,12 +199,12 @@ def claims_of_region(net: Network, kernel: Kernel, theta: Array) -> list[Claim]:
     The region is so small that order 1 is lost in rounding there.
     """
     duration = 0.1
-    while region_changes(net, run(kernel, theta, duration / 64, 64, None).thetas).any() and duration > 1e-6:
+    while region_changes(net, descend(kernel, theta, eta=duration / 64, steps=64).thetas).any() and duration > 1e-6:
         duration /= 2
     gaps = []
     for count in (4, 8):
         rate = duration / count
-        descent = run(kernel, theta, rate, count, None).thetas
+        descent = descend(kernel, theta, eta=rate, steps=count).thetas
         path, error, switched = follow_in_steps(kernel.at_order(0), theta, rate, np.array([0.0, duration]), rate / 4)
         switched += int(region_changes(net, descent).sum())
         gaps.append((float(np.linalg.norm(path[-1] - descent[-1])), error, switched))
@@ -261,14 +261,14 @@ def error(images: int | None = None, steps: int | None = None, progress: Progres
     marks = sorted({max(1, round(part * (len(times) - 1))) for part in (0.05, 0.2, 0.5, 1.0)})
 
     def motion(order: int) -> Callable[[], Any]:
-        return lambda: flow(kernel.at_order(order), theta, eta, times, rtol=1e-11, atol=1e-13)
+        return lambda: flow(kernel.at_order(order), theta, eta=eta, time=times, rtol=1e-11, atol=1e-13)
 
     def leading(mark: int) -> Callable[[], Any]:
-        return lambda: leading_error(kernel, theta, float(times[mark]), ORDERS, rtol=1e-6).norms
+        return lambda: leading_error(kernel, theta, time=float(times[mark]), orders=ORDERS, rtol=1e-6).norms
 
     jobs: dict[Any, Callable[[], Any]] = {("v", mark): leading(mark) for mark in reversed(marks)}
     jobs |= {order: motion(order) for order in reversed(ORDERS)}
-    jobs[DESCENT] = lambda: run(kernel, theta, eta, count, None, every=every)
+    jobs[DESCENT] = lambda: descend(kernel, theta, eta=eta, steps=count, every=every)
     found = run_jobs(jobs, progress)
     descent = found[DESCENT].thetas
     distances = {order: norms(found[order].thetas - descent) for order in ORDERS}

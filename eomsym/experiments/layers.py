@@ -45,7 +45,16 @@ def scale(images: int | None = None, steps: int | None = None, progress: Progres
     net = NormalizedNetwork((64, 8, 10), inputs, labels, loss="cross_entropy").with_weight_decay(decay)
     block = ScaleInvariance("W1")
     count, every = spaced(steps or 200)
-    found = predict(net, net.initial(0), eta, count, [block], (0, 1, 2, 3), every=every, progress=progress)
+    found = predict(
+        net,
+        net.initial(0),
+        eta=eta,
+        steps=count,
+        symmetries=[block],
+        orders=(0, 1, 2, 3),
+        every=every,
+        progress=progress,
+    )
     lines, rates = [], []
     for model in found.runs:
         series = found.series[block, model]
@@ -82,9 +91,9 @@ def equilibria() -> tuple[Panel, list[Claim], dict[str, Any]]:
     eta, decay = 0.4, 0.5
     force = Field(["-y/(x**2 + y**2)", "x/(x**2 + y**2)"], variables="x y").with_weight_decay(decay)
     block = ScaleInvariance(("x", "y"))
-    found = predict(force, [1.5, 0.0], eta, 25, orders=(1, 2, 3))
-    late = predict(force, [1.5, 0.0], eta, 200, orders=(1, 2, 3), every=1)
-    early = predict(force, [1.5, 0.0], eta, 10, orders=(0,))
+    found = predict(force, [1.5, 0.0], eta=eta, steps=25, orders=(1, 2, 3))
+    late = predict(force, [1.5, 0.0], eta=eta, steps=200, orders=(1, 2, 3), every=1)
+    early = predict(force, [1.5, 0.0], eta=eta, steps=10, orders=(0,))
     lines: list[Line] = []
     claims = []
     figures: dict[str, Any] = {"equilibrium norms, measured and predicted": {}}
@@ -128,7 +137,17 @@ def translation(images: int | None = None, steps: int | None = None, progress: P
     block = TranslationInvariance("W2")
     count, every = spaced(steps or 100)
     start = net.initial(0)
-    found = predict(net, start, eta, count, [block], range(4), every=every, rtol=1e-12, progress=progress)
+    found = predict(
+        net,
+        start,
+        eta=eta,
+        steps=count,
+        symmetries=[block],
+        orders=range(4),
+        every=every,
+        rtol=1e-12,
+        progress=progress,
+    )
     lines, gaps = [], []
     claims = identities(found, block)
     exact = found.series[block, DESCENT].values[:, 0]
@@ -170,7 +189,9 @@ def balance(images: int | None = None, steps: int | None = None, progress: Progr
     net = DeepLinear((64, 8, 10), inputs, labels, "cross_entropy")
     block = RescalingSymmetry(("W1", "W2"), matrix=True)
     count, every = spaced(steps or 200)
-    found = predict(net, net.initial(0), eta, count, [block], range(4), every=every, progress=progress)
+    found = predict(
+        net, net.initial(0), eta=eta, steps=count, symmetries=[block], orders=range(4), every=every, progress=progress
+    )
     drifts = {model: found.series[block, model].values - found.series[block, model].values[0] for model in found.runs}
     lines, gaps = [], []
     for model in found.runs:
@@ -222,7 +243,7 @@ def modes(steps: int | None = None, progress: Progress | None = None) -> Experim
         end = 1.3 * time_to_converge(depth, float(strengths[-1]), small, 0.95 * float(strengths[-1]))
         times = np.linspace(0, end, steps or POINTS)
         start = net.pack(*balanced(small * left @ right.T, widths))
-        path = flow(compile(net, 0), start, 1.0, times)
+        path = flow(compile(net, 0), start, eta=1.0, time=times)
         values = np.array([np.linalg.svd(net.end_to_end(p), compute_uv=False) for p in path.thetas])
         predicted = np.sort(singular_modes(depth, strengths, small, times), axis=1)[:, ::-1]
         lines: list[Line] = []
@@ -236,7 +257,7 @@ def modes(steps: int | None = None, progress: Progress | None = None) -> Experim
     net = DeepLinear(widths, white, white @ target.T)
     first = np.array([[-0.1, 0.1, -0.02, 0.05]])
     times = np.linspace(0, 12, steps or POINTS)
-    path = flow(compile(net, 0), net.pack(*balanced(first, widths)), 1.0, times)
+    path = flow(compile(net, 0), net.pack(*balanced(first, widths)), eta=1.0, time=times)
     products = np.array([net.end_to_end(p)[0] for p in path.thetas])
     radii = norms(products)
     cosines = products @ target[0] / radii / size

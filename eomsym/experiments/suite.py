@@ -81,10 +81,10 @@ class Problem:
         return verify(
             loss,
             start,
-            self.time if time is None else time,
-            self.steps if steps is None else steps,
-            orders,
-            method,
+            time=self.time if time is None else time,
+            ladder=self.steps if steps is None else steps,
+            orders=orders,
+            method=method,
             name=self.title,
             progress=progress,
         )

@@ -59,7 +59,7 @@ def to_json(terms: CounterTerms, concrete: Concrete | None = None, note: str = "
     """
     from eomsym._version import __version__
 
-    split = modified_loss(terms.order, terms.method)
+    split = modified_loss(terms.order, method=terms.method)
     record: dict[str, Any] = {
         "eomsym": __version__,
         "method": terms.method.name,
@@ -198,7 +198,7 @@ def to_html(terms: CounterTerms, concrete: Concrete | None = None, note: str = "
     from eomsym._version import __version__
 
     title = f"Counter terms of {terms.method.name}"
-    answer = modified_loss(terms.order, terms.method)
+    answer = modified_loss(terms.order, method=terms.method)
     body = [
         f"<h1>{escape(title)}</h1>",
         "<p>The optimiser with learning rate <i>η</i> follows</p>",

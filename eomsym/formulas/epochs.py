@@ -48,7 +48,7 @@ def shuffled_epoch(batches: int, order: int) -> list[Term]:
     batches = as_count(batches, "batches", 1, 6)  # 720 orders
     relabelings = list(permutations(range(batches)))
     averaged = []
-    for term in counter_terms(order, Epoch(batches)):
+    for term in counter_terms(order, method=Epoch(batches)):
         orbits: dict[Tree, list[Tree]] = {}
         for tree in term:
             first = min(_relabel(tree, names) for names in relabelings)

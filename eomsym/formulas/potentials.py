@@ -30,12 +30,12 @@ from typing import Any
 
 import sympy
 
+from eomsym.exact.general_linear import LinearMethod
 from eomsym.exact.numbers import Exact
 from eomsym.exact.trees import Tree
 from eomsym.formulas.notation import differential, sum_of
 from eomsym.formulas.styles import style_of
 from eomsym.formulas.terms import Term, counter_terms
-from eomsym.optimisers.base import Method
 
 __all__ = ["FreeTree", "ModifiedLoss", "Potential", "Split", "modified_loss", "split"]
 
@@ -287,7 +287,7 @@ class ModifiedLoss(Sequence[Split]):
         return "\n".join(lines)
 
 
-def modified_loss(order: int, method: Method | None = None) -> ModifiedLoss:
+def modified_loss(order: int, *, method: LinearMethod | None = None) -> ModifiedLoss:
     """Answer for each order whether the counter term is a gradient for every loss, and of what.
 
     Parameters
@@ -300,7 +300,7 @@ def modified_loss(order: int, method: Method | None = None) -> ModifiedLoss:
     Examples
     --------
     >>> from eomsym.optimisers.accelerated import HeavyBall
-    >>> str(modified_loss(1, HeavyBall(sympy.Symbol("beta")))[1].potential)
+    >>> str(modified_loss(1, method=HeavyBall(sympy.Symbol("beta")))[1].potential)
     '(1+β)/(4(1−β)³) ‖g‖²'
     """
-    return ModifiedLoss([split(term) for term in counter_terms(order, method)])
+    return ModifiedLoss([split(term) for term in counter_terms(order, method=method)])

@@ -14,11 +14,11 @@ import sympy
 
 from eomsym.exact.coefficients import Universal, universal
 from eomsym.exact.forests import MAX_NODES, require_memory
+from eomsym.exact.general_linear import LinearMethod
 from eomsym.exact.numbers import Exact, as_count
 from eomsym.exact.trees import Tree
 from eomsym.formulas.notation import linear_combination
 from eomsym.formulas.styles import style_of
-from eomsym.optimisers.base import Method
 from eomsym.optimisers.linear import GradientDescent
 
 __all__ = ["CounterTerms", "Term", "counter_terms"]
@@ -107,7 +107,7 @@ class CounterTerms(Sequence[Term]):
         self._terms: dict[int, Term] = {}
 
     @property
-    def method(self) -> Method:
+    def method(self) -> LinearMethod:
         """The method that they belong to."""
         return self.table.method
 
@@ -198,7 +198,7 @@ class CounterTerms(Sequence[Term]):
         return f"<CounterTerms of {self.method.name} through order {self.order}>"
 
     def _repr_latex_(self) -> str:
-        shown = self if self.order < 6 else counter_terms(5, self.method)  # more would not fit on a page
+        shown = self if self.order < 6 else counter_terms(5, method=self.method)  # more would not fit on a page
         # `aligned` may stand inside of other mathematics, unlike `align*`
         return rf"$\displaystyle \begin{{aligned}} {shown.format('latex')} \end{{aligned}}$"
 
@@ -216,7 +216,7 @@ def _name(k: int, format: str) -> str:
     return f"term_{k}"
 
 
-def counter_terms(order: int, method: Method | None = None) -> CounterTerms:
+def counter_terms(order: int, *, method: LinearMethod | None = None) -> CounterTerms:
     """Derive the counter terms of a method through an order, exactly and for every loss.
 
     Parameters
@@ -242,7 +242,7 @@ def counter_terms(order: int, method: Method | None = None) -> CounterTerms:
     >>> str(counter_terms(4)[2])
     '1/3 H²g + 1/12 ∇³L[g,g]'
     >>> from eomsym.optimisers.accelerated import HeavyBall
-    >>> print(counter_terms(1, HeavyBall(sympy.Symbol("beta"))))
+    >>> print(counter_terms(1, method=HeavyBall(sympy.Symbol("beta"))))
     term_0 = 1/(1−β) g
     term_1 = (1+β)/(2(1−β)³) Hg
 

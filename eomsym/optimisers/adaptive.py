@@ -49,7 +49,7 @@ class Adam(Nonlinear):
     >>> Adam(beta1="1/2").name
     'Adam, beta1 = 1/2, beta2 = 999/1000, epsilon = 1/100000000'
     >>> import eomsym as eom
-    >>> kernel = eom.compile(eom.Loss("x**2/2", variables="x"), 1, Adam("1/2", "1/2", "1/4", inside=True))
+    >>> kernel = eom.compile(eom.Loss("x**2/2", variables="x"), 1, method=Adam("1/2", "1/2", "1/4", inside=True))
     >>> kernel.terms([1.0]).round(6).ravel()  # x/sqrt(x**2 + 1/4), and that of Cattaneo et al.
     array([0.894427, 0.24    ])
 

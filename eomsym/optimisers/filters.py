@@ -15,6 +15,7 @@ from typing import Any
 import sympy
 
 from eomsym.errors import MethodError
+from eomsym.exact.exponentials import exponentials, growth, quotient
 from eomsym.exact.numbers import Exact, as_vector, common_domain
 
 __all__ = ["Filter"]
@@ -136,33 +137,7 @@ def _times(a: Sequence[Exact], b: Sequence[Exact]) -> tuple[Exact, ...]:
 @lru_cache(maxsize=1024)
 def _series(chosen: Filter, n: int) -> tuple[Exact, ...]:
     domain = common_domain([*chosen.above, *chosen.below])
-
-    def exponentials(row: Sequence[Exact]) -> list[Any]:
-        """Taylor coefficients of ``sum_l row[l] exp(-l z)``."""
-        factorial, out = 1, []
-        for k in range(n):
-            factorial *= max(k, 1)
-            total = domain.zero
-            for lag, x in enumerate(row):
-                total += domain.from_sympy(x) * domain((-lag) ** k) / domain(factorial)
-            out.append(total)
-        return out
-
-    found = _quotient(exponentials(chosen.above), exponentials(chosen.below))
-    if chosen.step:  # below: (exp(z) - 1)/z
-        one = domain.one
-        falling = [one]
-        for k in range(2, n + 1):
-            falling.append(falling[-1] / domain(k))
-        found = _quotient(found, falling)
+    found = quotient(exponentials(chosen.above, n, domain), exponentials(chosen.below, n, domain))
+    if chosen.step:
+        found = quotient(found, growth(n, domain))
     return tuple(domain.to_sympy(x) for x in found)
-
-
-def _quotient(above: list[Any], below: list[Any]) -> list[Any]:
-    """Of two power series of the same length."""
-    out: list[Any] = []
-    for k, top in enumerate(above):
-        for i in range(k):
-            top = top - out[i] * below[k - i]
-        out.append(top / below[0])
-    return out

@@ -115,7 +115,7 @@ class ClippedGradient(Nonlinear):
     Examples
     --------
     >>> import eomsym as eom
-    >>> kernel = eom.compile(eom.Loss("x**2/2", variables="x"), 1, ClippedGradient(2))
+    >>> kernel = eom.compile(eom.Loss("x**2/2", variables="x"), 1, method=ClippedGradient(2))
     >>> kernel.terms([[1.0], [3.0]])[:, :, 0]  # gradient descent; a constant velocity
     array([[1. , 0.5],
            [2. , 0. ]])

@@ -51,7 +51,7 @@ def plot_order(report: Report, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import eomsym as eom
-    >>> report = eom.verify(eom.Loss("x**4/4", variables="x"), [1.0], 1.0, orders=[0, 1])
+    >>> report = eom.verify(eom.Loss("x**4/4", variables="x"), [1.0], time=1.0, orders=[0, 1])
     >>> ax = plot_order(report)
     >>> ax.get_xlabel()
     'learning rate $\\eta$'
@@ -104,7 +104,7 @@ def plot_orders(reports: Sequence[Report]) -> Figure:
     Examples
     --------
     >>> import eomsym as eom
-    >>> report = eom.verify(eom.Loss("x**4/4", variables="x"), [1.0], 1.0, orders=[0, 1])
+    >>> report = eom.verify(eom.Loss("x**4/4", variables="x"), [1.0], time=1.0, orders=[0, 1])
     >>> len(plot_orders([report, report]).axes)
     2
     """
@@ -133,7 +133,7 @@ def to_png(figure: Figure, dpi: int = 200) -> bytes:
     Examples
     --------
     >>> import eomsym as eom
-    >>> report = eom.verify(eom.Loss("x**4/4", variables="x"), [1.0], 1.0, orders=[0, 1])
+    >>> report = eom.verify(eom.Loss("x**4/4", variables="x"), [1.0], time=1.0, orders=[0, 1])
     >>> to_png(plot_orders([report]))[1:4]
     b'PNG'
     """

@@ -40,7 +40,7 @@ def to_json(reports: Iterable[Report]) -> str:
     Examples
     --------
     >>> import eomsym as eom
-    >>> report = eom.verify(eom.Loss("x**4/4", variables="x"), [1.0], 1.0, orders=[0, 1])
+    >>> report = eom.verify(eom.Loss("x**4/4", variables="x"), [1.0], time=1.0, orders=[0, 1])
     >>> record = json.loads(to_json([report]))
     >>> record["schema"], record["schema_version"], record["reports"][0]["orders"][1]["expected_slope"]
     ('eomsym.verification', 1, 2)
@@ -97,7 +97,7 @@ def to_markdown(report: Report) -> str:
     Examples
     --------
     >>> import eomsym as eom
-    >>> report = eom.verify(eom.Loss("x**4/4", variables="x"), [1.0], 1.0, steps=(20, 40), orders=[0])
+    >>> report = eom.verify(eom.Loss("x**4/4", variables="x"), [1.0], time=1.0, ladder=(20, 40), orders=[0])
     >>> print(to_markdown(report).splitlines()[2])
     | order | η=0.05 | η=0.025 | slope | theory | ratio | misfit | reference | status |
     """
@@ -122,7 +122,7 @@ def to_latex(report: Report) -> str:
     Examples
     --------
     >>> import eomsym as eom
-    >>> report = eom.verify(eom.Loss("x**4/4", variables="x"), [1.0], 1.0, steps=(20, 40), orders=[0])
+    >>> report = eom.verify(eom.Loss("x**4/4", variables="x"), [1.0], time=1.0, ladder=(20, 40), orders=[0])
     >>> print(to_latex(report).splitlines()[0])
     \begin{tabular}{rrrrrrrrl}
     """

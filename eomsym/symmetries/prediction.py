@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from eomsym.codegen.kernel import Kernel, checked_order, compile
-from eomsym.dynamics.descent import checked_count, checked_eta, run
+from eomsym.dynamics.descent import checked_count, checked_eta, descend
 from eomsym.dynamics.flow import flow
 from eomsym.errors import DivergenceError, InputError, TableError
 from eomsym.losses.activations import region, region_changes
@@ -108,11 +108,11 @@ class Predictions:
 def predict(
     loss: Objective,
     start: Any,
+    *,
     eta: float,
     steps: int,
     symmetries: Iterable[Symmetry] = (),
     orders: Iterable[int] = (0, 1, 2),
-    *,
     every: int = 1,
     rtol: float = 1e-10,
     progress: Progress | None = None,
@@ -195,7 +195,7 @@ def predict(
         if region(loss, theta).size:
             points, error, changes = follow_in_steps(motion, theta, eta, asked)
         else:
-            path = flow(motion, theta, eta, asked, rtol=rtol, atol=rtol / 100)
+            path = flow(motion, theta, eta=eta, time=asked, rtol=rtol, atol=rtol / 100)
             points, error, changes = path.thetas, path.error, 0
         kept = points[:: NODES + 1] if chosen else points
         distances = np.linalg.norm(kept - thetas, axis=1)
@@ -218,7 +218,7 @@ def _descent(
     size, changes = 0.0, 0
     for begin in range(0, steps + 1, every):
         count = every if begin < steps else 1  # one more step for the last rate
-        piece = run(kernel, thetas[-1], eta, count, None).thetas
+        piece = descend(kernel, thetas[-1], eta=eta, steps=count).thetas
         speed = float(np.linalg.norm(piece[1] - piece[0])) / eta
         size = max(size, float(np.linalg.norm(piece[0])) * speed)
         for symmetry in symmetries:

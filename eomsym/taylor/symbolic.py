@@ -20,7 +20,7 @@ __all__ = ["ModifiedField", "modified_field"]
 
 
 def modified_field(
-    loss: Objective | Sequence[Objective], order: int, method: Method | None = None, *, use_flint: bool | None = None
+    loss: Objective | Sequence[Objective], order: int, *, method: Method | None = None, use_flint: bool | None = None
 ) -> ModifiedField:
     """Exact counter terms of a given loss as formulas in its variables.
 

@@ -9,7 +9,7 @@ A bound of your own is property-tested in a few lines:
 >>> @settings(max_examples=10, deadline=None, derandomize=True)
 ... @given(runs())
 ... def flow_moves_at_most(run):  # |theta(T) - theta(0)| <= sqrt(T (L(0) - L(T)))
-...     end = eom.flow(eom.compile(run.loss, 0), run.start, run.eta, run.eta, rtol=1e-8).thetas[-1]
+...     end = eom.flow(eom.compile(run.loss, 0), run.start, eta=run.eta, time=run.eta, rtol=1e-8).thetas[-1]
 ...     fallen = run.loss.value(run.start) - run.loss.value(end)
 ...     assert_bound_holds(np.linalg.norm(end - run.start), np.sqrt(run.eta * max(fallen, 0)), rtol=1e-6, atol=1e-7)
 >>> flow_moves_at_most()
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from eomsym.testing.altered import altered
 from eomsym.testing.assertions import assert_bound_holds, assert_coefficients_equal, assert_order
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ _STRATEGIES = (
 
 __all__ = [
     "Run",
+    "altered",
     "assert_bound_holds",
     "assert_coefficients_equal",
     "assert_order",

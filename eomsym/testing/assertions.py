@@ -103,7 +103,7 @@ def assert_order(
     """
     from eomsym.verification.order import verify
 
-    report = verify(loss, start, time, steps, [order], method, **options)
+    report = verify(loss, start, time=time, ladder=steps, orders=[order], method=method, **options)
     if report.status != "passed":
         slope = report.orders[0].slopes[-1]
         raise AssertionError(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from eomsym.codegen.kernel import Kernel
 from eomsym.codegen.numbers import nearest
-from eomsym.dynamics.descent import run
+from eomsym.dynamics.descent import descend
 from eomsym.errors import DivergenceError, MethodError
 from eomsym.losses.operations import operation
 from eomsym.losses.program import Program
@@ -185,7 +185,7 @@ class Optimiser:
     @staticmethod
     def _judged(kernel: Kernel, start: Array, eta: float, steps: int, memory: Array) -> Array:
         """Last iterate ``(n,)`` of the run that is judged."""
-        path = run(kernel, start, eta, steps, every=steps, memory=memory, late=True)
+        path = descend(kernel, start, eta=eta, steps=steps, every=steps, memory=memory, late=True)
         last: Array = path.thetas[-1]
         return last
 

@@ -13,17 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from eomsym.codegen.kernel import Kernel, checked_losses, compile
+from eomsym.codegen.kernel import Kernel, compile, kernel_of
 from eomsym.dynamics.flow import SMALLEST_RTOL, check_positive, flow
 from eomsym.dynamics.leading_error import check_orders, leading_error
 from eomsym.dynamics.reach import reach
-from eomsym.errors import DivergenceError, InputError, MethodError
-from eomsym.optimisers.linear import GradientDescent
+from eomsym.errors import DivergenceError, InputError
 from eomsym.verification.discrete import Optimiser
 from eomsym.verification.verdict import TRUST, OrderReport, Report, judge
 
@@ -38,20 +37,19 @@ Progress = Callable[[int, int, str], None]
 
 
 def verify(
-    loss: Objective | Sequence[Objective],
-    start: ArrayLike,
+    loss: Objective | Sequence[Objective] | Kernel,
+    start: Any,
+    *,
     time: float,
-    steps: Sequence[int] = (10, 20, 40, 80),
+    ladder: Sequence[int] = (10, 20, 40, 80),
     orders: Iterable[int] = range(5),
     method: Method | None = None,
-    *,
-    kernel: Kernel | None = None,
     name: str | None = None,
     progress: Progress = lambda done, total, label: None,
 ) -> Report:
     """Measure the order of the equation of motion against the running optimiser.
 
-    For each order and each ``eta = time / k``, ``k`` in `steps`, the equation of motion is integrated to
+    For each order and each ``eta = time / k``, ``k`` in `ladder`, the equation of motion is integrated to
     `time` and compared with ``k`` steps of the optimiser. At the finest pair of learning rates that can be
     trusted, the slope must be within 0.05 of the theory's, and the misfit (see `OrderReport`) within 3 %.
     Where one of them is not, but the misfit shrinks with ``eta``, the ladder is too coarse for a verdict:
@@ -59,21 +57,19 @@ def verify(
 
     Parameters
     ----------
-    loss : Objective, or a list of them
-        Any loss or field of eomsym; one for each batch of an `Epoch`.
-    start : array_like, shape (n,)
+    loss : Loss, Field, DeepLinear, Network, a list of them, or Kernel
+        One loss for each batch of an `Epoch`. A kernel is judged as it is; it needs order ``max(orders) + 1``, and
+        ``max(orders) + 3`` if the method remembers.
+    start : array_like, shape (n,), or dict
     time : float
         The fixed time ``T``, positive.
-    steps : sequence of int, length m
+    ladder : sequence of int, length m
         At least two different numbers of steps; more steps are finer.
     orders : iterable of int
         Orders ``K`` of the equation of motion, 0 is gradient flow.
     method : Method, optional
-        The optimiser; gradient descent by default, or that of `kernel`. A method that remembers starts with the memory
-        that its own modified flow gives, see `eomsym.verification.discrete`.
-    kernel : Kernel, optional
-        A kernel to judge instead of ``eomsym.compile(loss, ...)``. It needs order ``max(orders) + 1``, and
-        ``max(orders) + 3`` if the method remembers.
+        The optimiser; gradient descent by default, or that of the kernel. A method that remembers starts with the
+        memory that its own modified flow gives, see `eomsym.verification.discrete`.
     name : str, optional
         What to call the problem in the report; by default the description of the loss.
     progress : callable, optional
@@ -110,30 +106,27 @@ def verify(
     """
     began = perf_counter()
     asked = check_orders(orders)
-    ladder = _check_steps(steps)
+    counts = _check_ladder(ladder)
     duration = check_positive("time", time)
-    method = method or (kernel.method if kernel else GradientDescent())
-    losses = checked_losses(loss, method)
-    loss = losses[0]
-    theta = Kernel(losses, 0, method).point(start)
-    if kernel is not None and kernel.method != method:
-        raise MethodError(f"the kernel is for {kernel.method.name}, but method={method.name}; pass one of the two")
+    given = kernel_of(loss, None if isinstance(loss, Kernel) else 0, method)
+    method, losses = given.method, given.losses
+    theta = given.point(start)
     optimiser = Optimiser(losses, method)
-    kernel = kernel or compile(losses, max(asked) + optimiser.extra_order, method=method)
+    kernel = given if isinstance(loss, Kernel) else compile(losses, max(asked) + optimiser.extra_order, method=method)
     if kernel.order < max(asked) + optimiser.extra_order:
         raise InputError(
             f"the kernel has order {kernel.order}; orders up to {max(asked)} need "
             f"eom.compile(loss, {max(asked) + optimiser.extra_order}, method=...)"
         )
-    total = 1 + len(ladder) * (1 + len(asked))
-    leading = leading_error(kernel, theta, duration, range(min(asked), max(asked) + 1))
+    total = 1 + len(counts) * (1 + len(asked))
+    leading = leading_error(kernel, theta, time=duration, orders=range(min(asked), max(asked) + 1))
     progress(1, total, "leading errors")
 
     n, done = len(theta), 1
-    etas = np.array([duration / count for count in ladder])
-    gaps = np.empty((len(asked), len(ladder), n))
+    etas = np.array([duration / count for count in counts])
+    gaps = np.empty((len(asked), len(counts), n))
     references = np.empty(gaps.shape[:2])
-    for j, (eta, count) in enumerate(zip(etas, ladder, strict=True)):
+    for j, (eta, count) in enumerate(zip(etas, counts, strict=True)):
         final, doubt = optimiser.run(kernel.order, theta, eta, count)
         done += 1
         progress(done, total, f"{count} steps")
@@ -148,13 +141,13 @@ def verify(
         for i, order in enumerate(asked)
     )
     return Report(
-        name=name or loss.describe(),
-        loss=loss.describe(),
+        name=name or losses[0].describe(),
+        loss=losses[0].describe(),
         method=method.name,
         size=n,
         start=tuple(theta.tolist()),
         time=duration,
-        steps=ladder,
+        steps=counts,
         orders=results,
         seconds=perf_counter() - began,
         notes=tuple(filter(None, [reach(Kernel(losses, 1, method), theta, float(etas[0])).note])),
@@ -171,21 +164,23 @@ def _motion(kernel: Kernel, theta: Array, eta: float, time: float, goal: float) 
     guess = 1e-2 * goal / (TRUST * float(np.linalg.norm(theta)) or 1.0)
     rtol = float(np.clip(guess, SMALLEST_RTOL, 1e-6))
     try:
-        path = flow(kernel, theta, eta, time, rtol=rtol, atol=0.01 * rtol * size)
+        path = flow(kernel, theta, eta=eta, time=time, rtol=rtol, atol=0.01 * rtol * size)
         if path.error * 2 * TRUST > goal and rtol > SMALLEST_RTOL:
-            path = flow(kernel, theta, eta, time, rtol=SMALLEST_RTOL, atol=0.01 * SMALLEST_RTOL * size)
+            path = flow(kernel, theta, eta=eta, time=time, rtol=SMALLEST_RTOL, atol=0.01 * SMALLEST_RTOL * size)
     except DivergenceError:
         return np.full_like(theta, np.nan), np.inf
     return path.thetas[-1], path.error
 
 
-def _check_steps(steps: Sequence[int]) -> tuple[int, ...]:
+def _check_ladder(ladder: Sequence[int]) -> tuple[int, ...]:
     """Return the ladder, coarse to fine, or refuse it."""
     try:
-        ladder = tuple(sorted(set(steps)))
-        valid = len(ladder) >= 2 and all(count == int(count) and count >= 1 for count in ladder)
+        counts = tuple(sorted(set(ladder)))
+        valid = len(counts) >= 2 and all(count == int(count) and count >= 1 for count in counts)
     except (TypeError, ValueError, OverflowError):
         valid = False
     if not valid:
-        raise InputError(f"steps={steps!r}: expected two or more different positive integers, such as (10, 20, 40, 80)")
-    return tuple(int(count) for count in ladder)
+        raise InputError(
+            f"ladder={ladder!r}: expected two or more different positive integers, such as (10, 20, 40, 80)"
+        )
+    return tuple(int(count) for count in counts)

@@ -94,7 +94,10 @@ def test_terms_of_adam(capsys: pytest.CaptureFixture[str]) -> None:
     losses["2,400 scalar operations"] = eom.Loss(text, variables=names)
     for name, loss in losses.items():
         theta = np.linspace(-0.5, 0.7, loss.size)
-        kernels = {"GD": eom.compile(loss, 4, form="table"), "Adam": eom.compile(loss, 4, eom.Adam(), form="table")}
+        kernels = {
+            "GD": eom.compile(loss, 4, form="table"),
+            "Adam": eom.compile(loss, 4, method=eom.Adam(), form="table"),
+        }
         seconds = side_by_side({key: partial(kernel.terms, theta) for key, kernel in kernels.items()}, rounds=300)
         ratio = seconds["Adam"] / seconds["GD"]
         show(capsys, f"Adam to order 4, {name}", [f"{1e6 * seconds['Adam']:.0f} µs, {ratio:.2f} times GD"])

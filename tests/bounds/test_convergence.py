@@ -43,8 +43,8 @@ def test_the_run_confirms_the_guarantee(widths: tuple[int, ...], seed: int) -> N
     guarantee = guarantee_convergence(loss, start, epsilon=0.02)
     assert guarantee.steps < 10**6
     assert -1e-12 <= guarantee.confirm(loss, start) <= 0.02
-    path = eom.descend(loss, start, guarantee.eta, guarantee.steps, every=guarantee.steps)
-    motion = eom.flow(eom.compile(loss, 0), start, 0.1, guarantee.time, rtol=1e-10)
+    path = eom.descend(loss, start, eta=guarantee.eta, steps=guarantee.steps, every=guarantee.steps)
+    motion = eom.flow(eom.compile(loss, 0), start, eta=0.1, time=guarantee.time, rtol=1e-10)
     assert np.linalg.norm(path.thetas[-1] - motion.thetas[-1]) <= guarantee.distance
     assert "balanced" in str(guarantee)
 

@@ -34,8 +34,8 @@ def test_the_exponential_is_necessary() -> None:
 @pytest.mark.parametrize("order", range(3))
 def test_bounds_of_a_network(order: int) -> None:
     loss, start, eta, steps = DEEP.build(), DEEP.start, 0.01, 50
-    descent = eom.descend(loss, start, eta, steps)
-    motion = eom.flow(eom.compile(loss, order), start, eta, descent.times)
+    descent = eom.descend(loss, start, eta=eta, steps=steps)
+    motion = eom.flow(eom.compile(loss, order), start, eta=eta, time=descent.times)
     true = np.linalg.norm(descent.thetas - motion.thetas, axis=1)
     measured = measured_bound(loss, start, eta, steps, order)
     proven = distance_bound(loss, start, eta, steps, order)

@@ -20,8 +20,8 @@ def test_predicted_step_size() -> None:
     loss = eom.Loss("(1-x)**2/2 + (y-x**2)**2/2", variables="x y")
     eta = predict_step_size(loss, [-0.5, 1.0], epsilon=1e-4, time=1.0, order=1)
     steps = round(1 / eta)
-    end = eom.descend(loss, [-0.5, 1.0], 1 / steps, steps, every=steps).thetas[-1]
-    motion = eom.flow(eom.compile(loss, 1), [-0.5, 1.0], 1 / steps, 1.0).thetas[-1]
+    end = eom.descend(loss, [-0.5, 1.0], eta=1 / steps, steps=steps, every=steps).thetas[-1]
+    motion = eom.flow(eom.compile(loss, 1), [-0.5, 1.0], eta=1 / steps, time=1.0).thetas[-1]
     assert np.linalg.norm(end - motion) == pytest.approx(1e-4, rel=0.1)
     assert predict_step_size(eom.Loss("x", variables="x"), [0.0], 1e-3, 1.0) == np.inf
 
@@ -36,13 +36,13 @@ def test_prediction_within_five_percent() -> None:
         start = 0.7 * rng.standard_normal(loss.size)
         kernel = eom.compile(loss, 2)
         eta = 0.05 / max(map(abs, eigenvalue_range(kernel, start)))
-        path = eom.descend(loss, start, eta, 20)
+        path = eom.descend(loss, start, eta=eta, steps=20)
         sharpest = max(max(map(abs, eigenvalue_range(kernel, theta))) for theta in path.thetas)
         eta *= min(1.0, 0.05 / (eta * sharpest))
-        path = eom.descend(loss, start, eta, 20)
+        path = eom.descend(loss, start, eta=eta, steps=20)
         for order in range(3):
             predicted = predict_error(loss, start, eta, 20, order)
-            true = eom.flow(kernel.at_order(order), start, eta, path.times).thetas[-1] - path.thetas[-1]
+            true = eom.flow(kernel.at_order(order), start, eta=eta, time=path.times).thetas[-1] - path.thetas[-1]
             size = np.linalg.norm(true)
             leading.append(np.linalg.norm(predicted.vectors[-1] - true) / size)
             refined.append(np.linalg.norm(predicted.refined[-1] - true) / size)
@@ -57,8 +57,8 @@ def test_the_refined_prediction_is_one_order_better(order: int) -> None:
     start, ratios = [-0.5, 1.0], []
     for steps in (40, 80):
         eta = 1 / steps
-        path = eom.descend(loss, start, eta, steps)
-        true = eom.flow(eom.compile(loss, order), start, eta, path.times).thetas[-1] - path.thetas[-1]
+        path = eom.descend(loss, start, eta=eta, steps=steps)
+        true = eom.flow(eom.compile(loss, order), start, eta=eta, time=path.times).thetas[-1] - path.thetas[-1]
         found = predict_error(loss, start, eta, steps, order)
         ratios.append([np.linalg.norm(guess[-1] - true) for guess in (found.vectors, found.refined)])
     assert found.doubts[-1] == pytest.approx(ratios[-1][0], rel=0.1)

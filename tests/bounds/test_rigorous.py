@@ -40,7 +40,7 @@ def test_terms_of_functions_agree_with_the_kernel() -> None:
 @pytest.mark.parametrize("order", range(3))
 def test_flow_is_enclosed(order: int) -> None:
     enclosure = enclose_flow(TANH, [-0.5, 1.0], 0.05, 6, order, substeps=2)
-    path = eom.flow(eom.compile(TANH, order), [-0.5, 1.0], 0.05, enclosure.times)
+    path = eom.flow(eom.compile(TANH, order), [-0.5, 1.0], eta=0.05, time=enclosure.times)
     gaps = np.linalg.norm(path.thetas - enclosure.centres, axis=1)
     assert np.all(gaps <= enclosure.radii + 3 * path.error)
     assert enclosure.radii[-1] < 2e-3
@@ -52,8 +52,8 @@ def test_gradient_descent_stays_within_epsilon_machine_checked() -> None:
         bound = rigorous_distance(loss, ROSENBROCK.start, 0.1, 10, order, substeps=2)
         assert bound.largest <= epsilon
         assert bound.proven
-        end = eom.flow(eom.compile(loss, order), ROSENBROCK.start, 0.1, 1.0).thetas[-1]
-        true = np.linalg.norm(eom.descend(loss, ROSENBROCK.start, 0.1, 10).thetas[-1] - end)
+        end = eom.flow(eom.compile(loss, order), ROSENBROCK.start, eta=0.1, time=1.0).thetas[-1]
+        true = np.linalg.norm(eom.descend(loss, ROSENBROCK.start, eta=0.1, steps=10).thetas[-1] - end)
         assert true <= bound.value
 
 
@@ -74,8 +74,8 @@ def test_enclosed_curvature_contains_random_spectra() -> None:
 
 def test_enclosed_curvature_proves_bounds_for_any_loss() -> None:
     bound = measured_bound(TANH, [-0.5, 1.0], 0.05, 10, 1, EnclosedCurvature(TANH))
-    descent = eom.descend(TANH, [-0.5, 1.0], 0.05, 10)
-    motion = eom.flow(eom.compile(TANH, 1), [-0.5, 1.0], 0.05, descent.times)
+    descent = eom.descend(TANH, [-0.5, 1.0], eta=0.05, steps=10)
+    motion = eom.flow(eom.compile(TANH, 1), [-0.5, 1.0], eta=0.05, time=descent.times)
     true = np.linalg.norm(descent.thetas - motion.thetas, axis=1)
     assert bound.proven
     assert np.all(true <= bound.values)

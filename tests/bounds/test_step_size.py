@@ -35,8 +35,8 @@ def test_safe_step_size_keeps_its_promise() -> None:
     loss, start = DEEP.build(), DEEP.start
     bound = safe_step_size(loss, start, epsilon=0.05, time=0.5)
     steps = int(np.ceil(0.5 / bound.value)) + 1
-    descent = eom.descend(loss, start, 0.5 / steps, steps)
-    motion = eom.flow(eom.compile(loss, 0), start, 0.1, descent.times)
+    descent = eom.descend(loss, start, eta=0.5 / steps, steps=steps)
+    motion = eom.flow(eom.compile(loss, 0), start, eta=0.1, time=descent.times)
     assert np.linalg.norm(descent.thetas - motion.thetas, axis=1).max() <= 0.05
     assert bound.proven
     assert "eps-tube" in str(bound)
@@ -55,8 +55,8 @@ def test_search_finds_a_larger_rate_and_keeps_its_promise(order: int) -> None:
     found = search_step_size(loss, start, epsilon, time, order)
     steps = round(time / found.value)
     assert found.value == time / steps
-    descent = eom.descend(loss, start, found.value, steps)
-    motion = eom.flow(eom.compile(loss, order), start, found.value, descent.times)
+    descent = eom.descend(loss, start, eta=found.value, steps=steps)
+    motion = eom.flow(eom.compile(loss, order), start, eta=found.value, time=descent.times)
     assert np.linalg.norm(descent.thetas - motion.thetas, axis=1).max() <= epsilon
     assert found.proven
     assert found.value > 2 * safe_step_size(loss, start, epsilon, time).value

@@ -65,8 +65,8 @@ def test_curvature_of_a_polynomial_over_a_ball() -> None:
 def test_bounds_of_a_polynomial_hold_at_every_order(order: int) -> None:
     loss, start, eta, steps = eom.Loss("(1-x)**2/2 + (y-x**2)**2/2", variables="x y"), [-0.5, 1.0], 0.01, 50
     bound = eom.bounds.distance_bound(loss, start, eta, steps, order)
-    descent = eom.descend(loss, start, eta, steps)
-    motion = eom.flow(eom.compile(loss, order), start, eta, descent.times)
+    descent = eom.descend(loss, start, eta=eta, steps=steps)
+    motion = eom.flow(eom.compile(loss, order), start, eta=eta, time=descent.times)
     true = np.linalg.norm(descent.thetas - motion.thetas, axis=1)
     assert bound.proven
     assert np.all(true <= bound.values + 1e-13)

@@ -48,7 +48,7 @@ def test_exponential_bound_on_the_scalar_example() -> None:
     for eta in (0.017, 0.009, 0.006):
         bound = exponential_bound((1 + radius) ** 2, radius, eta)
         order = int(radius / (np.e * CONSTANT * 4) / eta) - 1
-        end = eom.flow(eom.compile(loss, order), [1.0], eta, eta, rtol=3e-13).thetas[-1, 0]
+        end = eom.flow(eom.compile(loss, order), [1.0], eta=eta, time=eta, rtol=3e-13).thetas[-1, 0]
         assert abs(end - (1 + eta)) <= bound.value
 
 

@@ -64,7 +64,7 @@ METHODS = [
 
 @pytest.mark.parametrize("arguments, method", METHODS, ids=[" ".join(arguments) for arguments, _ in METHODS])
 def test_methods(arguments: list[str], method: eom.GradientDescent) -> None:
-    assert text("--order", "2", "--method", *arguments) == f"{counter_terms(2, method)}\n"
+    assert text("--order", "2", "--method", *arguments) == f"{counter_terms(2, method=method)}\n"
 
 
 def test_epoch() -> None:
@@ -100,11 +100,11 @@ def test_python_is_exact_and_runs() -> None:
     exec(text("--order", "3", "--method", "heavy-ball", "--beta", "beta", "--format", "python", *LOSS), space)
     half = Fraction(1, 2)
     found = space["coefficients"](half)  # type: ignore[operator]
-    expected = counter_terms(3, HeavyBall(half))
+    expected = counter_terms(3, method=HeavyBall(half))
     assert [{t: Fraction(str(v)) for t, v in term.items()} for term in expected] == [
         {Tree.parse(t): v for t, v in term.items()} for term in found
     ]
-    field = eom.modified_field(eom.Loss(LOSS[1], variables="x y"), 3, HeavyBall(half))
+    field = eom.modified_field(eom.Loss(LOSS[1], variables="x y"), 3, method=HeavyBall(half))
     at = {"x": Fraction(2, 3), "y": Fraction(-1, 5)}
     values = space["terms"](**at, beta=half)  # type: ignore[operator]
     for k in range(4):
@@ -149,7 +149,7 @@ def test_html_is_one_well_formed_page() -> None:
 
 
 def test_html_escapes_names() -> None:
-    page = to_html(counter_terms(1, RungeKutta([[0]], [1], label="<b>&")))
+    page = to_html(counter_terms(1, method=RungeKutta([[0]], [1], label="<b>&")))
     assert "<title>Counter terms of &lt;b&gt;&amp;</title>" in page
 
 

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -14,6 +13,7 @@ from click.testing import CliRunner, Result
 import eomsym as eom
 from eomsym.cli import main
 from eomsym.experiments import suite
+from eomsym.testing import altered
 from eomsym.verification import order
 
 OWN = ("--loss", "(1-x)**2/2 + (y-x**2)**2/2", "--variables", "x y", "--start", "-0.5, 1")
@@ -87,23 +87,7 @@ def test_coarse_ladder_is_inconclusive() -> None:
 
 
 def test_wrong_coefficient_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Altered:
-        def __init__(self, kernel: Any) -> None:
-            self.kernel, self.order, self.loss, self.method = kernel, kernel.order, kernel.loss, kernel.method
-            self.hessian_vector, self.point = kernel.hessian_vector, kernel.point
-
-        def at_order(self, order: int) -> Altered:
-            return Altered(self.kernel.at_order(order))
-
-        def terms(self, theta: Any) -> Any:
-            terms = self.kernel.terms(theta)
-            terms[1:2] *= 1.01
-            return terms
-
-        def field(self, theta: Any, eta: float) -> Any:
-            return -sum(eta**k * term for k, term in enumerate(self.terms(theta)))
-
-    monkeypatch.setattr(order, "compile", lambda *args, **options: Altered(eom.compile(*args, **options)))
+    monkeypatch.setattr(order, "compile", lambda *args, **options: altered(eom.compile(*args, **options), row=1))
     result = run(*OWN, "--no-plot")
     assert result.exit_code == 1, result.output
     assert json.loads(Path("eomsym-verify/verify.json").read_text())["status"] == "failed"

@@ -151,7 +151,7 @@ def test_field_is_the_sum_of_the_terms():
 def test_orders_and_losses_share_what_is_compiled():
     kernel = eom.compile(eom.Loss("x**2*y", variables="x y"), 2)
     other = eom.compile(eom.Loss("x*y*z", variables="x y z"), 7, method=eom.Nesterov("1/2"))
-    assert kernel._terms.loops.run is other._terms.loops.run
+    assert kernel._terms.loop.run is other._terms.loop.run
     assert kernel.at_order(5)._terms is kernel._terms
     np.testing.assert_array_equal(kernel.at_order(1).terms([1.0, 2.0]), kernel.terms([1.0, 2.0])[:2])
 
@@ -223,7 +223,7 @@ def test_the_jacobian_of_the_field_is_that_of_its_formula(method):
     import sympy
 
     loss = eom.Loss("(1-x)**2/2 + (y-x**2)**2/2 + sin(x*y)", variables="x y")
-    formula = eom.modified_field(loss, 2, method).velocity(sympy.Rational(1, 10))
+    formula = eom.modified_field(loss, 2, method=method).velocity(sympy.Rational(1, 10))
     at = dict(zip(loss.variables, (0.3, -0.7), strict=True))
     jacobian = np.array(formula.jacobian(list(loss.variables)).subs(at).evalf(), dtype=float)
     direction = np.array([0.6, 1.1])

@@ -89,7 +89,7 @@ def test_roughly_convex_from_a_small_start() -> None:
 
     def lowest(scale: float) -> tuple[float, float]:
         start = loss.initial(1, scale=scale)
-        path = eom.flow(kernel, start, 0.1, np.linspace(0, 6 / scale**0.5, 40), rtol=1e-8)
+        path = eom.flow(kernel, start, eta=0.1, time=np.linspace(0, 6 / scale**0.5, 40), rtol=1e-8)
         true = [eigenvalue_range(kernel, theta)[0] for theta in path.thetas]
         floors = [hessian_floor(loss, theta) for theta in path.thetas]
         assert np.all(np.array(floors) <= np.array(true) + 1e-9)

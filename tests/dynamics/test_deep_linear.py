@@ -75,7 +75,7 @@ def test_velocity_of_the_end_to_end_matrix(widths: tuple[int, ...], seed: int, b
 def test_gradient_flow_conserves_the_balance() -> None:
     net = network((3, 4, 3, 2), np.array([[1.0, 0.0, 2.0], [0.5, -1.0, 0.0]]))
     start = net.initial(2)
-    path = eom.flow(eom.compile(net, 0), start, 0.1, [0.0, 3.0])
+    path = eom.flow(eom.compile(net, 0), start, eta=0.1, time=[0.0, 3.0])
     before, after = (balancedness(list(net.unpack(theta).values())) for theta in path.thetas)
     for one, other in zip(before, after, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-11)
@@ -92,7 +92,7 @@ def test_one_output(depth: int) -> None:
     matrix = np.array([[-0.3, 0.4, 0.1]])
     start = net.pack(*balanced(matrix, widths))
     times = np.array([0.0, 0.5, 1.5, 4.0])
-    path = eom.flow(eom.compile(net, 0), start, 0.1, times)
+    path = eom.flow(eom.compile(net, 0), start, eta=0.1, time=times)
     products = np.array([net.end_to_end(theta)[0] for theta in path.thetas])
     radii = np.linalg.norm(products, axis=1)
     cosines = products @ target[0] / radii / size
@@ -143,7 +143,7 @@ def test_growth_bounds_the_hessian() -> None:
     kernel = eom.compile(net, 0)
     start = net.pack(*balanced(0.05 * target, widths))
     times = np.linspace(0, time_to_converge(3, 1.0, 0.05, 1 - 1e-6), 400)
-    thetas = eom.flow(kernel, start, 0.1, times, rtol=1e-10, atol=1e-12).thetas
+    thetas = eom.flow(kernel, start, eta=0.1, time=times, rtol=1e-10, atol=1e-12).thetas
     radii = np.array([np.linalg.norm(net.end_to_end(theta)) for theta in thetas])
     rates = 2 * (1 - radii) * radii ** (1 / 3)
     for rate, theta in zip(rates[::20], thetas[::20], strict=True):
@@ -161,7 +161,7 @@ def test_singular_modes_of_a_network() -> None:
     net = network(widths, target)
     start = net.pack(*balanced(left @ np.diag([0.1, 0.05]) @ right.T, widths))
     times = np.array([0.0, 1.0, 2.0, 5.0])
-    path = eom.flow(eom.compile(net, 0), start, 0.1, times)
+    path = eom.flow(eom.compile(net, 0), start, eta=0.1, time=times)
     values = [np.linalg.svd(net.end_to_end(theta), compute_uv=False) for theta in path.thetas]
     np.testing.assert_allclose(values, singular_modes(3, [2.0, 0.7], [0.1, 0.05], times), rtol=1e-9)
 

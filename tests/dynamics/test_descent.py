@@ -44,12 +44,12 @@ RULES = {
 @pytest.mark.parametrize("name", RULES)
 def test_explicit_methods_follow_their_rule(name):
     method, rule = RULES[name]
-    path = eom.descend(LOSS, START, ETA, 30, method=method)
+    path = eom.descend(LOSS, START, eta=ETA, steps=30, method=method)
     np.testing.assert_allclose(path.thetas, run(rule), rtol=1e-12, atol=1e-14)
 
 
 def test_proximal_point_solves_its_equation():
-    path = eom.descend(LOSS, START, ETA, 30, method=eom.optimisers.ProximalPoint())
+    path = eom.descend(LOSS, START, eta=ETA, steps=30, method=eom.optimisers.ProximalPoint())
     for before, after in zip(path.thetas, path.thetas[1:], strict=False):
         np.testing.assert_allclose(after, before - ETA * g(after), rtol=0, atol=1e-14)
 
@@ -57,28 +57,28 @@ def test_proximal_point_solves_its_equation():
 @pytest.mark.parametrize("name", ["heavy ball", "nesterov", "optimistic"])
 def test_the_memory_of_a_path_continues_it(name):
     method, rule = RULES[name]
-    first = eom.descend(LOSS, START, ETA, 12, method=method)
-    second = eom.descend(LOSS, first.thetas[-1], ETA, 18, method=method, memory=first.memory)
+    first = eom.descend(LOSS, START, eta=ETA, steps=12, method=method)
+    second = eom.descend(LOSS, first.thetas[-1], eta=ETA, steps=18, method=method, memory=first.memory)
     np.testing.assert_allclose(second.thetas, run(rule)[12:], rtol=1e-12, atol=1e-14)
 
 
 def test_the_memory_on_the_flow_is_that_of_a_long_run():
     """Heavy ball remembers ``sum_l beta**l F(theta_(k-l))``; along the flow this is what a run has after a while."""
     method = eom.HeavyBall(Fraction(1, 2))
-    long = eom.descend(LOSS, START, 1e-3, 60, method=method)
-    flow = eom.descend(LOSS, long.thetas[-1], 1e-3, 0, method=method, memory="flow").memory
-    rest = eom.descend(LOSS, long.thetas[-1], 1e-3, 0, method=method).memory
+    long = eom.descend(LOSS, START, eta=1e-3, steps=60, method=method)
+    flow = eom.descend(LOSS, long.thetas[-1], eta=1e-3, steps=0, method=method, memory="flow").memory
+    rest = eom.descend(LOSS, long.thetas[-1], eta=1e-3, steps=0, method=method).memory
     np.testing.assert_allclose(flow, long.memory, rtol=1e-9)
     np.testing.assert_array_equal(rest, 0)
 
 
 def test_every_thins_the_path():
-    full = eom.descend(LOSS, START, ETA, 10)
-    thin = eom.descend(LOSS, START, ETA, 10, every=3)
+    full = eom.descend(LOSS, START, eta=ETA, steps=10)
+    thin = eom.descend(LOSS, START, eta=ETA, steps=10, every=3)
     np.testing.assert_array_equal(thin.thetas, full.thetas[::3])
     assert thin.steps.tolist() == [0, 3, 6, 9]
     np.testing.assert_allclose(thin.times, [0, 0.15, 0.3, 0.45])
-    assert eom.descend(LOSS, START, ETA, 0).thetas.shape == (1, 2)
+    assert eom.descend(LOSS, START, eta=ETA, steps=0).thetas.shape == (1, 2)
 
 
 def test_divergence_names_the_step():
@@ -89,24 +89,24 @@ def test_divergence_names_the_step():
             theta -= 0.1 * theta * theta * theta
         step += 1
     with pytest.raises(DivergenceError, match=rf"diverged at step {step} of 100 with eta = 0.1") as caught:
-        eom.descend(loss, [10.0], 0.1, 100)
+        eom.descend(loss, [10.0], eta=0.1, steps=100)
     assert caught.value.step == step
 
 
 def test_bad_input():
     for eta in (0, -0.1, float("nan"), float("inf"), "fast"):
         with pytest.raises(InputError, match="eta must be a"):
-            eom.descend(LOSS, START, eta, 1)
+            eom.descend(LOSS, START, eta=eta, steps=1)
     for steps in (-1, 1.5, True):
         with pytest.raises(InputError, match="steps must be an integer >= 0"):
-            eom.descend(LOSS, START, ETA, steps)
+            eom.descend(LOSS, START, eta=ETA, steps=steps)
     with pytest.raises(InputError, match="every must be an integer >= 1"):
-        eom.descend(LOSS, START, ETA, 1, every=0)
+        eom.descend(LOSS, START, eta=ETA, steps=1, every=0)
     with pytest.raises(ShapeError, match=r"expected \(2,\)"):
-        eom.descend(LOSS, [1.0], ETA, 1)
+        eom.descend(LOSS, [1.0], eta=ETA, steps=1)
     with pytest.raises(ShapeError, match=r"memory has shape \(3,\), expected \(0,\)"):
-        eom.descend(LOSS, START, ETA, 1, memory=[1.0, 2.0, 3.0])
+        eom.descend(LOSS, START, eta=ETA, steps=1, memory=[1.0, 2.0, 3.0])
     with pytest.raises(InputError, match="unknown memory 'past'; choose 'rest', 'flow'"):
-        eom.descend(LOSS, START, ETA, 1, memory="past")
+        eom.descend(LOSS, START, eta=ETA, steps=1, memory="past")
     with pytest.raises(MethodError, match="holds the symbol beta; give it a number"):
-        eom.descend(LOSS, START, ETA, 1, method=eom.HeavyBall(sympy.Symbol("beta")))
+        eom.descend(LOSS, START, eta=ETA, steps=1, method=eom.HeavyBall(sympy.Symbol("beta")))

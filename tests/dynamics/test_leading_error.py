@@ -29,7 +29,7 @@ def test_scalar_quadratic(method: eom.GradientDescent) -> None:
     # g = x: term_k = c_k x, and so v_K = t exp(-c_0 t) c_{K+1}
     kernel = eom.compile(eom.Loss("x**2/2", variables="x"), 4, method=method)
     rates = kernel.terms(np.ones(1))[:, 0]
-    leading = leading_error(kernel, [1.0], 0.7, range(4))
+    leading = leading_error(kernel, [1.0], time=0.7, orders=range(4))
     exact = 0.7 * math.exp(-rates[0] * 0.7) * rates[1:]
     np.testing.assert_allclose(leading.vectors[:, 0], exact, rtol=1e-7, atol=1e-9)
     assert np.all(np.abs(leading.vectors[:, 0] - exact) <= leading.errors + 1e-15)
@@ -40,10 +40,10 @@ def test_two_equations_of_motion_differ_by_it(case: Case) -> None:
     # Order K against order K + 2, both integrated: their distance is eta**(K+1) v_K + O(eta**(K+2)).
     order = 1
     kernel = eom.compile(case.build(), order + 2)
-    leading = leading_error(kernel, case.start, case.time, [order])
+    leading = leading_error(kernel, case.start, time=case.time, orders=[order])
     misfits = []
     for eta in (2e-3, 1e-3):
-        low, high = (eom.flow(kernel.at_order(k), case.start, eta, case.time) for k in (order, order + 2))
+        low, high = (eom.flow(kernel.at_order(k), case.start, eta=eta, time=case.time) for k in (order, order + 2))
         gap = (low.thetas[-1] - high.thetas[-1]) / eta ** (order + 1)
         misfits.append(np.linalg.norm(gap - leading.vectors[0]) / leading.norms[0])
     assert misfits[1] < 0.01
@@ -52,24 +52,24 @@ def test_two_equations_of_motion_differ_by_it(case: Case) -> None:
 
 def test_orders_do_not_disturb_each_other() -> None:
     kernel = eom.compile(ROSENBROCK.build(), 5)
-    together = leading_error(kernel, ROSENBROCK.start, 1.0, range(5))
+    together = leading_error(kernel, ROSENBROCK.start, time=1.0, orders=range(5))
     assert together.orders == (0, 1, 2, 3, 4)
     for order in range(5):
-        alone = leading_error(kernel, ROSENBROCK.start, 1.0, [order])
+        alone = leading_error(kernel, ROSENBROCK.start, time=1.0, orders=[order])
         np.testing.assert_allclose(alone.vectors[0], together.vectors[order], rtol=1e-6)
     np.testing.assert_array_equal(together.at(0.5)[2], 0.125 * together.vectors[2])
 
 
 def test_loss_without_counter_terms_has_no_error() -> None:
-    leading = leading_error(eom.compile(eom.Loss("x", variables="x"), 3), [1.0], 1.0, range(3))
+    leading = leading_error(eom.compile(eom.Loss("x", variables="x"), 3), [1.0], time=1.0, orders=range(3))
     np.testing.assert_array_equal(leading.vectors, 0.0)
 
 
 def test_reported_errors_bound_the_true_ones() -> None:
     kernel = eom.compile(ROSENBROCK.build(), 5)
-    best = leading_error(kernel, ROSENBROCK.start, 1.0, range(5), rtol=1e-12)
+    best = leading_error(kernel, ROSENBROCK.start, time=1.0, orders=range(5), rtol=1e-12)
     for rtol in (1e-3, 1e-5, 1e-7):
-        leading = leading_error(kernel, ROSENBROCK.start, 1.0, range(5), rtol=rtol)
+        leading = leading_error(kernel, ROSENBROCK.start, time=1.0, orders=range(5), rtol=rtol)
         assert np.all(np.linalg.norm(leading.vectors - best.vectors, axis=1) <= leading.errors)
         assert np.all(leading.errors <= 100 * rtol * best.norms)
 
@@ -77,25 +77,25 @@ def test_reported_errors_bound_the_true_ones() -> None:
 def test_flow_that_blows_up() -> None:
     kernel = eom.compile(eom.Loss("-x**3/3", variables="x"), 1)
     with pytest.raises(DivergenceError, match="at about time"):
-        leading_error(kernel, [1.0], 2.0, [0])
+        leading_error(kernel, [1.0], time=2.0, orders=[0])
 
 
 @pytest.mark.parametrize("orders", [[], [-1], [0.5], ["one"], [math.inf], 3])
 def test_orders_are_integers_from_zero_on(orders: object) -> None:
     kernel = eom.compile(ROSENBROCK.build(), 2)
     with pytest.raises(InputError, match="expected one or more integers from 0 on"):
-        leading_error(kernel, ROSENBROCK.start, 1.0, orders)  # type: ignore[arg-type]
+        leading_error(kernel, ROSENBROCK.start, time=1.0, orders=orders)  # type: ignore[arg-type]
 
 
 def test_kernel_must_hold_the_next_term() -> None:
     kernel = eom.compile(ROSENBROCK.build(), 2)
     with pytest.raises(InputError, match=r"needs term 3.*eom.compile\(loss, 3\)"):
-        leading_error(kernel, ROSENBROCK.start, 1.0, [2])
+        leading_error(kernel, ROSENBROCK.start, time=1.0, orders=[2])
 
 
 def test_start_and_time_must_fit() -> None:
     kernel = eom.compile(ROSENBROCK.build(), 2)
     with pytest.raises(ShapeError, match=r"\(1,\)"):
-        leading_error(kernel, [1.0], 1.0, [0])
+        leading_error(kernel, [1.0], time=1.0, orders=[0])
     with pytest.raises(InputError, match="time=-1"):
-        leading_error(kernel, ROSENBROCK.start, -1.0, [0])
+        leading_error(kernel, ROSENBROCK.start, time=-1.0, orders=[0])

@@ -60,7 +60,7 @@ def truncate(poly: Any) -> Any:
 def test_step_is_the_flow_of_the_modified_field(method: Method) -> None:
     gradients = [[sympy.diff(loss, v) for v in SYMBOLS] for loss in LOSSES[: method.colours]]
     velocity = [RING.zero, RING.zero]
-    for k, term in enumerate(counter_terms(ORDER, method)):
+    for k, term in enumerate(counter_terms(ORDER, method=method)):
         for i, component in enumerate(apply_term(term, gradients, SYMBOLS)):
             velocity[i] -= ETA**k * RING.from_expr(component)
 

@@ -65,23 +65,23 @@ HEAVY_BALL = {  # theory.md, section 2a; first order: Ghosh et al. 2023; second 
 @pytest.mark.parametrize("tree", HEAVY_BALL)
 def test_heavy_ball(tree: str) -> None:
     node = Tree.parse(tree)
-    found = counter_terms(2, HeavyBall(BETA))[node.nodes - 1][node]
+    found = counter_terms(2, method=HeavyBall(BETA))[node.nodes - 1][node]
     assert sympy.cancel(found - HEAVY_BALL[tree]) == 0
 
 
 def test_other_methods() -> None:
     """First orders that can be checked by hand, with psi and chi of theory.md, section 2."""
     r = sympy.Symbol("r")
-    assert str(counter_terms(1, SharpnessAware(r))) == "term_0 = g\nterm_1 = (1+2r)/2 Hg"
-    assert str(counter_terms(2, OptimisticGradient())[1]) == "−1/2 Hg"
-    assert str(counter_terms(1, Nesterov(BETA))[1]) == "(1−β+2β²)/(2(1−β)³) Hg"
-    assert str(counter_terms(2, RungeKutta([[0, 0], [R(1, 2), 0]], [0, 1]))) == (
+    assert str(counter_terms(1, method=SharpnessAware(r))) == "term_0 = g\nterm_1 = (1+2r)/2 Hg"
+    assert str(counter_terms(2, method=OptimisticGradient())[1]) == "−1/2 Hg"
+    assert str(counter_terms(1, method=Nesterov(BETA))[1]) == "(1−β+2β²)/(2(1−β)³) Hg"
+    assert str(counter_terms(2, method=RungeKutta([[0, 0], [R(1, 2), 0]], [0, 1]))) == (
         "term_0 = g\nterm_1 = 0\nterm_2 = −1/6 H²g − 1/24 ∇³L[g,g]"
     )
 
 
 def test_styles() -> None:
-    terms = counter_terms(2, HeavyBall(BETA))
+    terms = counter_terms(2, method=HeavyBall(BETA))
     assert terms.format("text").splitlines()[1] == "term_1 = (1+beta)/(2*(1-beta)^3) Hg"
     assert terms[1].latex() == r"\frac{1+\beta}{2 \left(1-\beta\right)^{3}} H g"
     assert terms.latex().startswith("\\begin{align*}\n\\mathrm{term}_{0} &= \\frac{1}{1-\\beta} g \\\\\n")
@@ -94,8 +94,8 @@ def test_styles() -> None:
     )
     assert terms[2].format(group="denominator") == ("1/(12(1−β)⁵) (4(1+4β+β²) H²g + (1+10β+β²) ∇³L[g,g])")
     assert counter_terms(1)[1].format("latex", indices=True) == r"\tfrac{1}{2} L_{i j} L_{j}"
-    assert str(counter_terms(1, HeavyBall(-BETA))[1]) == "(1−β)/(2(1+β)³) Hg"
-    assert str(counter_terms(0, HeavyBall(BETA * sympy.sqrt(2)))[0]) == "1/(1−β(√2)) g"
+    assert str(counter_terms(1, method=HeavyBall(-BETA))[1]) == "(1−β)/(2(1+β)³) Hg"
+    assert str(counter_terms(0, method=HeavyBall(BETA * sympy.sqrt(2)))[0]) == "1/(1−β(√2)) g"
     assert repr(counter_terms(1)) == "<CounterTerms of gradient descent through order 1>"
     assert repr(counter_terms(1)[1]) == "<Term 1: 1/2 Hg>"
 
@@ -108,7 +108,7 @@ def test_xi_notation() -> None:
 
 @pytest.mark.parametrize("options", [{}, {"indices": True}, {"group": "hessian"}, {"group": "denominator"}])
 def test_mathml_is_well_formed(options: dict[str, object]) -> None:
-    for line in counter_terms(5, Nesterov(BETA)).mathml(**options).splitlines():
+    for line in counter_terms(5, method=Nesterov(BETA)).mathml(**options).splitlines():
         root = ElementTree.fromstring(line)
         assert root.tag == "{http://www.w3.org/1998/Math/MathML}math"
         assert "β" in "".join(root.itertext())
@@ -165,14 +165,14 @@ def test_smith_et_al() -> None:
 
 
 def test_shuffled_epoch_is_the_mean_over_orders() -> None:
-    every = [counter_terms(2, Epoch(order))[2] for order in permutations(range(3))]
+    every = [counter_terms(2, method=Epoch(order))[2] for order in permutations(range(3))]
     assert dict(shuffled_epoch(3, 2)[2]) == {tree: sum(term[tree] for term in every) / 6 for tree in every[0]}
 
 
 def test_batches_that_are_equal_make_small_steps() -> None:
     """With equal batches an epoch is m steps of gradient descent of size eta/m: term k shrinks by m**k."""
     for m in (2, 3):
-        terms, plain = counter_terms(4, Epoch(m)), counter_terms(4)
+        terms, plain = counter_terms(4, method=Epoch(m)), counter_terms(4)
         for k in range(5):
             merged: dict[Tree, sympy.Expr] = {}
             for tree, value in terms[k].items():
@@ -217,13 +217,13 @@ def test_heavy_ball_on_a_quadratic() -> None:
     polynomials.
     """
     for n in range(1, 9):
-        chain = counter_terms(n - 1, HeavyBall(BETA))[n - 1][Tree.from_level_sequence(range(n))]
+        chain = counter_terms(n - 1, method=HeavyBall(BETA))[n - 1][Tree.from_level_sequence(range(n))]
         narayana = sum(sympy.binomial(n - 1, k) ** 2 * BETA**k for k in range(n))
         assert sympy.cancel(chain - narayana / (n * (1 - BETA) ** (2 * n - 1))) == 0
 
 
 def test_heavy_ball_against_gradient_descent_of_the_same_speed() -> None:
     """Ghosh et al. 2023, abstract: the implicit regulariser is stronger by the factor (1 + beta) / (1 - beta)."""
-    terms = counter_terms(1, HeavyBall(BETA))
+    terms = counter_terms(1, method=HeavyBall(BETA))
     relative = terms[1][Tree.parse("[.]")] / terms.rate**2
     assert sympy.cancel(relative / counter_terms(1)[1][Tree.parse("[.]")] - (1 + BETA) / (1 - BETA)) == 0

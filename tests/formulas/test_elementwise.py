@@ -132,7 +132,7 @@ LINEAR = [
 @pytest.mark.parametrize("method", LINEAR, ids=lambda m: m.name)
 def test_linear_methods_agree_with_trees(method: Any) -> None:
     """Coefficients of g, Hg, HHg and T[g,g] against those of the rooted trees."""
-    universal = eom.counter_terms(2, method)
+    universal = eom.counter_terms(2, method=method)
     shapes = [[g], [Hessian(g)], [Hessian(Hessian(g)), Third(g, g)]]
     for found, term, atoms in zip(elementwise_terms(method, 2).terms, universal, shapes, strict=True):
         chains_first = sorted(term.items(), key=lambda item: -item[0].height)

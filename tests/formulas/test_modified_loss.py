@@ -54,15 +54,15 @@ def test_scalars() -> None:
 def test_known_modified_losses() -> None:
     """Barrett & Dherin 2021: |g|^2/4; heavy ball, Ghosh et al. 2023: (1+beta)/(4 (1-beta)^3) |g|^2."""
     assert str(modified_loss(1)[1].potential) == "1/4 ‖g‖²"
-    assert str(modified_loss(1, HeavyBall(BETA))[1].potential) == "(1+β)/(4(1−β)³) ‖g‖²"
+    assert str(modified_loss(1, method=HeavyBall(BETA))[1].potential) == "(1+β)/(4(1−β)³) ‖g‖²"
     assert modified_loss(2).format() == "L + η (1/4 ‖g‖²)"
-    assert modified_loss(1, HeavyBall(BETA)).highest == 1
+    assert modified_loss(1, method=HeavyBall(BETA)).highest == 1
     assert modified_loss(3).highest == 1
 
 
 def test_epoch_in_fixed_order_has_no_modified_loss() -> None:
     """The order of the batches matters: a bracket of two gradients is not one; the mean over orders is."""
-    fixed = split(counter_terms(1, Epoch(2))[1])
+    fixed = split(counter_terms(1, method=Epoch(2))[1])
     assert not fixed.is_gradient
     assert str(fixed.obstruction) == "1/8 H₀g₁ − 1/8 H₁g₀"
     assert str(fixed.potential) == "1/16 ‖g₀‖² + 1/16 ‖g₁‖²"
@@ -80,7 +80,7 @@ METHODS = [
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_answer_on_a_concrete_loss(method: Method) -> None:
     """A term has curl exactly where it has an obstruction; the gradient part has none."""
-    for k, term in enumerate(counter_terms(4, method)):
+    for k, term in enumerate(counter_terms(4, method=method)):
         parts = split(term)
         assert {t: sympy.cancel(parts.gradient[t] + parts.obstruction[t] - term[t]) for t in term} == dict.fromkeys(
             term, 0

@@ -35,7 +35,7 @@ def test_tree(tree: Tree) -> None:
 
 
 def test_table() -> None:
-    picture = draw_table(counter_terms(4, HeavyBall(sympy.Symbol("beta")))[2], columns=1)
+    picture = draw_table(counter_terms(4, method=HeavyBall(sympy.Symbol("beta")))[2], columns=1)
     root = ElementTree.fromstring(picture)
     assert [text.text for text in root.iter(f"{SVG}text")] == ["(1+4β+β²)/(3(1−β)⁵)", "(1+10β+β²)/(12(1−β)⁵)"]
     assert len(list(root.iter(f"{SVG}circle"))) == 6
@@ -43,7 +43,8 @@ def test_table() -> None:
 
 def test_colours() -> None:
     fills = {
-        c.get("fill") for c in ElementTree.fromstring(draw_table(counter_terms(1, Epoch(3))[0])).iter(f"{SVG}circle")
+        c.get("fill")
+        for c in ElementTree.fromstring(draw_table(counter_terms(1, method=Epoch(3))[0])).iter(f"{SVG}circle")
     }
     assert len(fills) == 3
 

@@ -103,7 +103,7 @@ def test_zero_variance(normalization: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         net.value(theta)
     with pytest.raises(InputError, match=message):
-        eom.descend(net, theta, 0.1, 1)
+        eom.descend(net, theta, eta=0.1, steps=1)
     with pytest.raises(TableError, match="not finite from order 0"):
         eom.compile(net, 0).terms(theta)
 

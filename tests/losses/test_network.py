@@ -134,8 +134,8 @@ def test_inside_a_region_a_relu_network_is_followed_at_its_order() -> None:
         errors = []
         for steps in (8, 16):
             eta = 0.08 / steps
-            descent = eom.descend(net, start, eta, steps)
-            path = eom.flow(kernel.at_order(order), start, eta, descent.times)
+            descent = eom.descend(net, start, eta=eta, steps=steps)
+            path = eom.flow(kernel.at_order(order), start, eta=eta, time=descent.times)
             assert not region_changes(net, descent.thetas).any()
             assert not region_changes(net, path.thetas).any()
             errors.append(np.linalg.norm(path.thetas[-1] - descent.thetas[-1]))

@@ -120,7 +120,7 @@ def loop(step, start=START, steps=STEPS):
 
 @pytest.mark.parametrize("method, step", RULES, ids=lambda x: getattr(x, "name", ""))
 def test_a_run_repeats_a_plain_loop(method, step):
-    path = eom.descend(QUARTIC, START, ETA, STEPS, method)
+    path = eom.descend(QUARTIC, START, eta=ETA, steps=STEPS, method=method)
     np.testing.assert_allclose(path.thetas[:, :2], loop(step), rtol=1e-12, atol=1e-14)
 
 
@@ -128,7 +128,7 @@ def test_a_run_repeats_a_plain_loop(method, step):
 def test_a_kept_momentum_is_momentum(ahead):
     """The step is the root of the learning rate, and the momentum p is sqrt(eta) times the usual one."""
     method = (eom.Nesterov if ahead else eom.HeavyBall)("4/5", memory="kept", eta="1/20")
-    path = eom.descend(QUARTIC, START, method.step, STEPS, method)
+    path = eom.descend(QUARTIC, START, eta=method.step, steps=STEPS, method=method)
     before = START
 
     def step(theta, k, s):
@@ -144,7 +144,7 @@ def test_a_kept_momentum_is_momentum(ahead):
 @pytest.mark.parametrize("text", ["x**2/2", "x**2", "2*x", "3*x**2 + 2*x"])
 def test_momentum_is_at_rest_where_a_gradient_is_linear_or_constant(text):
     loss = eom.Loss(text, variables="x")
-    path = eom.descend(loss, [1.0], ETA, 1, eom.HeavyBall("1/2"))
+    path = eom.descend(loss, [1.0], eta=ETA, steps=1, method=eom.HeavyBall("1/2"))
     np.testing.assert_allclose(path.thetas[1], 1 - ETA * loss.gradient([1.0]), rtol=1e-15)
 
 
@@ -176,7 +176,7 @@ def muon(loss, beta, steps, eta):
 @pytest.mark.parametrize("loss", [NET, BIASED], ids=["matrices", "with biases"])
 def test_muon_repeats_a_plain_loop(loss):
     start = 0.4 * np.random.default_rng(2).standard_normal(loss.size)
-    path = eom.descend(loss, start, 0.02, 15, Muon("9/10"))
+    path = eom.descend(loss, start, eta=0.02, steps=15, method=Muon("9/10"))
     np.testing.assert_allclose(path.thetas, loop(muon(loss, 0.9, 5, 0.02), start, 15), rtol=1e-11, atol=1e-12)
     assert sorted({block.shape for block in NET.blocks.values()}) == [(2, 3), (4, 2)]
 
@@ -214,8 +214,10 @@ TORCH = [
 @pytest.mark.parametrize("method, make", TORCH, ids=lambda x: getattr(x, "name", ""))
 def test_a_run_is_that_of_torch(method, make):
     expected = torch_run(make)
-    memory = method.torch_start(eom.compile(QUARTIC, 0, method), START) if isinstance(method, Momentum) else "rest"
-    path = eom.descend(QUARTIC, START, ETA, STEPS, method, memory=memory)
+    memory = (
+        method.torch_start(eom.compile(QUARTIC, 0, method=method), START) if isinstance(method, Momentum) else "rest"
+    )
+    path = eom.descend(QUARTIC, START, eta=ETA, steps=STEPS, method=method, memory=memory)
     np.testing.assert_allclose(path.thetas[:, :2], expected, rtol=1e-12, atol=1e-13)
 
 
@@ -233,7 +235,7 @@ def test_muon_is_that_of_torch_but_for_its_short_floats(monkeypatch):
         return lambda p: torch.optim.Muon(p, lr=0.02, momentum=0.9, weight_decay=0)
 
     expected = torch_run(make, loss, start, 10).reshape(11, 9)
-    path = eom.descend(loss, start.ravel(), 0.02, 10, Muon("9/10"))
+    path = eom.descend(loss, start.ravel(), eta=0.02, steps=10, method=Muon("9/10"))
     np.testing.assert_allclose(path.thetas, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -249,7 +251,7 @@ def test_adam_is_that_of_optax(inside):
             change, state = optimiser.update(jax.numpy.array(g(np.array(theta))), state)
             theta = optax.apply_updates(theta, change)
             expected.append(np.array(theta))
-    path = eom.descend(QUARTIC, START, ETA, STEPS, Adam(epsilon="1/100", inside=inside))
+    path = eom.descend(QUARTIC, START, eta=ETA, steps=STEPS, method=Adam(epsilon="1/100", inside=inside))
     np.testing.assert_allclose(path.thetas, expected, rtol=1e-12, atol=1e-13)
 
 
@@ -279,7 +281,7 @@ def test_adam_is_that_of_optax(inside):
         (lambda: Adam().step, MethodError, r"takes any eta; a step needs memory='kept'"),
         (lambda: eom.HeavyBall("1/2").step, MethodError, r"takes any eta; a step needs memory='kept'"),
         (lambda: eom.HeavyBall("1/2", "kept", eta=-1), MethodError, r"eta = -1; a kept memory needs a number > 0"),
-        (lambda: eom.counter_terms(2, Adam()), MethodError, r"Adam.* has no coefficients on rooted trees"),
+        (lambda: eom.counter_terms(2, method=Adam()), MethodError, r"Adam.* has no coefficients on rooted trees"),
         (lambda: eom.HeavyBall("1/2", "kept", eta=1).stability(), MethodError, r"has no coefficients on rooted trees"),
         (lambda: SignSGD(0), MethodError, r"width = 0; expected a number > 0, such as width='1/10'"),
         (lambda: ClippedGradient(-2), MethodError, r"threshold = -2; expected a number > 0, such as threshold='2'"),
@@ -301,8 +303,8 @@ def test_bad_input(make, error, match):
 
 def test_where_a_norm_vanishes_it_is_said():
     with pytest.raises(eom.errors.TableError, match="not finite from order 0 on"):
-        eom.compile(QUARTIC, 1, NormalisedGradient()).terms([0.0, 0.0])
-    np.testing.assert_array_equal(eom.compile(QUARTIC, 1, ClippedGradient(1)).terms([0.0, 0.0]), 0)
+        eom.compile(QUARTIC, 1, method=NormalisedGradient()).terms([0.0, 0.0])
+    np.testing.assert_array_equal(eom.compile(QUARTIC, 1, method=ClippedGradient(1)).terms([0.0, 0.0]), 0)
 
 
 @pytest.mark.parametrize("name", OPTIMISERS)

@@ -50,10 +50,12 @@ ORDERS = [
 
 
 def slopes(loss, method, start, time, steps):
-    kernel = eom.compile(loss, 4, method)
+    kernel = eom.compile(loss, 4, method=method)
     errors = []
     for count in (steps, 2 * steps):
-        run = eom.descend(loss, start, time / count, count, method, memory="flow", late=not kernel.method.kept(2))
+        run = eom.descend(
+            loss, start, eta=time / count, steps=count, method=method, memory="flow", late=not kernel.method.kept(2)
+        )
         orders = (motion(kernel.at_order(k), start, time / count, time) for k in range(4))
         errors.append([np.linalg.norm(found - run.thetas[-1]) for found in orders])
     return np.log2(np.array(errors[0]) / errors[1])
@@ -76,10 +78,10 @@ def test_an_average_follows_from_the_motion(order):
     errors = []
     for count in (80, 160):
         method, eta = Averaged(Momentum("1/4"), "1/3"), 0.4 / count
-        run = eom.descend(QUARTIC, START, eta, count, method, memory="flow")
+        run = eom.descend(QUARTIC, START, eta=eta, steps=count, method=method, memory="flow")
         average = method.along(run.thetas)[-1]
         errors.append(
-            np.linalg.norm(eom.compile(QUARTIC, order, method).outputs(run.thetas[-1], eta)["average"] - average)
+            np.linalg.norm(eom.compile(QUARTIC, order, method=method).outputs(run.thetas[-1], eta)["average"] - average)
         )
     np.testing.assert_allclose(np.log2(errors[0] / errors[1]), order + 1, atol=0.1)
 
@@ -147,15 +149,17 @@ FIRST = [
 
 @pytest.mark.parametrize("method, expected", FIRST, ids=lambda x: getattr(x, "name", ""))
 def test_first_terms_are_those_published(method, expected):
-    np.testing.assert_allclose(eom.compile(QUARTIC, 1, method).terms(T), expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(eom.compile(QUARTIC, 1, method=method).terms(T), expected, rtol=1e-10, atol=1e-12)
 
 
 def test_second_term_of_nesterov_in_torch_is_not_that_of_nesterov():
     """The coefficient of T[g,g] is (1 - 2 beta + 13 beta²)/(12 (1-beta)⁵); on the linear losses it does not show."""
     beta = sympy.Symbol("beta")
-    terms = eom.modified_field(eom.Loss("x**3/6", variables="x"), 2, Momentum(beta, nesterov=True)).terms
+    terms = eom.modified_field(eom.Loss("x**3/6", variables="x"), 2, method=Momentum(beta, nesterov=True)).terms
     x = sympy.Symbol("x")
-    chain = eom.modified_field(eom.Loss("x**2/2", variables="x"), 2, Momentum(beta, nesterov=True)).terms[2][0] / x
+    chain = (
+        eom.modified_field(eom.Loss("x**2/2", variables="x"), 2, method=Momentum(beta, nesterov=True)).terms[2][0] / x
+    )
     bushy = (1 - 2 * beta + 13 * beta**2) / (12 * (1 - beta) ** 5)  # H = x, T = 1, g = x²/2
     assert sympy.simplify(terms[2][0] - (chain * x**2 * x**2 / 2 + bushy * x**4 / 4)) == 0
 
@@ -186,4 +190,4 @@ def test_first_terms_of_muon():
     step = phi(gradient)
     slope = phi(gradient + 1e-30j * plain.hessian_vector(theta, step)).imag / 1e-30
     expected = [step, (beta**2 / (1 - beta) + 0.5) * slope]
-    np.testing.assert_allclose(eom.compile(NET, 1, Muon("3/4")).terms(theta), expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(eom.compile(NET, 1, method=Muon("3/4")).terms(theta), expected, rtol=1e-10, atol=1e-12)

@@ -17,7 +17,7 @@ from eomsym.verification.verdict import Report
 
 @pytest.fixture(scope="module")
 def report() -> Report:
-    return ROSENBROCK.verify([0, 1, 4], steps=(10, 20, 160, 640))
+    return ROSENBROCK.verify([0, 1, 4], ladder=(10, 20, 160, 640))
 
 
 def test_markers_are_measured_and_lines_are_predicted(report: Report) -> None:

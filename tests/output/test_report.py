@@ -18,7 +18,7 @@ from eomsym.verification.verdict import Report
 
 @pytest.fixture(scope="module")
 def report() -> Report:
-    return ROSENBROCK.verify(range(2), steps=(1, 40, 80), name="a name")
+    return ROSENBROCK.verify(range(2), ladder=(1, 40, 80), name="a name")
 
 
 def test_record_holds_every_number(report: Report) -> None:

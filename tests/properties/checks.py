@@ -52,9 +52,11 @@ def bounded(function: Any, *arguments: Any, **options: Any) -> Bound:
 
 def truth(run: Run, order: int) -> tuple[np.ndarray, float]:
     """Distances of gradient descent from the equation of motion, and how far they can be trusted."""
-    descent = eom.descend(run.loss, run.start, run.eta, run.steps)
+    descent = eom.descend(run.loss, run.start, eta=run.eta, steps=run.steps)
     try:
-        motion = eom.flow(eom.compile(run.loss, order), run.start, run.eta, descent.times, rtol=1e-10, atol=1e-12)
+        motion = eom.flow(
+            eom.compile(run.loss, order), run.start, eta=run.eta, time=descent.times, rtol=1e-10, atol=1e-12
+        )
     except DivergenceError:
         assume(False)
     return np.linalg.norm(descent.thetas - motion.thetas, axis=1), 3 * motion.error + ROUNDING

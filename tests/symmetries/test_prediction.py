@@ -28,13 +28,13 @@ ETA, DECAY, STEPS = 0.2, 0.25, 20
 @cache
 def normalised() -> Predictions:
     net = NormalizedNetwork((3, 4, 3), INPUTS, LABELS, loss="cross_entropy").with_weight_decay(DECAY)
-    return predict(net, net.initial(1, scale=3.0), ETA, STEPS, [NORM, SUM], orders=range(4))
+    return predict(net, net.initial(1, scale=3.0), eta=ETA, steps=STEPS, symmetries=[NORM, SUM], orders=range(4))
 
 
 @cache
 def linear() -> Predictions:
     net = DeepLinear((3, 4, 3), INPUTS, LABELS, "cross_entropy").with_weight_decay(DECAY)
-    return predict(net, net.initial(1), ETA, STEPS, [BALANCE, SUM], orders=range(4), every=2)
+    return predict(net, net.initial(1), eta=ETA, steps=STEPS, symmetries=[BALANCE, SUM], orders=range(4), every=2)
 
 
 @pytest.mark.parametrize("build", [normalised, linear])
@@ -84,7 +84,7 @@ def test_gradient_flow_keeps_the_balance_and_descent_does_not() -> None:
     net = DeepLinear((3, 4, 3), INPUTS, LABELS, "cross_entropy")
     drifts = []
     for eta in (0.1, 0.05):
-        found = predict(net, net.initial(1), eta, round(4 / eta), [BALANCE], orders=(0, 1))
+        found = predict(net, net.initial(1), eta=eta, steps=round(4 / eta), symmetries=[BALANCE], orders=(0, 1))
         flow, motion, descent = (found.series[BALANCE, model].values for model in (0, 1, DESCENT))
         assert np.abs(flow - flow[0]).max() < 1e-9
         drifts.append(descent[-1] - descent[0])
@@ -97,12 +97,12 @@ def test_leaving_an_activation_region_is_reported() -> None:
     """Far away the flows slide along boundaries of regions, where an adaptive integrator would come to a halt."""
     net = Network((3, 4, 3), INPUTS, LABELS, "relu", "cross_entropy")
     balance = RescalingSymmetry(("W1", "W2"))
-    far = predict(net, net.initial(1), 0.1, 40, [balance], orders=(0, 1))
+    far = predict(net, net.initial(1), eta=0.1, steps=40, symmetries=[balance], orders=(0, 1))
     assert all(run.region_changes > 0 for run in far.runs.values())
     assert all(run.error < 0.05 for run in far.runs.values())
     assert far.series[balance, DESCENT].misfit < 1e-13  # an identity of the gradient, region by region
     assert all(far.series[balance, order].rate_misfit < 1e-13 for order in (0, 1))
-    near = predict(net, net.initial(1), 1e-3, 2, orders=(0, 1))
+    near = predict(net, net.initial(1), eta=1e-3, steps=2, orders=(0, 1))
     assert all(run.region_changes == 0 for run in near.runs.values())
     assert near.runs[0].error < 1e-14
     assert near.runs[1].distances[-1] < 0.01 * near.runs[0].distances[-1]
@@ -112,7 +112,7 @@ def test_steps_of_fixed_size_are_those_of_an_adaptive_integrator() -> None:
     net = DeepLinear((3, 4, 3), INPUTS, LABELS, "cross_entropy")
     kernel, theta, times = eom.compile(net, 1), net.initial(1), np.array([0.0, 0.1, 0.25, 2.0])
     thetas, error, changes = follow_in_steps(kernel, theta, 0.1, times)
-    exact = eom.flow(kernel, theta, 0.1, times).thetas
+    exact = eom.flow(kernel, theta, eta=0.1, time=times).thetas
     assert np.abs(thetas - exact).max() < error < 1e-5
     assert changes == 0
     with pytest.raises(DivergenceError, match="left the finite numbers"):
@@ -122,7 +122,9 @@ def test_steps_of_fixed_size_are_those_of_an_adaptive_integrator() -> None:
 def test_report_and_progress() -> None:
     calls: list[tuple[int, int, str]] = []
     loss = eom.Loss("x*y/(x**2 + y**2)", variables="x y")
-    found = predict(loss, [1.0, 0.5], 0.1, 4, orders=(2, 0), every=4, progress=lambda *call: calls.append(call))
+    found = predict(
+        loss, [1.0, 0.5], eta=0.1, steps=4, orders=(2, 0), every=4, progress=lambda *call: calls.append(call)
+    )
     assert calls == [(0, 3, "descent"), (1, 3, "flow"), (2, 3, "order 2"), (3, 3, "")]
     assert [row.split()[0] for row in str(found).splitlines()] == ["model", "descent", "flow", "order"]
     np.testing.assert_allclose(found.times, [0, 0.4])
@@ -140,12 +142,12 @@ def test_refusals() -> None:
     net = DeepLinear((3, 4, 3), INPUTS, LABELS, "cross_entropy")
     theta = net.initial(1)
     with pytest.raises(SymmetryError, match="does not have ScaleInvariance"):
-        predict(net, theta, 0.1, 4, [NORM])
+        predict(net, theta, eta=0.1, steps=4, symmetries=[NORM])
     with pytest.raises(InputError, match="0 <= decay < 1/eta = 5; take a smaller"):
-        predict(net.with_weight_decay(5), theta, 0.2, 4, [SUM])
+        predict(net.with_weight_decay(5), theta, eta=0.2, steps=4, symmetries=[SUM])
     with pytest.raises(InputError, match="symmetries predict to order 3, got order 4"):
-        predict(net, theta, 0.1, 4, [SUM], orders=(1, 4))
+        predict(net, theta, eta=0.1, steps=4, symmetries=[SUM], orders=(1, 4))
     with pytest.raises(InputError, match="every=3 must divide steps=4"):
-        predict(net, theta, 0.1, 4, every=3)
+        predict(net, theta, eta=0.1, steps=4, every=3)
     with pytest.raises(InputError, match="steps must be an integer >= 1, got 0"):
-        predict(net, theta, 0.1, 0)
+        predict(net, theta, eta=0.1, steps=0)

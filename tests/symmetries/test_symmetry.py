@@ -83,7 +83,7 @@ def test_step_of_gradient_descent(case: Any, widths: tuple[int, ...], seed: int,
     kind, symmetry = case
     loss = build(kind, widths, seed).with_weight_decay(x / 0.5)
     theta = loss.initial(seed)
-    after = eom.descend(loss, theta, 0.5, 1).thetas[1]
+    after = eom.descend(loss, theta, eta=0.5, steps=1).thetas[1]
     predicted = symmetry.after_step(eom.compile(loss, 0), theta, 0.5)
     np.testing.assert_allclose(symmetry.value(loss, after), predicted, rtol=1e-11, atol=1e-12)
 
@@ -130,19 +130,19 @@ def test_equilibria_are_reached() -> None:
     force = eom.Field(["-y/(x**2 + y**2)", "x/(x**2 + y**2)"], variables="x y").with_weight_decay(0.5)
     eta, start = 0.4, np.array([1.5, 0.0])
     kernel = eom.compile(force, 3)
-    thetas = eom.descend(force, start, eta, 200).thetas
+    thetas = eom.descend(force, start, eta=eta, steps=200).thetas
     expected = ScaleInvariance.equilibrium(eta, 0.5, 1.0)
     assert np.linalg.norm(thetas[-1]) == pytest.approx(expected, rel=1e-12)
     turn = thetas[-2] @ thetas[-1] / (np.linalg.norm(thetas[-2]) * np.linalg.norm(thetas[-1]))
     assert np.arccos(turn) == pytest.approx(ScaleInvariance.angle(eta, 0.5), rel=1e-9)
     for order in (1, 2, 3):
-        path = eom.flow(kernel.at_order(order), start, eta, [0.0, 40.0, 40.0 + eta / 8])
+        path = eom.flow(kernel.at_order(order), start, eta=eta, time=[0.0, 40.0, 40.0 + eta / 8])
         expected = ScaleInvariance.equilibrium(eta, 0.5, 1.0, order)
         np.testing.assert_allclose(np.linalg.norm(path.thetas[1:], axis=1), expected, rtol=1e-9)
         turn = path.thetas[1] @ path.thetas[2] / np.prod(np.linalg.norm(path.thetas[1:], axis=1))
         assert 8 * np.arccos(turn) == pytest.approx(ScaleInvariance.angle(eta, 0.5, order), rel=1e-9)
     # Gradient flow decays as if there were no force, while its effective rate grows.
-    path = eom.flow(kernel.at_order(0), start, eta, [0.0, 4.0])
+    path = eom.flow(kernel.at_order(0), start, eta=eta, time=[0.0, 4.0])
     assert np.linalg.norm(path.thetas[1]) == pytest.approx(1.5 * np.exp(-2.0), rel=1e-10)
     assert ScaleInvariance.equilibrium(eta, 0.5, 1.0, 0) == 0
 
@@ -190,7 +190,7 @@ def test_bad_input() -> None:
     with pytest.raises(InputError, match="written out to order 3, got order 4"):
         RescalingSymmetry(("W1", "W2")).derivative(eom.compile(loss, 4), theta, 0.1)
     with pytest.raises(MethodError, match="known for gradient descent, got"):
-        TranslationInvariance("W3").derivative(eom.compile(loss, 1, eom.HeavyBall(Fraction(1, 2))), theta, 0.1)
+        TranslationInvariance("W3").derivative(eom.compile(loss, 1, method=eom.HeavyBall(Fraction(1, 2))), theta, 0.1)
     with pytest.raises(InputError, match=r"0 <= decay < 1/eta = 2; take a smaller"):
         TranslationInvariance("W3").derivative(eom.compile(loss.with_weight_decay(2), 1), theta, 0.5)
     with pytest.raises(InputError, match="must be > 0 for an equilibrium"):

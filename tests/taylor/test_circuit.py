@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import eomsym as eom
+from eomsym.codegen.kernel import Kernel
 from eomsym.errors import InputError, MethodError, TableError
 from eomsym.exact.concrete import apply_term
 from eomsym.exact.general_linear import GeneralLinear
@@ -51,12 +52,12 @@ def test_adam_against_a_table_of_its_own() -> None:
         [6.677275282144493, 5.798668970048725],
         [-5.5543363694078645, -7.712568276195762],
     ]
-    np.testing.assert_allclose(-eom.compile(QUARTIC, 3, Own(adam)).terms(START), velocity, rtol=1e-13)
+    np.testing.assert_allclose(-eom.compile(QUARTIC, 3, method=Own(adam)).terms(START), velocity, rtol=1e-13)
 
 
 def test_adam_follows_its_plain_loop() -> None:
     theta, m, v = START.copy(), np.zeros(2), np.zeros(2)
-    path = eom.descend(QUARTIC, START, 0.01, 30, Own(adam))
+    path = eom.descend(QUARTIC, START, eta=0.01, steps=30, method=Own(adam))
     for found in path.thetas[1:]:
         g = QUARTIC.gradient(theta)
         m, v = m / 2 + g / 2, 0.6 * v + 0.4 * g * g
@@ -65,7 +66,7 @@ def test_adam_follows_its_plain_loop() -> None:
 
 
 def test_adam_is_followed_to_the_predicted_order_and_a_wrong_filter_is_not() -> None:
-    report = eom.verify(QUARTIC, START, 0.1, (40, 80, 160), range(4), Own(adam))
+    report = eom.verify(QUARTIC, START, time=0.1, ladder=(40, 80, 160), orders=range(4), method=Own(adam))
     assert report.status == "passed", str(report)
 
     def altered(circuit: Any) -> Any:
@@ -74,20 +75,14 @@ def test_adam_is_followed_to_the_predicted_order_and_a_wrong_filter_is_not() -> 
         v = circuit.average(g * g, Fraction(3, 5))
         return -m / (circuit.root(v) + Fraction(1, 10))
 
-    class Wrong:
+    class Wrong(Kernel):
         """The equation of the altered optimiser, held against the right one."""
 
-        def __init__(self, kernel: Any) -> None:
-            self.kernel, self.order, self.loss, self.method = kernel, kernel.order, kernel.loss, Own(adam)
+        def terms(self, theta: Any, *, threads: int = 1) -> np.ndarray:
+            return eom.compile(QUARTIC, self.order, method=Own(altered)).terms(theta, threads=threads)
 
-        def at_order(self, order: int) -> Wrong:
-            return Wrong(self.kernel.at_order(order))
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.kernel, name)
-
-    wrong = Wrong(eom.compile(QUARTIC, 6, Own(altered)))
-    report = eom.verify(QUARTIC, START, 0.1, (40, 80, 160), range(4), wrong.method, kernel=wrong)
+    wrong = Wrong((QUARTIC,), 6, Own(adam))
+    report = eom.verify(wrong, START, time=0.1, ladder=(40, 80, 160), orders=range(4))
     assert [order.status for order in report.orders] == ["failed"] * 4
 
 
@@ -126,7 +121,7 @@ def test_circuits_and_trees_agree_exactly(form: GeneralLinear) -> None:
     at = dict(zip(ROSENBROCK.variables, map(sympy.Rational, point), strict=True))
     gradient = [sympy.diff(ROSENBROCK.expression, v) for v in ROSENBROCK.variables]
     terms = counter_terms_at(terms_plan(ROSENBROCK, 3, method), point, 3)
-    for found, term in zip(terms, eom.counter_terms(3, method), strict=True):
+    for found, term in zip(terms, eom.counter_terms(3, method=method), strict=True):
         expected = [sympy.sympify(e).subs(at) for e in apply_term(term, gradient, ROSENBROCK.variables)]
         assert [sympy.Rational(x) for x in found] == expected
 
@@ -171,10 +166,10 @@ def test_bad_circuits_are_refused() -> None:
 def test_what_is_not_finite_is_named() -> None:
     normalised = Own(lambda c: -c.gradient() / c.norm(c.gradient()))
     with pytest.raises(TableError, match=r"not finite from order 0 on, first in v\d+ = (reciprocal|power)\("):
-        eom.compile(eom.Loss("x**2 + y**2", variables="x y"), 1, normalised).terms([0.0, 0.0])
+        eom.compile(eom.Loss("x**2 + y**2", variables="x y"), 1, method=normalised).terms([0.0, 0.0])
     bare = Own(lambda c: -c.gradient() / c.root(c.average(c.gradient().squared(), Fraction(1, 2))))
     with pytest.raises(TableError, match="give an epsilon"):
-        eom.compile(eom.Loss("x**2 + y**2", variables="x y"), 1, bare).terms([1.0, 0.0])
+        eom.compile(eom.Loss("x**2 + y**2", variables="x y"), 1, method=bare).terms([1.0, 0.0])
 
 
 def test_batches_are_an_epoch_of_their_own_losses() -> None:
@@ -186,25 +181,28 @@ def test_batches_are_an_epoch_of_their_own_losses() -> None:
     moved = theta
     for batch in batches:
         moved = moved - 0.1 / 3 * batch.gradient(moved)
-    np.testing.assert_allclose(eom.descend(batches, theta, 0.1, 1, method).thetas[-1], moved, rtol=1e-14)
-    assert eom.verify(batches, theta, 1.0, (10, 20, 40), range(4), method).status == "passed"
+    np.testing.assert_allclose(
+        eom.descend(batches, theta, eta=0.1, steps=1, method=method).thetas[-1], moved, rtol=1e-14
+    )
+    assert eom.verify(batches, theta, time=1.0, ladder=(10, 20, 40), orders=range(4), method=method).status == "passed"
     # expand one epoch to second order: term 1 is Hg/2 - sum over j before i of H_i g_j / 9
     slope = [eom.compile(batch, 0).hessian_vector for batch in batches]
     g = [batch.gradient(theta) for batch in batches]
     early = sum(slope[i](theta, g[j]) for i in range(3) for j in range(i)) / 9
     half = eom.compile(net, 0).hessian_vector(theta, net.gradient(theta)) / 2
-    np.testing.assert_allclose(eom.compile(batches, 1, method).terms(theta)[1], half - early, rtol=1e-11)
+    np.testing.assert_allclose(eom.compile(batches, 1, method=method).terms(theta)[1], half - early, rtol=1e-11)
 
 
 @pytest.mark.parametrize("call", ["compile", "descend", "verify", "modified_field"])
 def test_one_loss_is_not_taken_for_all_batches(call: str) -> None:
-    arguments: dict[str, tuple[Any, ...]] = {
-        "compile": (QUARTIC, 1),
-        "descend": (QUARTIC, START, 0.1, 1),
-        "verify": (QUARTIC, START, 1.0, (10, 20), (0,)),
-        "modified_field": (QUARTIC, 1),
+    arguments: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+        "compile": ((QUARTIC, 1), {}),
+        "descend": ((QUARTIC, START), {"eta": 0.1, "steps": 1}),
+        "verify": ((QUARTIC, START), {"time": 1.0, "ladder": (10, 20), "orders": (0,)}),
+        "modified_field": ((QUARTIC, 1), {}),
     }
+    given, named = arguments[call]
     with pytest.raises(MethodError, match=r"2 losses, one for each batch, and got (one|1); .*network.split"):
-        getattr(eom, call)(*arguments[call], eom.optimisers.Epoch(2))
+        getattr(eom, call)(*given, **named, method=eom.optimisers.Epoch(2))
     with pytest.raises(MethodError, match=r"takes 2 losses and got 3; for one loss for each batch use Epoch\(3\)"):
-        eom.compile([QUARTIC] * 3, 1, eom.optimisers.Epoch(2))
+        eom.compile([QUARTIC] * 3, 1, method=eom.optimisers.Epoch(2))

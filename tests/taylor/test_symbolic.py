@@ -16,7 +16,7 @@ x, y, beta, lam = sympy.symbols("x y beta lambda")
 
 def agrees_with_trees(field):
     """Whether the terms equal the sum over rooted trees, by differentiating the gradient."""
-    universal = eom.counter_terms(field.order, field.method)
+    universal = eom.counter_terms(field.order, method=field.method)
     gradient = list(eom.modified_field(field.loss, 0).terms[0])
     for k in range(field.order + 1):
         expected = sympy.Matrix(apply_term(universal[k], gradient, field.variables))
@@ -59,7 +59,7 @@ def test_scalar_example_of_hairer_lubich_wanner(use_flint):
     ],
 )
 def test_formulas_equal_the_tree_formula(loss, order, method):
-    assert agrees_with_trees(eom.modified_field(loss, order, method))
+    assert agrees_with_trees(eom.modified_field(loss, order, method=method))
 
 
 def test_a_wrong_formula_does_not_pass_for_the_tree_formula():
@@ -75,7 +75,7 @@ def test_rational_fields_come_over_their_least_denominator():
 
 
 def test_symbols_of_the_method_are_collected():
-    field = eom.modified_field(eom.Loss("x**2/2", variables="x"), 1, eom.HeavyBall(beta))
+    field = eom.modified_field(eom.Loss("x**2/2", variables="x"), 1, method=eom.HeavyBall(beta))
     assert sympy.simplify(field.terms[1][0] - x * (1 + beta) / (2 * (1 - beta) ** 3)) == 0
 
 

@@ -61,7 +61,7 @@ def test_table_and_trees_agree_exactly(method):
     loss = eom.Loss("(1-x)**2/2 + (y-x**2)**2/2 + x**3*y", variables="x y")
     point = dict(zip(loss.variables, (sympy.Rational(-1, 2), sympy.Rational(2, 3)), strict=True))
     gradient = [sympy.diff(loss.expression, v) for v in loss.variables]
-    universal = eom.counter_terms(4, method)
+    universal = eom.counter_terms(4, method=method)
     terms = exact_terms(loss, [Fraction(-1, 2), Fraction(2, 3)], 4, method)
     for k in range(5):
         expected = [sympy.sympify(e).subs(point) for e in apply_term(universal[k], gradient, loss.variables)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
 from math import factorial
@@ -15,6 +15,7 @@ import sympy
 from problems import DEEP, ROSENBROCK
 
 import eomsym as eom
+from eomsym.testing import altered
 
 Array = np.ndarray
 Derivative = Callable[..., Array]
@@ -38,37 +39,6 @@ TREES: tuple[tuple[int, str, Callable[[Derivative, Array], Array]], ...] = (
     (4, "-1/120", lambda D, g: D(g, g, D(g))),
     (4, "-1/720", lambda D, g: D(g, g, g, g)),
 )
-
-
-@dataclass(frozen=True)
-class Altered:
-    """A kernel with something added to one of its terms."""
-
-    kernel: Any
-    row: int
-    extra: Callable[[Array], Array]
-
-    loss = property(lambda self: self.kernel.loss)
-    method = property(lambda self: self.kernel.method)
-    order = property(lambda self: self.kernel.order)
-
-    def at_order(self, order: int) -> Altered:
-        return Altered(self.kernel.at_order(order), self.row, self.extra)
-
-    def terms(self, theta: Array) -> Array:
-        terms = self.kernel.terms(theta).copy()
-        if self.row <= self.order:
-            terms[self.row] += self.extra(theta)
-        return terms
-
-    def field(self, theta: Array, eta: float) -> Array:
-        return -(eta ** np.arange(self.order + 1.0)) @ self.terms(theta)
-
-    def hessian_vector(self, theta: Array, direction: Array) -> Array:
-        return self.kernel.hessian_vector(theta, direction)
-
-    def point(self, theta: Array) -> Array:
-        return self.kernel.point(theta)
 
 
 def symbolic_tree(index: int) -> Callable[[Array], Array]:
@@ -143,10 +113,10 @@ def test_rosenbrock_tells_every_coefficient(index: int) -> None:
     row = TREES[index][0]
     tree = symbolic_tree(index)
     kernel = eom.compile(STEEP.build(), row + 1)
-    assert STEEP.verify([row], kernel=kernel).status == "passed"
+    assert STEEP.verify([row], loss=kernel).status == "passed"
     for factor in (0.01, -0.01):
-        altered = Altered(kernel, row, lambda theta, factor=factor: factor * tree(theta))
-        report = STEEP.verify([row], kernel=altered)
+        wrong = altered(kernel, row, lambda theta, factor=factor: factor * tree(theta))
+        report = STEEP.verify([row], loss=wrong)
         assert report.status == "failed", str(report)
 
 
@@ -154,16 +124,16 @@ def test_rosenbrock_tells_every_coefficient(index: int) -> None:
 def test_deep_linear_network_tells_too(index: int) -> None:
     row = TREES[index][0]
     tree = numerical_tree(DEEP.build(), 5, index)
-    altered = Altered(eom.compile(DEEP.build(), row + 1), row, lambda theta: 0.01 * tree(theta))
+    wrong = altered(eom.compile(DEEP.build(), row + 1), row, lambda theta: 0.01 * tree(theta))
     steps = DEEP.steps[-2:] if row < 4 else DEEP.steps[1:3]  # the finest error of order 4 drowns in rounding
-    report = DEEP.verify([row], kernel=altered, steps=steps)
+    report = DEEP.verify([row], loss=wrong, ladder=steps)
     assert report.status == "failed", str(report)
 
 
 def test_higher_orders_fail_with_the_lower_term() -> None:
     tree = symbolic_tree(1)
-    altered = Altered(eom.compile(ROSENBROCK.build(), 4), 1, lambda theta: 0.01 * tree(theta))
-    report = ROSENBROCK.verify(range(4), kernel=altered)
+    wrong = altered(eom.compile(ROSENBROCK.build(), 4), 1, lambda theta: 0.01 * tree(theta))
+    report = ROSENBROCK.verify(range(4), loss=wrong)
     statuses = [result.status for result in report.orders]
     # Order 0 does not use the term; its prediction does, and 1 % is within the tolerance.
     assert statuses == ["passed", "failed", "failed", "failed"]

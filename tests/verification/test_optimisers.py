@@ -60,14 +60,18 @@ def begin(loss: Any, theta: np.ndarray, method: Any) -> Any:
 
 @pytest.mark.parametrize("method, time, _", [row for row in OPTIMISERS if row[1]], ids=lambda x: getattr(x, "name", ""))
 def test_on_a_loss_of_two_variables(method: Any, time: float, _: Any) -> None:
-    report = eom.verify(QUARTIC, begin(QUARTIC, START, method), time, (40, 80, 160), range(4), method)
+    report = eom.verify(
+        QUARTIC, begin(QUARTIC, START, method), time=time, ladder=(40, 80, 160), orders=range(4), method=method
+    )
     assert report.status == "passed", str(report)
 
 
 @pytest.mark.parametrize("method, _, time", [row for row in OPTIMISERS if row[2]], ids=lambda x: getattr(x, "name", ""))
 def test_on_a_network(method: Any, _: Any, time: float) -> None:
     net = digits_network()
-    report = eom.verify(net, begin(net, net.initial(0), method), time, (40, 80, 160), range(4), method)
+    report = eom.verify(
+        net, begin(net, net.initial(0), method), time=time, ladder=(40, 80, 160), orders=range(4), method=method
+    )
     assert report.status == "passed", str(report)
 
 
@@ -83,28 +87,30 @@ def test_momentum_far_beyond_the_radius_of_its_series() -> None:
     loss = eom.Loss("(1-x)**2/2 + (y-x**2)**2/2", variables="x y")
     method = eom.HeavyBall("9/10", memory="kept", eta="1/25")
     h = float(method.step)
-    path = eom.descend(loss, [-0.5, 1.0], h, 50, method)
+    path = eom.descend(loss, [-0.5, 1.0], eta=h, steps=50, method=method)
     errors = []
     for order in range(5):
-        motion = eom.flow(eom.compile(loss, order, method), [-0.5, 1.0], h, 50 * h, rtol=1e-10, atol=1e-12)
+        motion = eom.flow(
+            eom.compile(loss, order, method=method), [-0.5, 1.0], eta=h, time=50 * h, rtol=1e-10, atol=1e-12
+        )
         errors.append(np.linalg.norm(motion.thetas[-1] - path.thetas[-1]))
     np.testing.assert_allclose(errors, [1.1e-1, 7.5e-2, 3.1e-3, 2.7e-3, 2.7e-4], rtol=0.06)
-    eliminated = eom.compile(loss, 3, eom.HeavyBall("9/10"))
+    eliminated = eom.compile(loss, 3, method=eom.HeavyBall("9/10"))
     found = reach(eliminated, path.thetas[-1, :2], 0.04)
     assert found.product > 50 * found.radius
 
 
 def test_kept_memories_run_like_the_optimiser_itself() -> None:
-    kept = eom.descend(QUARTIC, START, float(HEAVY_BALL.step), 40, HEAVY_BALL)
-    plain = eom.descend(QUARTIC, START, 0.01, 40, eom.HeavyBall("9/10"))
+    kept = eom.descend(QUARTIC, START, eta=float(HEAVY_BALL.step), steps=40, method=HEAVY_BALL)
+    plain = eom.descend(QUARTIC, START, eta=0.01, steps=40, method=eom.HeavyBall("9/10"))
     np.testing.assert_allclose(kept.thetas[:, :2], plain.thetas, rtol=1e-12)
-    states = eom.compile(QUARTIC, 1, HEAVY_BALL).states(kept.thetas)
+    states = eom.compile(QUARTIC, 1, method=HEAVY_BALL).states(kept.thetas)
     np.testing.assert_allclose(states["p"][1:] * 0.1, np.diff(plain.thetas, axis=0), rtol=1e-9, atol=1e-15)
 
 
 def test_a_state_without_a_start_is_named() -> None:
     with pytest.raises(ValueError, match=r"the start of heavy ball.* has the states theta, p; missing: p, unknown: q"):
-        eom.descend(QUARTIC, {"theta": START, "q": START}, 0.1, 1, HEAVY_BALL)
+        eom.descend(QUARTIC, {"theta": START, "q": START}, eta=0.1, steps=1, method=HEAVY_BALL)
 
 
 # radius -------------------------------------------------------------------------------------------------------------
@@ -112,19 +118,19 @@ def test_a_state_without_a_start_is_named() -> None:
 
 def test_verify_and_flow_say_what_is_beyond_the_radius() -> None:
     method = eom.HeavyBall("9/10")
-    report = eom.verify(QUARTIC, START / 10, 0.04, (10, 20), range(2), method)
+    report = eom.verify(QUARTIC, START / 10, time=0.04, ladder=(10, 20), orders=range(2), method=method)
     (note,) = report.notes
     assert "is beyond the radius 0.00263 of heavy ball, beta = 9/10" in note
     assert "or keep the memory as a state: HeavyBall('9/10', memory='kept', eta='0.004')" in note
     assert note in str(report)
-    path = eom.flow(eom.compile(QUARTIC, 1, method), START / 10, 0.004, 0.1)
+    path = eom.flow(eom.compile(QUARTIC, 1, method=method), START / 10, eta=0.004, time=0.1)
     assert path.reach.note.startswith("eta*lambda = ")
-    inside = eom.verify(QUARTIC, START, 0.1, (40, 80), [0])
+    inside = eom.verify(QUARTIC, START, time=0.1, ladder=(40, 80), orders=[0])
     assert inside.notes == ()
-    assert eom.flow(eom.compile(QUARTIC, 1), START, 0.01, 0.1).reach.note == ""
+    assert eom.flow(eom.compile(QUARTIC, 1), START, eta=0.01, time=0.1).reach.note == ""
 
 
 def test_a_flow_that_leaves_the_numbers_names_the_radius() -> None:
     stiff = eom.compile(eom.Loss("x**4", variables="x"), 3)
     with pytest.raises(DivergenceError, match=r"eta\*lambda = .* is beyond the radius 1 of gradient descent"):
-        eom.flow(stiff, [40.0], 1.0, [0.0, -5.0])
+        eom.flow(stiff, [40.0], eta=1.0, time=[0.0, -5.0])

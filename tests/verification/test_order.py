@@ -12,7 +12,7 @@ import pytest
 from problems import DEEP, PARAMETERS, ROSENBROCK, ROSENBROCK_TABLE, Case
 
 import eomsym as eom
-from eomsym.dynamics.descent import run
+from eomsym.dynamics.descent import descend
 from eomsym.errors import DivergenceError, InputError, MethodError, ShapeError
 from eomsym.verification import discrete
 from eomsym.verification.verdict import MISFIT_TOLERANCE, SLOPE_TOLERANCE, TRUST, Report, worst
@@ -63,7 +63,7 @@ METHODS = (
 
 @pytest.mark.parametrize("method, steps", METHODS, ids=lambda value: getattr(value, "name", ""))
 def test_other_optimisers(method: Any, steps: tuple[int, ...]) -> None:
-    report = ROSENBROCK.verify(range(3), method=method, steps=steps)
+    report = ROSENBROCK.verify(range(3), method=method, ladder=steps)
     assert report.status == "passed", str(report)
     assert report.method == method.name
 
@@ -71,7 +71,7 @@ def test_other_optimisers(method: Any, steps: tuple[int, ...]) -> None:
 def test_slope_of_a_method_whose_terms_vanish() -> None:
     # The explicit midpoint rule is of order two: term_1 = 0, so orders 0 and 1 are the same equation.
     midpoint = eom.optimisers.RungeKutta([[0, 0], [HALF, 0]], [0, 1])
-    report = ROSENBROCK.verify(range(3), method=midpoint, steps=(80, 160, 320))
+    report = ROSENBROCK.verify(range(3), method=midpoint, ladder=(80, 160, 320))
     assert report.status == "passed", str(report)
     assert [result.expected_slope for result in report.orders] == [2, 2, 3]
     lonely = ROSENBROCK.verify([0], method=midpoint)
@@ -80,7 +80,7 @@ def test_slope_of_a_method_whose_terms_vanish() -> None:
 
 
 def test_nothing_drowned_in_rounding_is_judged() -> None:
-    report = ROSENBROCK.verify([3, 4], steps=(160, 320, 640, 1280))
+    report = ROSENBROCK.verify([3, 4], ladder=(160, 320, 640, 1280))
     three, four = report.orders
     assert three.judged == 1
     assert three.status == "passed"
@@ -95,20 +95,20 @@ def test_nothing_drowned_in_rounding_is_judged() -> None:
 
 def test_loss_without_error_is_inconclusive() -> None:
     # A constant gradient: gradient descent lies on gradient flow, and only rounding is left.
-    report = eom.verify(eom.Loss("x + 2*y", variables="x y"), [1.0, 1.0], 1.0, orders=range(2))
+    report = eom.verify(eom.Loss("x + 2*y", variables="x y"), [1.0, 1.0], time=1.0, orders=range(2))
     assert report.status == "inconclusive"
     assert {result.judged for result in report.orders} == {None}
 
 
 def test_coarse_ladder_is_inconclusive() -> None:
-    report = ROSENBROCK.verify([3], steps=(5, 10))
+    report = ROSENBROCK.verify([3], ladder=(5, 10))
     assert report.status == "inconclusive"
     assert "take more steps" in report.orders[0].reason
 
 
 def test_equation_of_motion_that_blows_up_is_not_judged() -> None:
     # theta' = theta**2 from 1: one step of gradient descent is 1.5, the truncated series runs away before.
-    report = eom.verify(eom.Loss("-x**3/3", variables="x"), [1.0], 0.5, (1, 120, 240), [4])
+    report = eom.verify(eom.Loss("-x**3/3", variables="x"), [1.0], time=0.5, ladder=(1, 120, 240), orders=[4])
     result = report.orders[0]
     assert math.isnan(result.errors[0])
     assert result.trusted == (False, True, True)
@@ -129,17 +129,17 @@ def test_report_is_frozen_repeatable_and_readable(rosenbrock: Report) -> None:
 
 def test_progress_counts_to_the_total() -> None:
     calls: list[tuple[int, int, str]] = []
-    ROSENBROCK.verify([0, 1], steps=(10, 20), progress=lambda *call: calls.append(call))
+    ROSENBROCK.verify([0, 1], ladder=(10, 20), progress=lambda *call: calls.append(call))
     assert [done for done, _, _ in calls] == list(range(1, 8))
     assert {total for _, total, _ in calls} == {7}
 
 
 def test_the_two_implementations_of_the_optimiser_watch_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(*args: Any, **options: Any) -> Any:
-        path = run(*args, **options)
+        path = descend(*args, **options)
         return dataclasses.replace(path, thetas=path.thetas + 1e-6)
 
-    monkeypatch.setattr(discrete, "run", wrong)
+    monkeypatch.setattr(discrete, "descend", wrong)
     report = ROSENBROCK.verify([0, 4])
     assert report.orders[0].status == "passed"  # 1e-6 is small against its error
     assert report.orders[1].status == "inconclusive"
@@ -152,14 +152,14 @@ def test_worst_status() -> None:
 
 def test_optimiser_that_diverges_names_the_step() -> None:
     with pytest.raises(DivergenceError, match="step") as caught:
-        eom.verify(eom.Loss("x**4", variables="x"), [30.0], 10.0, (10, 20), [0])
+        eom.verify(eom.Loss("x**4", variables="x"), [30.0], time=10.0, ladder=(10, 20), orders=[0])
     assert 1 <= caught.value.step <= 10
 
 
 @pytest.mark.parametrize("steps", [(), (10,), (10, 10), (0, 10), (-10, 10), (10, 20.5), ("a", "b"), 10, (10, math.nan)])
 def test_ladder_needs_two_integers(steps: Any) -> None:
     with pytest.raises(InputError, match="expected two or more different positive integers"):
-        ROSENBROCK.verify(steps=steps)
+        ROSENBROCK.verify(ladder=steps)
 
 
 @pytest.mark.parametrize("orders", [[], [-1], [0.5]])
@@ -171,22 +171,22 @@ def test_orders_are_integers_from_zero_on(orders: Any) -> None:
 @pytest.mark.parametrize("time", [0.0, -1.0, math.nan, math.inf, "long"])
 def test_time_is_positive(time: Any) -> None:
     with pytest.raises(InputError, match="expected a positive number, such as time="):
-        eom.verify(ROSENBROCK.build(), ROSENBROCK.start, time)
+        eom.verify(ROSENBROCK.build(), ROSENBROCK.start, time=time)
 
 
 def test_start_fits_the_loss() -> None:
     with pytest.raises(ShapeError, match=r"\(3,\)"):
-        eom.verify(ROSENBROCK.build(), [1.0, 2.0, 3.0], 1.0)
+        eom.verify(ROSENBROCK.build(), [1.0, 2.0, 3.0], time=1.0)
     with pytest.raises(InputError, match="finite"):
-        eom.verify(ROSENBROCK.build(), [1.0, math.nan], 1.0)
+        eom.verify(ROSENBROCK.build(), [1.0, math.nan], time=1.0)
 
 
 def test_kernel_fits_the_question() -> None:
     kernel = eom.compile(ROSENBROCK.build(), 2)
     with pytest.raises(InputError, match=r"orders up to 2 need eom.compile\(loss, 3"):
-        ROSENBROCK.verify([2], kernel=kernel)
+        ROSENBROCK.verify([2], loss=kernel)
     with pytest.raises(MethodError, match="the kernel is for gradient descent"):
-        ROSENBROCK.verify([1], kernel=kernel, method=eom.HeavyBall(HALF))
+        ROSENBROCK.verify([1], loss=kernel, method=eom.HeavyBall(HALF))
 
 
 def test_methods_without_a_step_are_refused() -> None:

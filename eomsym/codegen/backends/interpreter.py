@@ -20,7 +20,7 @@ from eomsym.losses.functions import FUNCTIONS
 from eomsym.taylor.instructions import Instruction
 from eomsym.taylor.plan import Plan
 
-__all__ = ["Loops"]
+__all__ = ["Loop"]
 
 #: A primitive for callers in machine code: numbers and addresses alone.
 _ENTRY = '''
@@ -62,8 +62,8 @@ _TYPES = {
 }
 
 
-class Loops:
-    """The compiled loops for some instructions: ``run`` sweeps their tables, ``descend`` runs an optimiser."""
+class Loop:
+    """The compiled loop for some instructions: one that sweeps their tables, or one that runs an optimiser."""
 
     def __init__(self, plan: Plan, discrete: bool) -> None:
         lines = (*plan.instructions, *plan.after)
@@ -71,7 +71,7 @@ class Loops:
         loop = descend if discrete else run
         prepare([_loop(loop), *(_primitive(name, plan.vector) for name in sorted(names))])
         module = load(_loop(loop))
-        self.__dict__[loop.__name__] = getattr(module, loop.__name__)
+        self.run: Any = getattr(module, loop.__name__)
         self._plan, self._address = plan, {name: load(_primitive(name, plan.vector)).entry.address for name in names}
 
     def encoded(self, instructions: tuple[Instruction, ...]) -> np.ndarray:

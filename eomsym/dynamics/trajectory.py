@@ -1,0 +1,80 @@
+"""What every motion gives: points at times, and what is known of their error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eomsym.codegen.kernel import Kernel
+from eomsym.dynamics.reach import Reach, reach
+
+__all__ = ["Trajectory"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """Points of a running optimiser, of gradient flow, or of the equation of motion.
+
+    Attributes
+    ----------
+    times : ndarray, shape (m,)
+        Times; for an optimiser ``eta * steps``.
+    thetas : ndarray, shape (m, n)
+        The points, the start first; behind the parameters the memories that the method keeps as states.
+    kernel : Kernel
+        Loss, method and order of the motion.
+    eta : float
+        Learning rate.
+    error : float
+        Estimated global error: the largest Euclidean distance, over the times, from a second integration at a ten
+        times looser tolerance. 0 for an optimiser, which is what it is.
+    evaluations : int
+        Gradients, or evaluations of the velocity, that were spent.
+    steps : ndarray of int, shape (m,), or None
+        Numbers of the iterates of an optimiser.
+    memory : ndarray, shape (k,), or None
+        What the filters of the optimiser remember at the end; as `memory` of the next run it goes on where this one
+        ends.
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> loss = eom.Loss("x**2/2", variables="x")
+    >>> path = eom.descend(loss, [1.0], eta=0.5, steps=2)
+    >>> path.end, path.times, path.states["theta"].ravel()
+    (array([0.25]), array([0. , 0.5, 1. ]), array([1.  , 0.5 , 0.25]))
+    """
+
+    times: Array
+    thetas: Array
+    kernel: Kernel = field(repr=False)
+    eta: float
+    error: float = 0.0
+    evaluations: int = 0
+    steps: NDArray[Any] | None = None
+    memory: Array | None = field(default=None, repr=False)
+
+    @property
+    def end(self) -> Array:
+        """The last point, shape (n,)."""
+        last: Array = self.thetas[-1]
+        return last
+
+    @property
+    def states(self) -> dict[str, Array]:
+        """The path of the parameters, ``"theta"``, and of each memory that is kept, by name; shapes (m, size)."""
+        return self.kernel.states(self.thetas)
+
+    @property
+    def reach(self) -> Reach:
+        """Learning rate times sharpness at the end of the path where it is larger, against the limits of the method.
+
+        Its ``note`` says where the series of the counter terms has left its radius, and what to do.
+        """
+        ends = [reach(self.kernel, self.thetas[k], self.eta) for k in (0, -1)]
+        return max(ends, key=lambda found: found.product)
