@@ -263,6 +263,12 @@ class Kernel:
         most : int
             Operations of the terms, as predicted, beyond which there is none.
         """
+        own: dict[tuple[int, int], Stepper | None] = self.__dict__.setdefault("_steppers", {})
+        if (lanes, most) not in own:
+            own[lanes, most] = self._made_stepper(lanes, most)
+        return own[lanes, most]
+
+    def _made_stepper(self, lanes: int, most: int) -> Stepper | None:
         checked_numbers(self.method)
 
         def make() -> Stepper | None:

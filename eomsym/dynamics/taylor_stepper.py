@@ -40,8 +40,6 @@ TIGHTENING = 10.0
 #: The degree is about half of the digits: what is asked for below this a double cannot hold.
 SMALLEST_RTOL = 1e-15
 MOST_STEPS = 200_000
-#: Operations of the terms up to which a stepper is made for a single trajectory: in about a tenth of a second.
-SINGLE = 6_000
 #: Trajectories of a thread are integrated by so many.
 CHUNK = 256
 
