@@ -1,0 +1,392 @@
+"""Where a run will be after many steps: the optimiser's parameters by its equation of motion.
+
+Where ``eta * lambda`` is small, the equation of motion takes steps that are hundreds of learning rates long. What is
+neglected in the equation, and the errors of its integrator, are carried along the path by the linearised flow: their
+sum is the estimated error. The prediction has what is neglected added, which makes it one order better than the estimate.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eomsym.codegen.kernel import Kernel, kernel_of
+from eomsym.dynamics.descent import checked_count, checked_eta, descend
+from eomsym.dynamics.walker import Costs, Walker
+from eomsym.errors import DivergenceError, InputError
+from eomsym.losses.objective import Objective
+from eomsym.optimisers.base import Method
+
+__all__ = ["Forward", "Stretch", "forward"]
+
+Array = NDArray[np.float64]
+Progress = Callable[[int, int, str], None]
+
+#: Highest order that is chosen.
+HIGHEST = 4
+#: Runs shorter than this are not worth a prediction.
+SHORTEST = 400
+#: Where ``eta * lambda`` exceeds this share of the radius, the optimiser runs.
+SHARE = 0.7
+#: The equation must gain at least so many steps for the cost of one, or the optimiser runs.
+GAIN = 1.5
+#: A direction of rate ``eta * lambda`` above this is left to the optimiser until it is at rest.
+FAST = 0.03
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of the way.
+
+    Attributes
+    ----------
+    by : str
+        ``"optimiser"``, or the equation of motion with its order and integrator.
+    eta : float
+    steps : int
+        Steps of the optimiser that it covers.
+    gradients : float
+        What was spent on it, in steps of the optimiser.
+    """
+
+    by: str
+    eta: float
+    steps: int
+    gradients: float
+
+
+@dataclass(frozen=True, eq=False)
+class Forward:
+    """A prediction of the parameters after many steps.
+
+    Attributes
+    ----------
+    theta : ndarray, shape (n,)
+        The parameters; behind them the memories that the method keeps as states.
+    steps : int
+        Steps that were made; fewer than asked for after an interruption.
+    error : float
+        Estimated Euclidean distance from the optimiser: of what the equation neglects, plus the errors of the integrator.
+        0 where the optimiser ran all the way.
+    neglected, integration : float
+        Its two parts. The first has been subtracted from the prediction, so the true distance is mostly far smaller.
+    order : int
+        Order of the equation of motion; -1 where it was not used.
+    gradients : float
+        What was spent, in steps of the optimiser, by the clock.
+    stretches : tuple of Stretch
+        How the way was made.
+    sharpness : tuple of float
+        ``eta * lambda`` at the begin of the equation and at its end.
+    notes : tuple of str
+        Why the optimiser ran, where it did; what to know.
+    complete : bool
+        False after an interruption.
+    seconds : float
+    kernel : Kernel
+    """
+
+    theta: Array
+    steps: int
+    error: float
+    neglected: float
+    integration: float
+    order: int
+    gradients: float
+    stretches: tuple[Stretch, ...]
+    sharpness: tuple[float, ...]
+    notes: tuple[str, ...]
+    complete: bool
+    seconds: float
+    kernel: Kernel = field(repr=False)
+
+    @property
+    def saved(self) -> float:
+        """How many times fewer gradients than the optimiser itself."""
+        return self.steps / max(self.gradients, 1e-9)
+
+    def __str__(self) -> str:
+        way = "; ".join(f"{part.steps:,} steps by {part.by} for {part.gradients:,.0f}" for part in self.stretches)
+        head = f"{self.steps:,} steps" + ("" if self.complete else " (interrupted)")
+        lines = [
+            f"{head}: error {self.error:.1e}, {self.gradients:,.0f} gradients, {self.saved:.1f} times fewer, "
+            f"{self.seconds:.2f} s",
+            way,
+        ]
+        return "\n".join([*lines, *self.notes])
+
+
+def forward(
+    loss: Objective | Sequence[Objective] | Kernel,
+    start: Any,
+    *,
+    eta: float | Sequence[float],
+    steps: int | Sequence[int],
+    method: Method | None = None,
+    tolerance: float = 1e-6,
+    order: int | None = None,
+    progress: Progress | None = None,
+) -> Forward:
+    """Predict where an optimiser will be after many steps, by its equation of motion.
+
+    Parameters
+    ----------
+    loss : Loss, Field, DeepLinear, Network, a list of them, or Kernel
+        One for each batch of an `Epoch`.
+    start : array_like, shape (n,), or dict
+    eta : float or sequence of float
+        Learning rate; for a schedule one of each stretch.
+    steps : int or sequence of int
+        Steps of the optimiser, of each stretch.
+    method : Method, optional
+        Gradient descent by default, or that of the kernel.
+    tolerance : float
+        Euclidean distance from the optimiser that will do.
+    order : int, optional
+        Order of the equation of motion; by default the lowest that promises the tolerance, at most 4.
+    progress : callable, optional
+        Called with (steps done, steps in all, what is done).
+
+    Returns
+    -------
+    Forward
+        Where the equation would not pay, or ``eta * lambda`` leaves the radius of the method, the optimiser runs, and
+        ``notes`` say so. After Ctrl-C what has been reached is returned.
+
+    Raises
+    ------
+    InputError
+        ``eta``, ``steps``, ``tolerance`` or ``order`` cannot be used, or a schedule has a hole.
+    ShapeError
+        The start does not fit the loss.
+    DivergenceError
+        The optimiser itself diverges.
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> found = forward(eom.Loss("x**2/2", variables="x"), [1.0], eta=0.1, steps=50)
+    >>> found.error, found.notes[0].split(";")[0]
+    (0.0, '50 steps are too few for a prediction to pay')
+
+    References
+    ----------
+    E. Hairer, C. Lubich, G. Wanner, Geometric Numerical Integration, chapter IX (the equation);
+    E. Hairer, S. P. Nørsett, G. Wanner, Solving Ordinary Differential Equations I, section II.8 (the carried errors).
+    """
+    kernel = kernel_of(loss, None if isinstance(loss, Kernel) else 0, method)
+    theta = kernel.point(start)
+    schedule = _schedule(eta, steps)
+    if not (isinstance(tolerance, (int, float)) and math.isfinite(tolerance) and tolerance > 0):
+        raise InputError(f"tolerance={tolerance!r}: expected a positive number, such as 1e-6")
+    least = 1e-13 * max(1.0, float(np.linalg.norm(theta)))
+    if tolerance < least:
+        raise InputError(f"tolerance={tolerance!r}: float64 cannot give less than {least:.1e} for these parameters")
+    if order is not None:
+        checked_count(order, "order", 0)
+    run = _Run(kernel, theta, tolerance, order, sum(count for _, count in schedule), progress)
+    try:
+        for rate, count in schedule:
+            run.stretch(rate, count)
+    except KeyboardInterrupt:
+        run.interrupted()
+    return run.result()
+
+
+def _schedule(eta: Any, steps: Any) -> list[tuple[float, int]]:
+    """Learning rates and steps of the stretches."""
+    rates = list(eta) if isinstance(eta, (list, tuple, np.ndarray)) else [eta]
+    counts = list(steps) if isinstance(steps, (list, tuple, np.ndarray)) else [steps]
+    if len(rates) != len(counts) or not rates:
+        raise InputError(
+            f"the schedule has {len(rates)} learning rates for {len(counts)} stretches of steps: expected one of each, "
+            "such as eta=[0.1, 0.01], steps=[1000, 5000]"
+        )
+    for k, (rate, count) in enumerate(zip(rates, counts, strict=True), 1):
+        if rate is None or count is None:
+            raise InputError(f"the schedule has a hole: stretch {k} of {len(rates)} has eta={rate!r}, steps={count!r}")
+    return [(checked_eta(rate), checked_count(count, "steps", 1)) for rate, count in zip(rates, counts, strict=True)]
+
+
+class _Run:
+    """The state of a prediction, and how it came about."""
+
+    def __init__(
+        self, kernel: Kernel, theta: Array, tolerance: float, order: int | None, total: int, progress: Progress | None
+    ) -> None:
+        self.kernel, self.theta, self.tolerance, self.asked, self.total = kernel, theta, tolerance, order, total
+        self.progress = progress
+        self.begin = time.perf_counter()
+        self.memory: Any = "rest"
+        self.late = False
+        self.done = 0
+        self.order = -1
+        self.missing, self.errors = np.zeros_like(theta), np.zeros_like(theta)
+        self.stretches: list[Stretch] = []
+        self.notes: list[str] = []
+        self.products: list[float] = []
+        self.complete = True
+        self._walker: Walker | None = None
+
+    # the parts of the way -----------------------------------------------------------------------------------------
+
+    def stretch(self, eta: float, steps: int) -> None:
+        """Steps with one learning rate."""
+        first = self._settling(eta, steps)
+        if steps < SHORTEST or first >= steps:
+            self._note(f"{steps:,} steps are too few for a prediction to pay; the optimiser ran")
+            return self._optimise(eta, steps)
+        if first:
+            self._optimise(eta, first)
+            steps -= first
+        costs = Costs.measured(self.kernel.at_order(1), self.theta, eta)
+        trial = self._walk_from(eta, steps, 1, costs)
+        if reason := self._outside(trial, eta):
+            self._note(f"{reason}; the optimiser ran")
+            return self._optimise(eta, steps)
+        order = self._order(trial, eta, steps) if self.asked is None else self.asked
+        costs = Costs.measured(self.kernel.at_order(order), self.theta, eta)
+        left = self._walk(self._walk_from(eta, steps, order, costs, trial), eta, steps)
+        if left:
+            self._optimise(eta, left)
+        return None
+
+    def _walk_from(self, eta: float, steps: int, order: int, costs: Costs, trial: Walker | None = None) -> Walker:
+        kernel = self.kernel.at_order(order)
+        spent = trial.gradients if trial else 0.0
+        direction = trial._direction if trial else None
+        return Walker(
+            kernel, eta, self.theta, eta * steps, self.tolerance, costs, self.missing, self.errors,
+            gradients=spent, _direction=direction,
+        )  # fmt: skip
+
+    def _walk(self, walker: Walker, eta: float, steps: int) -> int:
+        """Follow the equation; returns how many steps are left to the optimiser."""
+        self._walker, self.order = walker, max(self.order, walker.kernel.order)
+        self.products.append(eta * walker.sharpness)
+        recent: list[tuple[float, float]] = [(0.0, walker.gradients)]
+        kinds, reason = set(), ""
+        try:
+            while walker.time < walker.until:
+                kinds.add("Chebyshev" if walker.stabilised else "DOP853")
+                walker.step()
+                self._tell(self.done + min(steps, int(walker.time / eta)), f"equation of order {walker.kernel.order}")
+                recent = [*recent[-6:], (walker.time, walker.gradients)]
+                reason = self._outside(walker, eta) or self._poor(recent, eta)
+                if reason:
+                    walker.stop_at(min(walker.until, eta * math.ceil(walker.time / eta + 1e-9)))
+                    while walker.time < walker.until:
+                        walker.step()
+                    break
+        except DivergenceError as failure:
+            self._note(f"{failure}; the optimiser ran instead")
+            self.stretches.append(Stretch("the equation, given up", eta, 0, walker.gradients))
+            self.memory = self.memory if self.memory is not None else None
+            return steps
+        made = min(steps, round(walker.time / eta))
+        self.products.append(eta * walker.sharpness)
+        self._arrive(walker, eta, made, " and ".join(sorted(kinds)))
+        if reason and made < steps:
+            self._note(f"after {self.done:,} steps {reason}; the optimiser ran the remaining {steps - made:,}")
+        return steps - made
+
+    def _arrive(self, walker: Walker, eta: float, made: int, kinds: str) -> None:
+        self.theta, self.missing, self.errors = walker.theta, walker.missing, walker.errors
+        self.done += made
+        by = f"the equation of order {walker.kernel.order} ({kinds})"
+        self.stretches.append(Stretch(by, eta, made, walker.gradients))
+        self.memory, self.late, self._walker = None, True, None
+
+    def _optimise(self, eta: float, steps: int) -> None:
+        """Run the optimiser, in pieces for the sake of progress."""
+        memory = self.kernel.at_order(4).memories(self.theta, eta) if self.memory is None else self.memory
+        whole = self.kernel.circuit.memory_is_timed if hasattr(self.kernel.circuit, "memory_is_timed") else False
+        piece = steps if whole and not self.late else max(1, min(steps, 20_000))
+        made = 0
+        while made < steps:
+            count = min(piece, steps - made)
+            path = descend(self.kernel, self.theta, eta=eta, steps=count, every=count, memory=memory, late=self.late)
+            self.theta, memory = path.end, path.memory
+            made += count
+            self.done += count
+            self._tell(self.done, "optimiser")
+        self.memory = memory
+        self.stretches.append(Stretch("the optimiser", eta, steps, float(steps)))
+
+    # decisions ----------------------------------------------------------------------------------------------------
+
+    def _settling(self, eta: float, steps: int) -> int:
+        """Steps after which fast directions are at rest, and memories on the flow."""
+        return 0
+
+    def _outside(self, walker: Walker, eta: float) -> str:
+        """Why the series of the equation does not reach this far, if it does not."""
+        method, product = self.kernel.method, eta * walker.sharpness
+        if not method.is_linear or method.colours > 1 or method.is_flow:
+            return ""
+        radius = method.stability().radius
+        if radius is not None and product > SHARE * float(radius):
+            return f"eta*lambda = {product:.3g} is too near to the radius {float(radius):.3g} of {method.name}"
+        return ""
+
+    @staticmethod
+    def _poor(recent: list[tuple[float, float]], eta: float) -> str:
+        (begin, spent), (end, now) = recent[0], recent[-1]
+        gain = (end - begin) / eta / max(now - spent, 1e-9)
+        if len(recent) == 7 and gain < GAIN:
+            return f"the equation gains only {gain:.2g} steps for the cost of one"
+        return ""
+
+    def _order(self, walker: Walker, eta: float, steps: int) -> int:
+        """The lowest order whose first neglected term promises the tolerance."""
+        terms = self.kernel.at_order(HIGHEST + 1).terms(self.theta)
+        sizes = np.linalg.norm(terms, axis=1) * eta ** np.arange(HIGHEST + 2)
+        way = min(float(sizes[0]) * eta * steps, float(np.linalg.norm(self.theta)) or 1.0)
+        for order in range(1, HIGHEST):
+            if 0.2 * way * sizes[order + 1] / max(float(sizes[0]), 1e-300) < self.tolerance:
+                return order
+        return HIGHEST
+
+    # what is told -------------------------------------------------------------------------------------------------
+
+    def _note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def _tell(self, done: int, label: str) -> None:
+        if self.progress is not None:
+            self.progress(done, self.total, label)
+
+    def interrupted(self) -> None:
+        """Keep what the walker has reached: to the next whole step."""
+        self.complete = False
+        walker = self._walker
+        if walker is not None and walker.time > 0:
+            walker.stop_at(min(walker.until, walker.eta * math.ceil(walker.time / walker.eta - 1e-9)))
+            while walker.time < walker.until:
+                walker.step()
+            self._arrive(walker, walker.eta, round(walker.time / walker.eta), "interrupted")
+        self._note(f"interrupted after {self.done:,} of {self.total:,} steps")
+
+    def result(self) -> Forward:
+        neglected, integration = float(np.linalg.norm(self.missing)), float(np.linalg.norm(self.errors))
+        return Forward(
+            self.theta - self.missing,
+            self.done,
+            neglected + integration,
+            neglected,
+            integration,
+            self.order,
+            sum(part.gradients for part in self.stretches),
+            tuple(self.stretches),
+            tuple(self.products),
+            tuple(self.notes),
+            self.complete,
+            time.perf_counter() - self.begin,
+            self.kernel,
+        )

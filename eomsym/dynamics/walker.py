@@ -1,0 +1,272 @@
+"""Along the equation of motion of a network, step by step: what forward prediction is made of.
+
+Two integrators share the work. DOP853 takes steps as long as the tolerance allows, up to ``h lambda`` of about 5, where
+its stability ends. Where that is what holds it back, Runge-Kutta-Chebyshev goes on (:mod:`eomsym.dynamics.chebyshev`):
+``lambda`` is measured along the way. Next to the path two vectors are carried along the linearised flow: what is still
+missing from the equation (its first neglected term), and the local errors of the integrator.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import DOP853
+
+from eomsym.codegen.kernel import Kernel
+from eomsym.dynamics import chebyshev
+from eomsym.dynamics.leading_error import slope_of
+from eomsym.errors import DivergenceError, TableError
+
+__all__ = ["Costs", "Walker"]
+
+Array = NDArray[np.float64]
+
+#: Steps of DOP853 are held back by stability beyond this ``h * lambda``.
+HELD_BACK = 4.5
+#: Most stages of a Chebyshev step.
+MOST_STAGES = 150
+#: The sharpness is measured again after so many steps.
+RENEWED = 4
+#: scipy refuses less.
+RTOL = 3e-14
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What evaluations cost, in steps of the optimiser.
+
+    Attributes
+    ----------
+    field, terms, product : float
+        The velocity, all terms with one more, and a Hessian-vector product.
+    seconds : float
+        A step of the optimiser.
+    """
+
+    field: float
+    terms: float
+    product: float
+    seconds: float
+
+    @classmethod
+    def measured(cls, kernel: Kernel, theta: Array, eta: float) -> Costs:
+        """Each is timed three times, and the shortest counts."""
+        runner = kernel.runner()
+        memory = np.zeros(sum(runner.plan.tables[k].lanes for k in runner.plan.memories))
+        slope, more = slope_of(kernel), kernel.at_order(kernel.order + 1)
+        step = _seconds(lambda: runner.run(theta, memory, eta, 4, 4), 3) / 4
+        found = [
+            _seconds(work, 3) / step
+            for work in (
+                lambda: kernel.field(theta, eta),
+                lambda: more.terms(theta),
+                lambda: slope(theta, np.ones_like(theta)),
+            )
+        ]
+        return cls(*found, step)
+
+
+def _seconds(work: Callable[[], object], rounds: int) -> float:
+    work()  # what is compiled is compiled now
+    best = math.inf
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - begin)
+    return max(best, 1e-9)
+
+
+@dataclass
+class Walker:
+    """A state that walks along the equation of motion; `step` moves it.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    eta : float
+    theta : ndarray, shape (n,)
+    until : float
+        Time at which to end; it begins at 0.
+    tolerance : float
+        Euclidean distance that the errors of all steps together should not exceed.
+    costs : Costs
+    missing, errors : ndarray, shape (n,)
+        What the equation misses, and the errors of the steps, both carried along.
+    """
+
+    kernel: Kernel
+    eta: float
+    theta: Array
+    until: float
+    tolerance: float
+    costs: Costs
+    missing: Array
+    errors: Array
+    time: float = 0.0
+    sharpness: float = 0.0
+    gradients: float = 0.0
+    stabilised: bool = False
+    _direction: Array | None = field(default=None, repr=False)
+    _steps: int = 0
+    _held: int = 0
+    _length: float = 0.0
+    _solver: DOP853 | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self._next = self.kernel.at_order(self.kernel.order + 1)
+        self._slope = slope_of(self.kernel)
+        # A tenth of the tolerance for each step: errors of early steps shrink along the way.
+        self._atol = self.tolerance / 10 / math.sqrt(len(self.theta))
+        self.velocity = self._velocity(self.theta)
+        if not np.isfinite(self.velocity).all():
+            raise DivergenceError("the velocity at the start is not finite; choose another start", 1)
+        self.measure(10)
+
+    # evaluations --------------------------------------------------------------------------------------------------
+
+    def _velocity(self, theta: Array) -> Array:
+        """The velocity, NaN where it is not defined: that makes an integrator shorten its step."""
+        self.gradients += self.costs.field
+        if np.isfinite(theta).all():
+            with suppress(TableError):
+                found: Array = self.kernel.field(theta, self.eta)
+                return found
+        return np.full_like(theta, np.nan)
+
+    def _product(self, theta: Array, vector: Array) -> Array:
+        self.gradients += self.costs.product
+        return self._slope(theta, vector)
+
+    def measure(self, products: int) -> None:
+        """The largest eigenvalue of the linearised gradient flow, by Lanczos from the last direction."""
+        n = len(self.theta)
+        start = self._direction if self._direction is not None else np.random.default_rng(0).standard_normal(n)
+        basis = [start / np.linalg.norm(start)]
+        count = min(products, n)
+        matrix = np.zeros((count, count))
+        for k in range(count):
+            image = self._product(self.theta, basis[k])
+            for j, vector in enumerate(basis):
+                matrix[j, k] = vector @ image
+                image = image - matrix[j, k] * vector
+            size = float(np.linalg.norm(image))
+            if k + 1 == count or size <= 1e-10 * abs(matrix[0, 0]):
+                matrix = matrix[: k + 1, : k + 1]
+                break
+            matrix[k + 1, k] = size
+            basis.append(image / size)
+        values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+        self.sharpness = float(max(values[-1], 0.0))
+        self._direction = np.asarray(sum(c * v for c, v in zip(vectors[:, -1], basis, strict=False)))
+
+    @property
+    def stiffness(self) -> float:
+        """The rate of the fastest direction of the equation, a little more than measured."""
+        x = self.eta * self.sharpness
+        return 1.1 * self.sharpness * sum(x**k / (k + 1) for k in range(self.kernel.order + 1))
+
+    # steps --------------------------------------------------------------------------------------------------------
+
+    def step(self) -> float:
+        """One step of whichever integrator serves better; returns the time that it took.
+
+        Raises
+        ------
+        DivergenceError
+            The solution leaves the finite numbers, or no step is short enough.
+        """
+        before, slope, begin = self.theta, self.velocity, self.time
+        error = self._chebyshev_step() if self.stabilised else self._dormand_prince_step()
+        h = self.time - begin
+        middle = (before + self.theta) / 2 + h / 8 * (slope - self.velocity)  # Hermite
+        self._carry(middle, h, error)
+        self._steps += 1
+        if self._steps % RENEWED == 0:
+            self.measure(3)
+        self._choose(h)
+        return h
+
+    def _dormand_prince_step(self) -> Array:
+        if self._solver is None:
+            first = {"first_step": min(self._length, self.until - self.time)} if self._length else {}
+            with np.errstate(all="ignore"):
+                self._solver = DOP853(
+                    lambda _, y: self._velocity(y), self.time, self.theta, self.until, rtol=RTOL, atol=self._atol, **first
+                )
+        solver = self._solver
+        with np.errstate(all="ignore"):
+            solver.step()
+        if solver.status == "failed" or not np.isfinite(solver.y).all():
+            raise self._lost()
+        h = solver.t - self.time
+        fifth, third = solver.K.T @ solver.E5, solver.K.T @ solver.E3  # what the step was judged by
+        size = float(np.linalg.norm(fifth))
+        share = size / math.sqrt(size**2 + 0.01 * float(third @ third)) if size else 0.0
+        self.time, self.theta, self.velocity = float(solver.t), solver.y, solver.f
+        self._length = h
+        found: Array = h * share * fifth
+        return found
+
+    def _chebyshev_step(self) -> Array:
+        h = self._length
+        for _ in range(60):
+            h = min(h, self.until - self.time, chebyshev.stability(MOST_STAGES) / self.stiffness)
+            stages = chebyshev.stages_for(h * self.stiffness)
+            after = chebyshev.step(self._velocity, self.theta, self.velocity, h, stages)
+            slope = self._velocity(after)
+            error = chebyshev.local_error(self.theta, self.velocity, after, slope, h)
+            size = float(np.linalg.norm(error)) / (self._atol * math.sqrt(len(after)))
+            if size <= 1.0:
+                self.time = self.until if self.time + h >= self.until else self.time + h
+                self.theta, self.velocity = after, slope
+                self._length = h * min(5.0, 0.8 * max(size, 1e-9) ** (-1 / 3))
+                return error
+            if not math.isfinite(size):
+                self.measure(5)
+            h *= max(0.1, 0.8 * size ** (-1 / 3)) if math.isfinite(size) else 0.25
+        raise self._lost()
+
+    def _lost(self) -> DivergenceError:
+        return DivergenceError(
+            f"the equation of motion leaves the finite numbers after about {self.time / self.eta:.0f} steps "
+            f"(time {self.time:.4g}); run the optimiser, or take a smaller eta or order",
+            max(1, round(self.time / self.eta)),
+        )
+
+    def _carry(self, middle: Array, h: float, error: Array) -> None:
+        """Move both vectors along the flow that is linearised in the middle of the step."""
+        self.gradients += self.costs.terms
+        source = self.eta ** (self.kernel.order + 1) * self._next.terms(middle)[-1]
+        stages = chebyshev.stages_for(h * 1.2 * self.sharpness)
+
+        def along(vector: Array) -> Array:
+            return source - self._product(middle, vector)
+
+        self.missing = chebyshev.step(along, self.missing, along(self.missing), h, stages)
+        if np.any(self.errors):
+            source = np.zeros_like(source)
+            self.errors = chebyshev.step(along, self.errors, along(self.errors), h, stages)
+        self.errors = self.errors + error
+
+    def _choose(self, h: float) -> None:
+        """Change the integrator where the other one promises more time for a gradient."""
+        if not self.stabilised:
+            self._held = self._held + 1 if h * self.stiffness > HELD_BACK else 0
+            if self._held >= 3:
+                self.stabilised, self._solver, self._held = True, None, 0
+                self._length = 3 * h
+        elif self.time < self.until:
+            stages = chebyshev.stages_for(self._length * self.stiffness)
+            self._held = self._held + 1 if self._length * self.stiffness < 0.4 * stages else 0
+            if self._held >= 4:
+                self.stabilised, self._held = False, 0
+
+    def stop_at(self, when: float) -> None:
+        """Another time at which to end."""
+        self.until, self._solver = when, None
