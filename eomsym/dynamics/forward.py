@@ -11,14 +11,15 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eomsym.codegen.kernel import Kernel, kernel_of
-from eomsym.dynamics.descent import checked_count, checked_eta, descend
-from eomsym.dynamics.walker import Costs, Walker
+from eomsym.dynamics.descent import MEMORY_ORDER, checked_count, checked_eta, descend
+from eomsym.dynamics.walker import Walker
 from eomsym.errors import DivergenceError, InputError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
@@ -36,8 +37,14 @@ SHORTEST = 400
 SHARE = 0.7
 #: The equation must gain at least so many steps for the cost of one, or the optimiser runs.
 GAIN = 1.5
-#: A direction of rate ``eta * lambda`` above this is left to the optimiser until it is at rest.
-FAST = 0.03
+#: Steps of the equation over which that is judged, and the share of the run that may be spent before.
+WINDOW, TRIAL = 8, 0.05
+#: A direction of rate ``eta * lambda`` above this is left to the optimiser, for so many of its times, to come to rest.
+FAST, REST = 0.03, 12.0
+#: A memory is on the flow when it is as near as this, relative.
+SETTLED = 1e-8
+#: Steps of the optimiser between two calls of `progress`.
+PIECE = 20_000
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ class Forward:
     order : int
         Order of the equation of motion; -1 where it was not used.
     gradients : float
-        What was spent, in steps of the optimiser, by the clock.
+        What was spent, in steps of the optimiser, counted by arithmetic.
     stretches : tuple of Stretch
         How the way was made.
     sharpness : tuple of float
@@ -238,32 +245,46 @@ class _Run:
 
     def stretch(self, eta: float, steps: int) -> None:
         """Steps with one learning rate."""
-        first = self._settling(eta, steps)
-        if steps < SHORTEST or first >= steps:
+        if steps < SHORTEST:
             self._note(f"{steps:,} steps are too few for a prediction to pay; the optimiser ran")
             return self._optimise(eta, steps)
-        if first:
+        steps -= self._settle_memory(eta, steps)
+        trial = self._walk_from(eta, steps, 1)
+        reason = self._outside(trial, eta)
+        if not reason and eta * trial.sharpness > FAST:
+            first = min(math.ceil(REST / (eta * trial.sharpness)), steps // 20)
             self._optimise(eta, first)
             steps -= first
-        costs = Costs.measured(self.kernel.at_order(1), self.theta, eta)
-        trial = self._walk_from(eta, steps, 1, costs)
-        if reason := self._outside(trial, eta):
+            trial = self._walk_from(eta, steps, 1, trial)
+            reason = self._outside(trial, eta)
+        if reason:
             self._note(f"{reason}; the optimiser ran")
             return self._optimise(eta, steps)
-        order = self._order(trial, eta, steps) if self.asked is None else self.asked
-        costs = Costs.measured(self.kernel.at_order(order), self.theta, eta)
-        left = self._walk(self._walk_from(eta, steps, order, costs, trial), eta, steps)
+        order = self._order(eta, steps) if self.asked is None else self.asked
+        return self._follow(trial, eta, steps, order)
+
+    def _follow(self, trial: Walker, eta: float, steps: int, order: int) -> None:
+        """The equation as far as it goes, with one order more where the first was too low; the optimiser from there."""
+        before = self.theta, self.missing, self.errors, self.done, self.memory, self.late
+        left = self._walk(self._walk_from(eta, steps, order, trial), eta, steps)
+        grown = float(np.linalg.norm(self.missing)) > max(self.tolerance, 2 * float(np.linalg.norm(before[1])))
+        if grown and self.asked is None and order < HIGHEST:
+            spent = self.stretches.pop().gradients
+            self.notes.append(f"order {order} would have neglected {np.linalg.norm(self.missing):.1e}: order {order + 1}")
+            self.theta, self.missing, self.errors, self.done, self.memory, self.late = before
+            trial.gradients = spent
+            return self._follow(trial, eta, steps, order + 1)
         if left:
             self._optimise(eta, left)
         return None
 
-    def _walk_from(self, eta: float, steps: int, order: int, costs: Costs, trial: Walker | None = None) -> Walker:
+    def _walk_from(self, eta: float, steps: int, order: int, trial: Walker | None = None) -> Walker:
         kernel = self.kernel.at_order(order)
         spent = trial.gradients if trial else 0.0
         direction = trial._direction if trial else None
         return Walker(
-            kernel, eta, self.theta, eta * steps, self.tolerance, costs, self.missing, self.errors,
-            gradients=spent, _direction=direction,
+            kernel, eta, self.theta, eta * steps, self.tolerance, self.missing, self.errors, gradients=spent,
+            _direction=direction,
         )  # fmt: skip
 
     def _walk(self, walker: Walker, eta: float, steps: int) -> int:
@@ -277,8 +298,8 @@ class _Run:
                 kinds.add("Chebyshev" if walker.stabilised else "DOP853")
                 walker.step()
                 self._tell(self.done + min(steps, int(walker.time / eta)), f"equation of order {walker.kernel.order}")
-                recent = [*recent[-6:], (walker.time, walker.gradients)]
-                reason = self._outside(walker, eta) or self._poor(recent, eta)
+                recent = [*recent[-WINDOW:], (walker.time, walker.gradients)]
+                reason = self._outside(walker, eta) or self._poor(recent, eta, steps)
                 if reason:
                     walker.stop_at(min(walker.until, eta * math.ceil(walker.time / eta + 1e-9)))
                     while walker.time < walker.until:
@@ -305,9 +326,11 @@ class _Run:
 
     def _optimise(self, eta: float, steps: int) -> None:
         """Run the optimiser, in pieces for the sake of progress."""
-        memory = self.kernel.at_order(4).memories(self.theta, eta) if self.memory is None else self.memory
-        whole = self.kernel.circuit.memory_is_timed if hasattr(self.kernel.circuit, "memory_is_timed") else False
-        piece = steps if whole and not self.late else max(1, min(steps, 20_000))
+        memory = self.memory
+        if memory is None:  # behind the equation
+            memory = self.kernel.at_order(MEMORY_ORDER).memories(self.theta, eta)
+        # Corrections of a bias count the steps of a run, so that one is not made in pieces.
+        piece = min(steps, PIECE) if self.late or not self.kernel.runner().plan.clocks else steps
         made = 0
         while made < steps:
             count = min(piece, steps - made)
@@ -321,35 +344,57 @@ class _Run:
 
     # decisions ----------------------------------------------------------------------------------------------------
 
-    def _settling(self, eta: float, steps: int) -> int:
-        """Steps after which fast directions are at rest, and memories on the flow."""
-        return 0
+    def _settle_memory(self, eta: float, steps: int) -> int:
+        """Run an optimiser that has a memory until this is that of the flow; returns the steps that it took."""
+        if not isinstance(self.memory, str) or not self.kernel.runner().plan.memories:
+            return 0
+        flow, count, spent, last = self.kernel.at_order(MEMORY_ORDER), 64, 0, math.inf
+        while True:
+            path = descend(self.kernel, self.theta, eta=eta, steps=count, every=count, memory="rest")
+            spent += count
+            expected = flow.memories(path.end, eta)
+            assert path.memory is not None
+            away = float(np.linalg.norm(path.memory - expected) / max(float(np.linalg.norm(expected)), 1e-300))
+            if away < SETTLED or away > last / 2 or 4 * count > steps:
+                break
+            count, last = 2 * count, away
+        self.theta, self.memory, self.late = path.end, path.memory, True
+        self.done += count
+        self.stretches.append(Stretch("the optimiser", eta, count, float(spent)))
+        return count
 
     def _outside(self, walker: Walker, eta: float) -> str:
         """Why the series of the equation does not reach this far, if it does not."""
-        method, product = self.kernel.method, eta * walker.sharpness
-        if not method.is_linear or method.colours > 1 or method.is_flow:
-            return ""
-        radius = method.stability().radius
-        if radius is not None and product > SHARE * float(radius):
-            return f"eta*lambda = {product:.3g} is too near to the radius {float(radius):.3g} of {method.name}"
+        product = eta * walker.sharpness
+        if product > SHARE * self.radius:
+            return f"eta*lambda = {product:.3g} is too near to the radius {self.radius:.3g} of {self.kernel.method.name}"
         return ""
 
+    @cached_property
+    def radius(self) -> float:
+        """Where the series of the counter terms ends on a quadratic; that of descent where it is not known."""
+        method = self.kernel.method
+        if method.is_linear and method.colours == 1 and not method.is_flow:
+            found = method.stability().radius
+            return math.inf if found is None else float(found)
+        return 1.0
+
     @staticmethod
-    def _poor(recent: list[tuple[float, float]], eta: float) -> str:
+    def _poor(recent: list[tuple[float, float]], eta: float, steps: int) -> str:
+        """Whether the last steps of the equation have not been worth it: it begins slowly, and may spend a share on that."""
         (begin, spent), (end, now) = recent[0], recent[-1]
         gain = (end - begin) / eta / max(now - spent, 1e-9)
-        if len(recent) == 7 and gain < GAIN:
+        if len(recent) > WINDOW and gain < GAIN and now > TRIAL * steps:
             return f"the equation gains only {gain:.2g} steps for the cost of one"
         return ""
 
-    def _order(self, walker: Walker, eta: float, steps: int) -> int:
+    def _order(self, eta: float, steps: int) -> int:
         """The lowest order whose first neglected term promises the tolerance."""
         terms = self.kernel.at_order(HIGHEST + 1).terms(self.theta)
         sizes = np.linalg.norm(terms, axis=1) * eta ** np.arange(HIGHEST + 2)
         way = min(float(sizes[0]) * eta * steps, float(np.linalg.norm(self.theta)) or 1.0)
         for order in range(1, HIGHEST):
-            if 0.2 * way * sizes[order + 1] / max(float(sizes[0]), 1e-300) < self.tolerance:
+            if 0.2 * way * sizes[order + 1] / max(float(sizes[0]), 1e-300) < 3 * self.tolerance:
                 return order
         return HIGHEST
 

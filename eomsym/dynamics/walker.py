@@ -9,8 +9,6 @@ missing from the equation (its first neglected term), and the local errors of th
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -22,6 +20,8 @@ from eomsym.codegen.kernel import Kernel
 from eomsym.dynamics import chebyshev
 from eomsym.dynamics.leading_error import slope_of
 from eomsym.errors import DivergenceError, TableError
+from eomsym.taylor.plan import Plan
+from eomsym.taylor.work import work
 
 __all__ = ["Costs", "Walker"]
 
@@ -39,47 +39,25 @@ RTOL = 3e-14
 
 @dataclass(frozen=True)
 class Costs:
-    """What evaluations cost, in steps of the optimiser.
+    """What evaluations cost, in gradients: by their arithmetic, so a prediction does not depend on the clock.
 
     Attributes
     ----------
     field, terms, product : float
         The velocity, all terms with one more, and a Hessian-vector product.
-    seconds : float
-        A step of the optimiser.
     """
 
     field: float
     terms: float
-    product: float
-    seconds: float
+    product: float = 2.0
 
     @classmethod
-    def measured(cls, kernel: Kernel, theta: Array, eta: float) -> Costs:
-        """Each is timed three times, and the shortest counts."""
-        runner = kernel.runner()
-        memory = np.zeros(sum(runner.plan.tables[k].lanes for k in runner.plan.memories))
-        slope, more = slope_of(kernel), kernel.at_order(kernel.order + 1)
-        step = _seconds(lambda: runner.run(theta, memory, eta, 4, 4), 3) / 4
-        found = [
-            _seconds(work, 3) / step
-            for work in (
-                lambda: kernel.field(theta, eta),
-                lambda: more.terms(theta),
-                lambda: slope(theta, np.ones_like(theta)),
-            )
-        ]
-        return cls(*found, step)
-
-
-def _seconds(work: Callable[[], object], rounds: int) -> float:
-    work()  # what is compiled is compiled now
-    best = math.inf
-    for _ in range(rounds):
-        begin = time.perf_counter()
-        work()
-        best = min(best, time.perf_counter() - begin)
-    return max(best, 1e-9)
+    def of(cls, kernel: Kernel) -> Costs:
+        """For a kernel and its order."""
+        program = kernel.circuit.terms()
+        plan = Plan.of(program, kernel.order + 1, flow=True)
+        gradient = work(plan, 0)
+        return cls(work(plan, kernel.order) / gradient, work(plan, kernel.order + 1) / gradient)
 
 
 @dataclass
@@ -95,7 +73,6 @@ class Walker:
         Time at which to end; it begins at 0.
     tolerance : float
         Euclidean distance that the errors of all steps together should not exceed.
-    costs : Costs
     missing, errors : ndarray, shape (n,)
         What the equation misses, and the errors of the steps, both carried along.
     """
@@ -105,7 +82,6 @@ class Walker:
     theta: Array
     until: float
     tolerance: float
-    costs: Costs
     missing: Array
     errors: Array
     time: float = 0.0
@@ -119,10 +95,11 @@ class Walker:
     _solver: DOP853 | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        self.costs = Costs.of(self.kernel)
         self._next = self.kernel.at_order(self.kernel.order + 1)
         self._slope = slope_of(self.kernel)
-        # A tenth of the tolerance for each step: errors of early steps shrink along the way.
-        self._atol = self.tolerance / 10 / math.sqrt(len(self.theta))
+        # A quarter of the tolerance for each step: errors of early steps shrink along the way.
+        self._atol = self.tolerance / 4 / math.sqrt(len(self.theta))
         self.velocity = self._velocity(self.theta)
         if not np.isfinite(self.velocity).all():
             raise DivergenceError("the velocity at the start is not finite; choose another start", 1)

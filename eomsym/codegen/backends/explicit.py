@@ -15,6 +15,7 @@ from eomsym.taylor.instructions import entries
 from eomsym.taylor.plan import Plan
 from eomsym.taylor.rings.tape import Tape
 from eomsym.taylor.table import counter_terms_at
+from eomsym.taylor.work import products
 
 __all__ = ["LIMIT", "Explicit", "standalone", "worth_it"]
 
@@ -98,18 +99,9 @@ def _written(kind: str) -> str:
     return _WRITTEN.get(kind) or FUNCTIONS[kind].source
 
 
-def _work(plan: Plan) -> list[int]:
-    """Multiplications of each instruction at degree 0."""
-    work = []
-    for line in plan.instructions:
-        inner = plan.integers[line.integers + 1] if line.primitive.startswith("matmul") else 1
-        work.append(plan.tables[line.out].lanes * inner)
-    return work
-
-
 def _least(plan: Plan) -> int:
     """Multiplications of one evaluation of the gradient, at least."""
-    return sum(_work(plan))
+    return sum(products(plan))
 
 
 def literal(number: Any) -> str:
@@ -125,12 +117,12 @@ def predicted(plan: Plan, order: int) -> float:
     """
     if "gate" in plan.primitives:  # decides by a number, which a tape does not have
         return math.inf
-    products = sum(
+    long = sum(
         work
-        for work, line in zip(_work(plan), plan.instructions, strict=True)
+        for work, line in zip(products(plan), plan.instructions, strict=True)
         if line.primitive in {"convolve", "matmul"}
     )
-    return products * entries(order) ** 2 / 4 + (_least(plan) - products) * entries(order)
+    return long * entries(order) ** 2 / 4 + (_least(plan) - long) * entries(order)
 
 
 def worth_it(plan: Plan, order: int) -> float:
