@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ from numpy.typing import NDArray
 
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics.descent import MEMORY_ORDER, checked_count, checked_eta, descend
-from eomsym.dynamics.walker import Walker
+from eomsym.dynamics.leading_error import slope_of
+from eomsym.dynamics.trajectory import Trajectory
+from eomsym.dynamics.walker import PRODUCT, Walker, carried
 from eomsym.errors import DivergenceError, InputError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
@@ -234,6 +237,7 @@ class _Run:
         self.late = False
         self.done = 0
         self.order = -1
+        self.sharpness = 0.0
         self.missing, self.errors = np.zeros_like(theta), np.zeros_like(theta)
         self.stretches: list[Stretch] = []
         self.notes: list[str] = []
@@ -244,29 +248,37 @@ class _Run:
     # the parts of the way -----------------------------------------------------------------------------------------
 
     def stretch(self, eta: float, steps: int) -> None:
-        """Steps with one learning rate."""
+        """Steps with one learning rate: the equation where it pays, the optimiser elsewhere."""
         if steps < SHORTEST:
             self._note(f"{steps:,} steps are too few for a prediction to pay; the optimiser ran")
             return self._optimise(eta, steps)
-        steps -= self._settle_memory(eta, steps)
-        trial = self._walk_from(eta, steps, 1)
-        reason = self._outside(trial, eta)
-        if not reason and eta * trial.sharpness > FAST:
-            first = min(math.ceil(REST / (eta * trial.sharpness)), steps // 20)
-            self._optimise(eta, first)
-            steps -= first
-            trial = self._walk_from(eta, steps, 1, trial)
+        left = steps - self._settle_memory(eta, steps)
+        while left >= SHORTEST:
+            trial = self._walk_from(eta, left, 1)
             reason = self._outside(trial, eta)
-        if reason:
-            self._note(f"{reason}; the optimiser ran")
-            return self._optimise(eta, steps)
-        order = self._order(eta, steps) if self.asked is None else self.asked
-        return self._follow(trial, eta, steps, order)
+            if not reason and eta * trial.sharpness > FAST and left == steps:
+                first = min(math.ceil(REST / (eta * trial.sharpness)), steps // 20)
+                self._optimise(eta, first)
+                left -= first
+                trial = self._walk_from(eta, left, 1, trial)
+                reason = self._outside(trial, eta)
+            if reason:
+                self._note(f"{reason}; the optimiser ran the remaining {left:,} steps")
+                break
+            left, again = self._follow(trial, eta, left, self._order(eta, left) if self.asked is None else self.asked)
+            if not left or not again:
+                break
+            count = min(left, max(steps - left, left // 10))  # the way may be smoother further on
+            self._optimise(eta, count)
+            left -= count
+        if left:
+            self._optimise(eta, left)
+        return None
 
-    def _follow(self, trial: Walker, eta: float, steps: int, order: int) -> None:
-        """The equation as far as it goes, with one order more where the first was too low; the optimiser from there."""
+    def _follow(self, trial: Walker, eta: float, steps: int, order: int) -> tuple[int, bool]:
+        """The equation as far as it goes, with one order more where the first was too low; see `_walk`."""
         before = self.theta, self.missing, self.errors, self.done, self.memory, self.late
-        left = self._walk(self._walk_from(eta, steps, order, trial), eta, steps)
+        left, again = self._walk(self._walk_from(eta, steps, order, trial), eta, steps)
         grown = float(np.linalg.norm(self.missing)) > max(self.tolerance, 2 * float(np.linalg.norm(before[1])))
         if grown and self.asked is None and order < HIGHEST:
             spent = self.stretches.pop().gradients
@@ -274,9 +286,7 @@ class _Run:
             self.theta, self.missing, self.errors, self.done, self.memory, self.late = before
             trial.gradients = spent
             return self._follow(trial, eta, steps, order + 1)
-        if left:
-            self._optimise(eta, left)
-        return None
+        return left, again
 
     def _walk_from(self, eta: float, steps: int, order: int, trial: Walker | None = None) -> Walker:
         kernel = self.kernel.at_order(order)
@@ -287,38 +297,44 @@ class _Run:
             _direction=direction,
         )  # fmt: skip
 
-    def _walk(self, walker: Walker, eta: float, steps: int) -> int:
-        """Follow the equation; returns how many steps are left to the optimiser."""
+    def _walk(self, walker: Walker, eta: float, steps: int) -> tuple[int, bool]:
+        """Follow the equation; returns how many steps are left, and whether it may pay again further on."""
         self._walker, self.order = walker, max(self.order, walker.kernel.order)
         self.products.append(eta * walker.sharpness)
-        recent: list[tuple[float, float]] = [(0.0, walker.gradients)]
-        kinds, reason = set(), ""
+        recent = [(0.0, walker.gradients)]
+        kinds, outside, poor = set(), "", ""
         try:
             while walker.time < walker.until:
                 kinds.add("Chebyshev" if walker.stabilised else "DOP853")
                 walker.step()
                 self._tell(self.done + min(steps, int(walker.time / eta)), f"equation of order {walker.kernel.order}")
                 recent = [*recent[-WINDOW:], (walker.time, walker.gradients)]
-                reason = self._outside(walker, eta) or self._poor(recent, eta, steps)
-                if reason:
-                    walker.stop_at(min(walker.until, eta * math.ceil(walker.time / eta + 1e-9)))
-                    while walker.time < walker.until:
-                        walker.step()
+                outside, poor = self._outside(walker, eta), self._poor(recent, eta, steps)
+                if outside or poor:
+                    self._to_whole_step(walker)
                     break
         except DivergenceError as failure:
             self._note(f"{failure}; the optimiser ran instead")
             self.stretches.append(Stretch("the equation, given up", eta, 0, walker.gradients))
-            self.memory = self.memory if self.memory is not None else None
-            return steps
+            return steps, False
         made = min(steps, round(walker.time / eta))
         self.products.append(eta * walker.sharpness)
         self._arrive(walker, eta, made, " and ".join(sorted(kinds)))
-        if reason and made < steps:
-            self._note(f"after {self.done:,} steps {reason}; the optimiser ran the remaining {steps - made:,}")
-        return steps - made
+        if made < steps:
+            self._note(f"after {self.done:,} steps {outside or poor}; the optimiser ran on")
+        return steps - made, not outside
+
+    @staticmethod
+    def _to_whole_step(walker: Walker) -> None:
+        """On to the next whole step of the optimiser."""
+        walker.stop_at(min(walker.until, walker.eta * math.ceil(walker.time / walker.eta - 1e-9)))
+        while walker.time < walker.until:
+            walker.step()
 
     def _arrive(self, walker: Walker, eta: float, made: int, kinds: str) -> None:
+        walker.carry()
         self.theta, self.missing, self.errors = walker.theta, walker.missing, walker.errors
+        self.sharpness = walker.sharpness
         self.done += made
         by = f"the equation of order {walker.kernel.order} ({kinds})"
         self.stretches.append(Stretch(by, eta, made, walker.gradients))
@@ -331,16 +347,43 @@ class _Run:
             memory = self.kernel.at_order(MEMORY_ORDER).memories(self.theta, eta)
         # Corrections of a bias count the steps of a run, so that one is not made in pieces.
         piece = min(steps, PIECE) if self.late or not self.kernel.runner().plan.clocks else steps
-        made = 0
+        made, spent = 0, 0.0
         while made < steps:
             count = min(piece, steps - made)
-            path = descend(self.kernel, self.theta, eta=eta, steps=count, every=count, memory=memory, late=self.late)
+            every = self._every(eta, count)
+            path = descend(self.kernel, self.theta, eta=eta, steps=count, every=every, memory=memory, late=self.late)
+            spent += self._carry_errors(path)
             self.theta, memory = path.end, path.memory
             made += count
             self.done += count
             self._tell(self.done, "optimiser")
         self.memory = memory
-        self.stretches.append(Stretch("the optimiser", eta, steps, float(steps)))
+        self.stretches.append(Stretch("the optimiser", eta, steps, steps + spent))
+
+    def _every(self, eta: float, count: int) -> int:
+        """Steps of the optimiser over which errors are carried at a time; a divisor of their number."""
+        if not (np.any(self.missing) or np.any(self.errors)):
+            return count
+        wanted = max(1, round(20.0 / max(eta * self.sharpness, 0.01)))
+        return count if count <= wanted else max(d for d in range(1, wanted + 1) if count % d == 0)
+
+    def _carry_errors(self, path: Trajectory) -> float:
+        """Carry errors of the equation along the path of the optimiser that follows it; returns the gradients spent."""
+        if not (np.any(self.missing) or np.any(self.errors)):
+            return 0.0
+        slope, spent = slope_of(self.kernel.at_order(1)), 0.0
+
+        def product(point: Array, vector: Array) -> Array:
+            nonlocal spent
+            spent += PRODUCT
+            return slope(point, vector)
+
+        nothing, h = np.zeros_like(self.theta), float(path.times[1] - path.times[0])
+        for before, after in pairwise(path.thetas):
+            middle = (before + after) / 2
+            self.missing = carried(product, middle, self.missing, nothing, h, self.sharpness)
+            self.errors = carried(product, middle, self.errors, nothing, h, self.sharpness)
+        return spent
 
     # decisions ----------------------------------------------------------------------------------------------------
 
@@ -412,9 +455,7 @@ class _Run:
         self.complete = False
         walker = self._walker
         if walker is not None and walker.time > 0:
-            walker.stop_at(min(walker.until, walker.eta * math.ceil(walker.time / walker.eta - 1e-9)))
-            while walker.time < walker.until:
-                walker.step()
+            self._to_whole_step(walker)
             self._arrive(walker, walker.eta, round(walker.time / walker.eta), "interrupted")
         self._note(f"interrupted after {self.done:,} of {self.total:,} steps")
 
