@@ -351,6 +351,7 @@ class _Run:
         while made < steps:
             count = min(piece, steps - made)
             every = self._every(eta, count)
+            count -= count % every
             path = descend(self.kernel, self.theta, eta=eta, steps=count, every=every, memory=memory, late=self.late)
             spent += self._carry_errors(path)
             self.theta, memory = path.end, path.memory
@@ -361,11 +362,10 @@ class _Run:
         self.stretches.append(Stretch("the optimiser", eta, steps, steps + spent))
 
     def _every(self, eta: float, count: int) -> int:
-        """Steps of the optimiser over which errors are carried at a time; a divisor of their number."""
+        """Steps of the optimiser over which errors are carried at a time."""
         if not (np.any(self.missing) or np.any(self.errors)):
             return count
-        wanted = max(1, round(20.0 / max(eta * self.sharpness, 0.01)))
-        return count if count <= wanted else max(d for d in range(1, wanted + 1) if count % d == 0)
+        return min(count, max(1, round(20.0 / max(eta * self.sharpness, 0.01))))
 
     def _carry_errors(self, path: Trajectory) -> float:
         """Carry errors of the equation along the path of the optimiser that follows it; returns the gradients spent."""
