@@ -4,6 +4,7 @@ from . import bounds, curvature, errors, losses, optimisers, output, symmetries,
 from .codegen.kernel import compile
 from .dynamics.descent import descend
 from .dynamics.flow import flow
+from .dynamics.forward import forward
 from .dynamics.leading_error import leading_error
 from .errors import EomsymError
 from .experiments.simulate import simulate
@@ -37,6 +38,7 @@ __all__ = [
     "descend",
     "errors",
     "flow",
+    "forward",
     "leading_error",
     "losses",
     "modified_field",

@@ -23,6 +23,7 @@ COMMANDS = {
     "emit": "Write the compiled program of a loss as a standalone module.",
     "verify": "Check the order of the equation of motion against the running optimiser.",
     "bound": "Compare bound, estimate and truth of the distance from the optimiser.",
+    "forward": "Predict where an optimiser will be after many steps.",
     "simulate": "Run a named experiment and draw its figure.",
     "cite": "Print the references of eomsym and of its two source papers.",
 }

@@ -131,6 +131,21 @@ class Forward:
         ]
         return "\n".join([*lines, *self.notes])
 
+    def record(self) -> dict[str, Any]:
+        """Everything as numbers, lists and text, for JSON."""
+        numbers = ("steps", "error", "neglected", "integration", "order", "gradients", "saved", "complete", "seconds")
+        return {
+            "schema": "eomsym.forward",
+            "schema_version": 1,
+            **{name: getattr(self, name) for name in numbers},
+            "sharpness": list(self.sharpness),
+            "stretches": [vars(part) for part in self.stretches],
+            "notes": list(self.notes),
+            "loss": self.kernel.loss.describe(),
+            "method": self.kernel.method.name,
+            "theta": self.theta.tolist(),
+        }
+
 
 def forward(
     loss: Objective | Sequence[Objective] | Kernel,
@@ -280,8 +295,12 @@ class _Run:
         before = self.theta, self.missing, self.errors, self.done, self.memory, self.late
         left, again = self._walk(self._walk_from(eta, steps, order, trial), eta, steps)
         grown = float(np.linalg.norm(self.missing)) > max(self.tolerance, 2 * float(np.linalg.norm(before[1])))
-        if grown and self.asked is None and order < HIGHEST:
+        if grown and self.asked is None and (order < HIGHEST or (left and again)):
             spent = self.stretches.pop().gradients
+            if left and again:  # neither exact enough nor cheap
+                self.theta, self.missing, self.errors, self.done, self.memory, self.late = before
+                self.stretches.append(Stretch("the equation, given up", eta, 0, spent))
+                return steps, True
             self.notes.append(f"order {order} would have neglected {np.linalg.norm(self.missing):.1e}: order {order + 1}")
             self.theta, self.missing, self.errors, self.done, self.memory, self.late = before
             trial.gradients = spent
@@ -427,7 +446,7 @@ class _Run:
         """Whether the last steps of the equation have not been worth it: it begins slowly, and may spend a share on that."""
         (begin, spent), (end, now) = recent[0], recent[-1]
         gain = (end - begin) / eta / max(now - spent, 1e-9)
-        if len(recent) > WINDOW and gain < GAIN and now > TRIAL * steps:
+        if len(recent) > 4 and gain < GAIN and now > TRIAL * steps:
             return f"the equation gains only {gain:.2g} steps for the cost of one"
         return ""
 
