@@ -277,7 +277,7 @@ class Kernel:
             if explicit.predicted(plan, self.order) > most:
                 return None
             try:
-                return Stepper(plan, self.order, lanes, 2 * most)
+                return Stepper.of(plan, self.order, lanes, 2 * most)
             except SizeError:
                 return None
 

@@ -42,6 +42,8 @@ SHARE = 0.7
 GAIN = 1.5
 #: Steps of the equation over which that is judged, and the share of the run that may be spent before.
 WINDOW, TRIAL = 8, 0.05
+#: How often the equation is tried on a stretch.
+ATTEMPTS = 3
 #: A direction of rate ``eta * lambda`` above this is left to the optimiser, for so many of its times, to come to rest.
 FAST, REST = 0.03, 12.0
 #: A memory is on the flow when it is as near as this, relative.
@@ -268,7 +270,9 @@ class _Run:
             self._note(f"{steps:,} steps are too few for a prediction to pay; the optimiser ran")
             return self._optimise(eta, steps)
         left = steps - self._settle_memory(eta, steps)
-        while left >= SHORTEST:
+        for _ in range(ATTEMPTS):
+            if left < SHORTEST:
+                break
             trial = self._walk_from(eta, left, 1)
             reason = self._outside(trial, eta)
             if not reason and eta * trial.sharpness > FAST and left == steps:

@@ -87,7 +87,18 @@ def carried(
     def along(v: Array) -> Array:
         return source - product(point, v)
 
-    return chebyshev.step(along, vector, along(vector), h, chebyshev.stages_for(1.2 * h * sharpness))
+    allowed = 3.0 * (float(np.linalg.norm(vector)) + h * float(np.linalg.norm(source)))
+    for _ in range(4):
+        with np.errstate(all="ignore"):
+            found = chebyshev.step(along, vector, along(vector), h, chebyshev.stages_for(1.2 * h * sharpness))
+            size = float(np.linalg.norm(found))
+        if size <= allowed:
+            return found
+        if not size < 1e100 * allowed:
+            break
+        # The step was not stable: what has grown shows the direction in which the curvature is larger than was said.
+        sharpness = max(1.5 * sharpness, float(np.linalg.norm(product(point, found))) / size)
+    return vector + h * source
 
 
 @dataclass

@@ -16,6 +16,7 @@ import numpy as np
 
 from eomsym.codegen.numbers import nearest
 from eomsym.losses.functions import FUNCTIONS
+from eomsym.taylor.derivative import slope_at
 from eomsym.taylor.rings.tape import Place, Tape
 
 __all__ = ["SUMS", "Levels"]
@@ -39,54 +40,6 @@ class _Atom:
     level: int
     operands: tuple[Form, ...] = ()
     exponent: Any = 0
-
-
-class _Slope:
-    """A place as the derivatives in the table of functions want it."""
-
-    def __init__(self, tape: Tape, place: Place) -> None:
-        self.tape, self.place = tape, place
-
-    def _with(self, place: Any) -> _Slope:
-        return _Slope(self.tape, place)
-
-    @staticmethod
-    def _of(other: Any) -> Any:
-        return other.place if isinstance(other, _Slope) else other
-
-    def __add__(self, other: Any) -> _Slope:
-        return self._with(self.place + self._of(other))
-
-    __radd__ = __add__
-
-    def __mul__(self, other: Any) -> _Slope:
-        return self._with(self.place * self._of(other))
-
-    __rmul__ = __mul__
-
-    def __neg__(self) -> _Slope:
-        return self * -1
-
-    def __sub__(self, other: Any) -> _Slope:
-        return self._with(self.place - self._of(other))
-
-    def __rsub__(self, other: Any) -> _Slope:
-        return -self + other
-
-    def __truediv__(self, other: Any) -> _Slope:
-        return self * (other.call("reciprocal") if isinstance(other, _Slope) else 1 / other)
-
-    def __rtruediv__(self, other: Any) -> _Slope:
-        return self.call("reciprocal") * other
-
-    def squared(self, weight: Any = 1, plus: Any = 0) -> _Slope:
-        return self * self * weight + plus
-
-    def call(self, name: str) -> _Slope:
-        return self._with(self.tape.place(name, self.place.index))
-
-    def power(self, exponent: Any) -> _Slope:
-        return self._with(self.tape.place("power", self.place.index, self.tape(exponent).index))
 
 
 class Levels:
@@ -361,12 +314,7 @@ def _slopes(tape: Tape, terms: Sequence[Sequence[int]]) -> dict[int, int]:
         new = [i for i in tape.live(waiting) if tape.lines[i][0] in FUNCTIONS and i not in found]
         waiting = []
         for index in new:
-            name, *arguments = tape.lines[index]
-            x, y = (_Slope(tape, Place(tape, i)) for i in (arguments[0], index))
-            if name == "power":
-                slope = y * tape.lines[arguments[1]][1] / x
-            else:
-                slope = FUNCTIONS[name].derivative(x, y)
-            found[index] = slope.place.index
-            waiting.append(slope.place)
+            slope = slope_at(tape, index)
+            found[index] = slope.index
+            waiting.append(slope)
     return found

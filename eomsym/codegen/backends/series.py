@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,6 +17,7 @@ from eomsym.codegen.backends.levels import Levels
 from eomsym.codegen.store import load
 from eomsym.losses.functions import FUNCTIONS
 from eomsym.taylor.plan import Plan
+from eomsym.taylor.rings.tape import Tape
 
 __all__ = ["Integration", "Stepper"]
 
@@ -235,30 +237,33 @@ class Stepper:
 
     Parameters
     ----------
-    plan : Plan
-        Of the terms of a circuit, to `order`.
-    order : int
-        Of the equation.
+    tape : Tape
+    terms : sequence of sequence of int
+        Places of its terms on the tape: the velocity is ``-sum_k eta**k terms[k]``.
     lanes : {2, 8}
         Trajectories side by side.
-    limit : int
-        Most operations of the tape.
-
-    Raises
-    ------
-    SizeError
-        The tape is longer.
     """
 
-    def __init__(self, plan: Plan, order: int, lanes: int, limit: int) -> None:
-        form = Explicit(plan, order, limit)
-        self.size, self.lanes = plan.size, lanes
-        self.levels = Levels(form.tape, form.terms, plan.size, lanes)
+    def __init__(self, tape: Tape, terms: Sequence[Sequence[int]], lanes: int) -> None:
+        self.size, self.lanes = len(terms[0]), lanes
+        self.levels = Levels(tape, terms, self.size, lanes)
         self._propagate = load(module_source(lanes, tuple(FUNCTIONS))).propagate
         self._numbers = self._addressed(1.0)
         self._local = threading.local()
         self._free_lanes = np.full((lanes + 1, 2), -1)
         self._free_lanes[-1] = 0
+
+    @classmethod
+    def of(cls, plan: Plan, order: int, lanes: int, limit: int) -> Stepper:
+        """The stepper of the terms 0..order of a plan.
+
+        Raises
+        ------
+        SizeError
+            They are more than `limit` operations.
+        """
+        form = Explicit(plan, order, limit)
+        return cls(form.tape, form.terms, lanes)
 
     def degree_for(self, rtol: float) -> int:
         """Degree in time with which a tolerance costs least (Jorba and Zou 2005, section 3.2).
