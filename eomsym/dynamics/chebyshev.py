@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["stability", "stages_for", "step"]
+__all__ = ["local_error", "stability", "stages_for", "step"]
 
 Array = NDArray[np.float64]
 
@@ -122,14 +122,24 @@ def step(velocity: Callable[[Array], Array], state: Array, slope: Array, h: floa
 
 
 def local_error(state: Array, slope: Array, after: Array, slope_after: Array, h: float) -> Array:
-    """Estimated error of one step, shape (n,): equation (2.8).
+    """Estimated error of one step: equation (2.8).
+
+    Parameters
+    ----------
+    state, slope, after, slope_after : ndarray, shape (n,)
+        Both ends of the step, and the velocities there.
+    h : float
+
+    Returns
+    -------
+    ndarray, shape (n,)
 
     Examples
     --------
-    >>> one, h = np.ones(1), 0.01
-    >>> after = step(lambda y: -y, one, -one, h, 3)
-    >>> error = local_error(one, -one, after, -after, h)
-    >>> bool(abs(error[0]) < 1e-7)
+    >>> one, h = np.ones(1), 0.1
+    >>> after = step(lambda y: -y, one, -one, h, 8)
+    >>> estimate = local_error(one, -one, after, -after, h)[0]
+    >>> bool(0.5 < estimate / (np.exp(-h) - after[0]) < 2)
     True
     """
     found: Array = 0.8 * (state - after) + 0.4 * h * (slope + slope_after)

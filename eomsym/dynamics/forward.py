@@ -388,7 +388,7 @@ class _Run:
         """Steps of the optimiser over which errors are carried at a time."""
         if not (np.any(self.missing) or np.any(self.errors)):
             return count
-        return min(count, max(1, round(20.0 / max(eta * self.sharpness, 0.01))))
+        return min(count, max(1, round(8.0 / max(eta * self.sharpness, 0.004))))
 
     def _carry_errors(self, path: Trajectory) -> float:
         """Carry errors of the equation along the path of the optimiser that follows it; returns the gradients spent."""
@@ -404,8 +404,9 @@ class _Run:
         nothing, h = np.zeros_like(self.theta), float(path.times[1] - path.times[0])
         for before, after in pairwise(path.thetas):
             middle = (before + after) / 2
-            self.missing = carried(product, middle, self.missing, nothing, h, self.sharpness)
-            self.errors = carried(product, middle, self.errors, nothing, h, self.sharpness)
+            for name in ("missing", "errors"):
+                vector, self.sharpness = carried(product, middle, getattr(self, name), nothing, h, self.sharpness)
+                setattr(self, name, vector)
         return spent
 
     # decisions ----------------------------------------------------------------------------------------------------
