@@ -115,7 +115,7 @@ def predicted(plan: Plan, order: int) -> float:
 
     Products of two tables cost some ``entries**2/4`` operations each, everything else `entries`.
     """
-    if "gate" in plan.primitives:  # decides by a number, which a tape does not have
+    if plan.primitives & {"gate", "center"}:  # they decide by a number, which a tape does not have
         return math.inf
     long = sum(
         work
