@@ -134,7 +134,7 @@ def step_length(base, stride, n, order, lane, rtol, atol, corrections, tops):
         if top < order - 1:
             place = base + corrections[k] + top * stride
             before, last = size_of(place - stride, n, lane) / top, size_of(place, n, lane) / (top + 1)
-            own = rate_of(before, last, top + 1, 0.03 * tolerance)  # of a short series the rest is larger
+            own = rate_of(before, last, top + 1, 0.002 * tolerance)  # of a short series the rest is larger
             if own > rate + 0.1:  # a tenth shorter than need be: two more degrees, from the next step on
                 tops[k + 1] = min(top + 2, order - 1)
             longest = max(longest, own)
@@ -151,7 +151,7 @@ def first_degrees(base, velocity, n, order, tolerance, corrections, tops):
     for k in range(corrections.size):
         share = size_of(base + corrections[k], n, 0) / whole if whole > 0.0 else 1.0
         if share > 0.0:
-            tops[k + 1] = 1 + int(order * (1.0 - np.log(share) / np.log(tolerance)))
+            tops[k + 1] = 2 + int(order * (1.0 - np.log(share) / np.log(tolerance)))
         tops[k + 1] = max(2, min(tops[k + 1], order - 1))
 
 
