@@ -33,7 +33,9 @@ def _rates(text: str) -> list[float]:
 )
 @click.option("--eta", required=True, metavar="NUMBERS", help="Learning rate; of a schedule one for each stretch.")
 @click.option("--steps", required=True, metavar="INTEGERS", help="Steps of the optimiser, of each stretch.")
-@click.option("--tolerance", type=float, default=1e-6, show_default=True, help="Distance from the optimiser that will do.")
+@click.option(
+    "--tolerance", type=float, default=1e-6, show_default=True, help="Distance from the optimiser that will do."
+)
 @click.option("--order", type=int, metavar="K", help="Order of the equation; the lowest that will do by default.")
 @method_options(*(name for name in METHODS if name != "epoch"))
 @click.option("--save", type=click.Path(path_type=Path), metavar="FILE", help="Parameters, one a line, as text.")

@@ -274,7 +274,7 @@ class Kernel:
 
         def make() -> Stepper | None:
             plan = Plan.of(self.circuit.terms(), self.order, flow=True)
-            # A root of a square changes its branch where the square touches zero, and a Taylor series does not see that.
+            # A root of a square changes its branch where the square touches zero, which a series does not see.
             if "power" in plan.functions or explicit.predicted(plan, self.order) > most:
                 return None
             try:

@@ -1,8 +1,8 @@
 """The compiled Taylor stepper: plain functions that numba compiles, printed into a module as they stand.
 
 Numbers lie in rows, one for each degree in time; in a row every place holds `LANES` numbers, one for each trajectory
-that is integrated side by side. ``convolve2`` to ``convolve16``, ``sum1`` to ``sum5`` and ``move`` work on vectors and are defined, like
-`LANES`, ``value`` and what reads and writes at addresses (``word``, ``real``, ``put``), in the module
+that is integrated side by side. ``convolve2`` to ``convolve16``, ``sum1`` to ``sum5`` and ``move`` work on vectors and
+are defined, like `LANES`, ``value`` and what reads and writes at addresses (``word``, ``real``, ``put``), in the module
 (:mod:`eomsym.codegen.backends.series`). Addresses and strides count bytes; numba would count references to arrays.
 """
 
@@ -144,7 +144,7 @@ def step_length(base, stride, n, order, lane, rtol, atol, corrections, tops):
 def first_degrees(base, velocity, n, order, tolerance, corrections, tops):
     """To which degree each correction is needed, from its size against that of the gradient in the first lane.
 
-    Taylor coefficients fall alike; so what begins r times smaller ends ``log r / log tolerance`` of the degrees earlier.
+    Taylor coefficients fall alike; so what begins r times smaller ends ``log r / log tolerance`` of the degrees before.
     """
     tops[0] = order - 1
     whole = size_of(velocity, n, 0)
@@ -182,7 +182,7 @@ def enter(m, n, lanes, clock, begin, times, out):
 
 
 def failure(h, t, span, steps, most):
-    """Why a trajectory cannot go on: 2 not finite at the start, 3 later, 4 no step is short enough, 5 too many steps."""
+    """Why a trajectory cannot go on: 2 not finite at the start, 3 later, 4 no step is short enough, 5 too many."""
     if np.isnan(h):
         return 2 if steps == 1 else 3
     if h <= 4e-16 * max(abs(t), span):
@@ -206,16 +206,30 @@ def advance(base, stride, n, order, lane, h, lanes, clock, times, out):
 
 
 def propagate(
-    addresses, corrections, m, tops, begin, looser, times, limits, lanes, clock, result, out, pieces, kept,
+    addresses,
+    corrections,
+    m,
+    tops,
+    begin,
+    looser,
+    times,
+    limits,
+    lanes,
+    clock,
+    result,
+    out,
+    pieces,
+    kept,
 ):
     """Integrate trajectories in turn, `LANES` at a time.
 
-    `addresses` are those of a program and its number of lines; a trajectory is a row of `begin`; `looser` multiplies its tolerances ``limits[:2]``; ``limits[2]`` is the largest number
-    of steps, ``limits[3]`` the degree. ``out[job, k]`` is its state at ``times[k]``; ``result[job]`` its status (1 done,
-    else as `failure` says), steps, number of times reached, and time. ``lanes`` (trajectory and next time; in the last
-    row the next trajectory), ``clock`` (time, its rounding) and ``tops`` (degrees to which each correction is computed)
-    hold where all stands, so that a call can go on where one ended. The first steps of trajectory 0 are kept: time and
-    length in `pieces`, Taylor coefficients in `kept`. Returns how many; a call ends when there is no room for more.
+    `addresses` are those of a program and its number of lines. A trajectory is a row of `begin`; `looser` multiplies
+    its tolerances ``limits[:2]``; ``limits[2]`` is the largest number of steps, ``limits[3]`` the degree.
+    ``out[job, k]`` is its state at ``times[k]``; ``result[job]`` its status (1 done, else as `failure` says), steps,
+    number of times reached, and time. ``lanes`` (trajectory and next time; in the last row the next trajectory),
+    ``clock`` (time, its rounding) and ``tops`` (degrees to which each correction is computed) hold where all stands, so
+    that a call can go on where one ended. The first steps of trajectory 0 are kept: time and length in `pieces`, Taylor
+    coefficients in `kept`. Returns how many; a call ends when there is no room for more.
     """
     n, order = begin.shape[1], int(limits[3])
     base, stride = m.ctypes.data, 8 * (m.size // (order + 1))

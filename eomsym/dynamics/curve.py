@@ -153,12 +153,12 @@ def _zeros(coefficients: Array, size: float) -> list[tuple[float, float]]:
     if abs(series[0]) > np.abs(series[1:]).sum():  # it cannot vanish
         return []
     slope = chebyshev.chebder(series)
-    found = []
+    found: list[tuple[float, float]] = []
     for root in chebyshev.chebroots(series):
         if abs(root.imag) <= 1e-6 and abs(root.real) <= 1 + 1e-12:
             place = float(root.real)
             for _ in range(2):  # to the last digit, where the zero is simple
-                steep = chebyshev.chebval(place, slope)
+                steep = float(chebyshev.chebval(place, slope))
                 if abs(steep) > 1e-6 * size:
                     place -= float(chebyshev.chebval(place, series) / steep)
             steep = float(chebyshev.chebval(place, slope))

@@ -2,7 +2,7 @@
 
 Where ``eta * lambda`` is small, the equation of motion takes steps that are hundreds of learning rates long. What is
 neglected in the equation, and the errors of its integrator, are carried along the path by the linearised flow: their
-sum is the estimated error. The prediction has what is neglected added, which makes it one order better than the estimate.
+sum is the estimated error. The prediction has what is neglected added, so it is mostly better than that.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Forward:
     steps : int
         Steps that were made; fewer than asked for after an interruption.
     error : float
-        Estimated Euclidean distance from the optimiser: of what the equation neglects, plus the errors of the integrator.
+        Estimated Euclidean distance from the optimiser: what the equation neglects plus the integrator's.
         0 where the optimiser ran all the way.
     neglected, integration : float
         Its two parts. The first has been subtracted from the prediction, so the true distance is mostly far smaller.
@@ -126,12 +126,8 @@ class Forward:
     def __str__(self) -> str:
         way = "; ".join(f"{part.steps:,} steps by {part.by} for {part.gradients:,.0f}" for part in self.stretches)
         head = f"{self.steps:,} steps" + ("" if self.complete else " (interrupted)")
-        lines = [
-            f"{head}: error {self.error:.1e}, {self.gradients:,.0f} gradients, {self.saved:.1f} times fewer, "
-            f"{self.seconds:.2f} s",
-            way,
-        ]
-        return "\n".join([*lines, *self.notes])
+        spent = f"{self.gradients:,.0f} gradients, {self.saved:.1f} times fewer, {self.seconds:.2f} s"
+        return "\n".join([f"{head}: error {self.error:.1e}, {spent}", way, *self.notes])
 
     def record(self) -> dict[str, Any]:
         """Everything as numbers, lists and text, for JSON."""
@@ -305,7 +301,9 @@ class _Run:
                 self.theta, self.missing, self.errors, self.done, self.memory, self.late = before
                 self.stretches.append(Stretch("the equation, given up", eta, 0, spent))
                 return steps, True
-            self.notes.append(f"order {order} would have neglected {np.linalg.norm(self.missing):.1e}: order {order + 1}")
+            self.notes.append(
+                f"order {order} would have neglected {np.linalg.norm(self.missing):.1e}: order {order + 1}"
+            )
             self.theta, self.missing, self.errors, self.done, self.memory, self.late = before
             trial.gradients = spent
             return self._follow(trial, eta, steps, order + 1)
@@ -434,7 +432,9 @@ class _Run:
         """Why the series of the equation does not reach this far, if it does not."""
         product = eta * walker.sharpness
         if product > SHARE * self.radius:
-            return f"eta*lambda = {product:.3g} is too near to the radius {self.radius:.3g} of {self.kernel.method.name}"
+            return (
+                f"eta*lambda = {product:.3g} is too near to the radius {self.radius:.3g} of {self.kernel.method.name}"
+            )
         return ""
 
     @cached_property
@@ -448,7 +448,7 @@ class _Run:
 
     @staticmethod
     def _poor(recent: list[tuple[float, float]], eta: float, steps: int) -> str:
-        """Whether the last steps of the equation have not been worth it: it begins slowly, and may spend a share on that."""
+        """Whether the last steps of the equation have not been worth it; a share may be spent on a slow beginning."""
         (begin, spent), (end, now) = recent[0], recent[-1]
         gain = (end - begin) / eta / max(now - spent, 1e-9)
         if len(recent) > 4 and gain < GAIN and now > TRIAL * steps:

@@ -74,7 +74,8 @@ class Bundle:
     @property
     def complete(self) -> NDArray[np.bool_]:
         """Which trajectories reached the end, shape (s,)."""
-        return self.stopped == self.times[-1]
+        whole: NDArray[np.bool_] = self.stopped == self.times[-1]
+        return whole
 
 
 def integrate(

@@ -231,7 +231,13 @@ class Walker:
             first = {"first_step": min(self._length, self.until - self.time)} if self._length else {}
             with np.errstate(all="ignore"):
                 self._solver = DOP853(
-                    lambda _, y: self._velocity(y), self.time, self.theta, self.until, rtol=RTOL, atol=self._atol, **first
+                    lambda _, y: self._velocity(y),
+                    self.time,
+                    self.theta,
+                    self.until,
+                    rtol=RTOL,
+                    atol=self._atol,
+                    **first,
                 )
         solver = self._solver
         with np.errstate(all="ignore"):
@@ -255,7 +261,7 @@ class Walker:
             after = chebyshev.step(self._velocity, self.theta, self.velocity, h, stages)
             slope = self._velocity(after)
             error = chebyshev.local_error(self.theta, self.velocity, after, slope, h)
-            # In slow directions errors stay: each step may have its share of the time, though not less than a hundredth.
+            # In slow directions errors stay: each step has its share of the time, not less than a hundredth.
             size = float(np.linalg.norm(error)) / (self.tolerance * max(h / self.until, 0.01))
             if size <= 1.0:
                 self.time = self.until if self.time + h >= self.until else self.time + h

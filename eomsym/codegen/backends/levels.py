@@ -59,8 +59,8 @@ class Levels:
     Attributes
     ----------
     code : ndarray of int64, shape (lines, 9)
-        Of sums: ``kind, 0, first entry, 0, first sum, sums, terms, 0, k``; of products and functions: ``kind, out, x, y,
-        width, scaled, exponent, function, k``. Places in bytes; k is the first term that needs the line.
+        Of sums: ``kind, 0, first entry, 0, first sum, sums, terms, 0, k``; of products and functions: ``kind, out, x,
+        y, width, scaled, exponent, function, k``. Places in bytes; k is the first term that needs the line.
     targets, columns, factors, constants : ndarray
         Of each sum its place (in bytes) and constant; of each entry its place and factor.
     corrections : ndarray of int64

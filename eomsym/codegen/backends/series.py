@@ -1,4 +1,4 @@
-"""The Taylor stepper of a kernel: the instructions of its truncated equation, and the compiled module that runs them."""
+"""The Taylor stepper of a kernel: its truncated equation as instructions, and the module that runs them."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ convolve2, convolve4, convolve8, convolve16 = (convolution_of(width) for width i
 
 
 def sum_of(terms):
-    """Machine code for a scaled sum of places of a row times factors, so many at once; more than four in rounds of four."""
+    """Machine code for a scaled sum of places of a row times factors, more than four in rounds of four."""
 
     def typed(context, z, row, columns, factors, rounds, scale):
         def build(context, builder, signature, arguments):
@@ -186,8 +186,8 @@ sum1, sum2, sum3, sum4, sum5 = (sum_of(terms) for terms in (1, 2, 3, 4, 5))
 '''.strip()
 
 _TYPES = (
-    "int64(int64[::1], int64[::1], float64[::1], int64[::1], float64[:, ::1], float64[::1], float64[::1], float64[::1], "
-    "int64[:, ::1], float64[:, ::1], float64[:, ::1], float64[:, :, ::1], float64[:, ::1], float64[:, :, ::1])"
+    "int64(int64[::1], int64[::1], float64[::1], int64[::1], float64[:, ::1], float64[::1], float64[::1], "
+    "float64[::1], int64[:, ::1], float64[:, ::1], float64[:, ::1], float64[:, :, ::1], float64[:, ::1], float64[:, :, ::1])"
 )
 
 
@@ -220,8 +220,8 @@ class Integration:
     states : ndarray, shape (jobs, times, n)
         What a trajectory did not reach is not set.
     result : ndarray, shape (jobs, 4)
-        Status (1 done; 2 not finite at the start, 3 later; 4 no step is short enough; 5 too many steps), steps taken, number
-        of times reached, and time at which the last step began.
+        Status (1 done; 2 not finite at the start, 3 later; 4 no step is short enough; 5 too many steps), steps taken,
+        number of times reached, and time at which the last step began.
     pieces, coefficients : ndarray, shape (steps, 2), (steps, degree + 1, n)
         Where they were asked for: time and length of each step of the first trajectory, and its Taylor coefficients.
     """
@@ -310,7 +310,8 @@ class Stepper:
         out, result = np.empty((jobs, len(times), self.size)), np.zeros((jobs, 4))
         fixed = (
             numbers[1], levels.corrections, self._memory((degree + 1) * levels.words),
-            np.zeros(len(levels.corrections) + 1, dtype=np.int64), starts, looser, times, np.array([*tolerances, most, degree]), lanes, np.empty((self.lanes, 2)), result, out,
+            np.zeros(len(levels.corrections) + 1, dtype=np.int64), starts, looser, times,
+            np.array([*tolerances, most, degree]), lanes, np.empty((self.lanes, 2)), result, out,
         )  # fmt: skip
         if not keep:
             self._propagate(*fixed, _NONE, _NO_SERIES)

@@ -181,22 +181,24 @@ class Slope:
     __rmul__ = __mul__
 
     def __neg__(self) -> Slope:
-        return self * -1
+        return self._with(self.place * -1)
 
     def __sub__(self, other: Any) -> Slope:
         return self._with(self.place - self._of(other))
 
     def __rsub__(self, other: Any) -> Slope:
-        return -self + other
+        negative: Slope = -self
+        return negative + other
 
     def __truediv__(self, other: Any) -> Slope:
-        return self * (other.call("reciprocal") if isinstance(other, Slope) else 1 / other)
+        inverse = other.call("reciprocal").place if isinstance(other, Slope) else Fraction(1) / exact(other)
+        return self._with(self.place * inverse)
 
     def __rtruediv__(self, other: Any) -> Slope:
-        return self.call("reciprocal") * other
+        return self._with(self.call("reciprocal").place * self._of(other))
 
     def squared(self, weight: Any = 1, plus: Any = 0) -> Slope:
-        return self * self * weight + plus
+        return self._with(self.place * self.place * weight + plus)
 
     def call(self, name: str) -> Slope:
         return self._with(self.tape.place(name, self.place.index))
