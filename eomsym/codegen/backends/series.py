@@ -187,7 +187,8 @@ sum1, sum2, sum3, sum4, sum5 = (sum_of(terms) for terms in (1, 2, 3, 4, 5))
 
 _TYPES = (
     "int64(int64[::1], int64[::1], float64[::1], int64[::1], float64[:, ::1], float64[::1], float64[::1], "
-    "float64[::1], int64[:, ::1], float64[:, ::1], float64[:, ::1], float64[:, :, ::1], float64[:, ::1], float64[:, :, ::1])"
+    "float64[::1], int64[:, ::1], float64[:, ::1], float64[:, ::1], float64[:, :, ::1], float64[:, ::1], "
+    "float64[:, :, ::1])"
 )
 
 

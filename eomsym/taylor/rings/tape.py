@@ -187,8 +187,7 @@ class Slope:
         return self._with(self.place - self._of(other))
 
     def __rsub__(self, other: Any) -> Slope:
-        negative: Slope = -self
-        return negative + other
+        return self._with(self._of(other) - self.place)
 
     def __truediv__(self, other: Any) -> Slope:
         inverse = other.call("reciprocal").place if isinstance(other, Slope) else Fraction(1) / exact(other)
