@@ -485,6 +485,8 @@ class _Run:
 
     def result(self) -> Forward:
         neglected, integration = float(np.linalg.norm(self.missing)), float(np.linalg.norm(self.errors))
+        if neglected + integration > self.tolerance:
+            self._note(f"the estimated error is above the tolerance of {self.tolerance:g}: ask for a smaller one")
         return Forward(
             self.theta - self.missing,
             self.done,

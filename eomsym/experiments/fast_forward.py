@@ -1,4 +1,4 @@
-"""What a prediction by the equation of motion saves: gradients against accuracy, against steps, against ``eta lambda``."""
+"""What a prediction by the equation of motion saves: against accuracy, against steps, against ``eta lambda``."""
 
 from __future__ import annotations
 
@@ -99,15 +99,27 @@ def _panels(
     by_product: list[Forward],
     steps: int,
 ) -> tuple[Panel, ...]:
-    spent = np.array([found.gradients for found in by_tolerance])
-    estimates = np.array([found.error for found in by_tolerance])
+    asked = np.array(TOLERANCES)
     counts, products = np.array(lengths, dtype=np.float64), np.array(PRODUCTS)
     return (
         Panel(
-            "against accuracy",
-            "gradients",
+            "accuracy",
+            "tolerance",
             "distance from gradient descent",
-            (Line("true", spent, true, 2), Line("estimated", spent, estimates, 1, "predicted")),
+            (
+                Line("true", asked, true, 2),
+                Line("estimated", asked, np.array([found.error for found in by_tolerance]), 1, "predicted"),
+            ),
+            "xy",
+        ),
+        Panel(
+            "against accuracy",
+            "tolerance",
+            "gradients",
+            (
+                Line("gradient descent", asked, np.full(len(asked), float(steps)), "descent"),
+                Line("prediction", asked, np.array([found.gradients for found in by_tolerance]), 2),
+            ),
             "xy",
         ),
         Panel(
