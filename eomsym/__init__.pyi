@@ -1,12 +1,13 @@
 """The public names, each with its home; `__init__.py` imports them when they are first used."""
 
-from . import bounds, curvature, errors, losses, optimisers, output, symmetries, testing
+from . import bounds, curvature, errors, formulas, losses, optimisers, output, symmetries, testing
 from .codegen.kernel import compile
 from .dynamics.descent import descend
 from .dynamics.flow import flow
 from .dynamics.forward import forward
 from .dynamics.leading_error import leading_error
 from .errors import EomsymError
+from .experiments.rerun import rerun
 from .experiments.simulate import simulate
 from .formulas.potentials import modified_loss
 from .formulas.terms import counter_terms
@@ -39,12 +40,14 @@ __all__ = [
     "errors",
     "flow",
     "forward",
+    "formulas",
     "leading_error",
     "losses",
     "modified_field",
     "modified_loss",
     "optimisers",
     "output",
+    "rerun",
     "simulate",
     "symmetries",
     "testing",

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from eomsym.codegen.kernel import compile
 from eomsym.curvature.derivatives import Derivatives
 from eomsym.errors import HypothesisError, TableError
+from eomsym.types import Array
 
 if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
@@ -38,7 +38,6 @@ __all__ = [
     "hessian",
 ]
 
-Array = NDArray[np.float64]
 # Up to this many parameters the Hessian is made dense; beyond, Lanczos.
 DENSE = 400
 

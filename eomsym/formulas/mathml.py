@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 from xml.sax.saxutils import escape
@@ -11,7 +12,7 @@ import sympy
 from eomsym.exact.numbers import Exact
 from eomsym.formulas.styles import TextStyle, pretty
 
-__all__ = ["NAMESPACE", "MathMLStyle", "equations", "formula", "mathml_of"]
+__all__ = ["NAMESPACE", "MathMLStyle", "column", "equations", "formula", "mathml_of"]
 
 NAMESPACE = "http://www.w3.org/1998/Math/MathML"
 
@@ -20,6 +21,7 @@ class MathMLStyle(TextStyle):
     """Presentation MathML, as browsers draw it without help."""
 
     minus, plus, nabla, comma = "<mo>−</mo>", "<mo>+</mo>", "<mo>∇</mo>", "<mo>,</mo>"
+    name, equals = "mathml", "<mo>=</mo>"
     total, stacked = "<mo>∑</mo>", True
 
     def number(self, value: int) -> str:
@@ -28,8 +30,10 @@ class MathMLStyle(TextStyle):
 
     def symbol(self, name: str, index: str = "") -> str:
         """Write a name, with an index or without."""
-        letter = f"<mi>{escape(pretty(name))}</mi>"
-        return f"<msub>{letter}<mn>{escape(index)}</mn></msub>" if index else letter
+        base, below = _parts(name)
+        letter = f"<mi>{escape(pretty(base))}</mi>"
+        below = " ".join(filter(None, (below, index)))
+        return f"<msub>{letter}<mn>{escape(below)}</mn></msub>" if below else letter
 
     def power(self, base: str, exponent: int) -> str:
         """Write a power with a whole exponent."""
@@ -147,9 +151,16 @@ class MathMLStyle(TextStyle):
         return f'<math xmlns="{NAMESPACE}">{formula}</math>'
 
 
+def _parts(name: str) -> tuple[str, str]:
+    """A name and its index: ``beta1`` is ``beta`` and ``1``."""
+    found = re.fullmatch(r"([A-Za-z]+)_?(\d+)", name)
+    return (found[1], found[2]) if found else (name, "")
+
+
 def mathml_of(value: Any) -> str:
-    """Return an expression or matrix in presentation MathML, with entities that XML knows too."""
-    return str(sympy.mathml(value, printer="presentation")).replace("&InvisibleTimes;", "&#x2062;")
+    """Return an expression or matrix in presentation MathML, with entities that XML knows too, and true minus signs."""
+    text = str(sympy.mathml(value, printer="presentation"))
+    return text.replace("&InvisibleTimes;", "&#x2062;").replace("<mo>-</mo>", "<mo>−</mo>")
 
 
 def equations(rows: Iterable[tuple[str, Sequence[str]]]) -> str:
@@ -179,3 +190,37 @@ def formula(inner: str, block: bool = False) -> str:
             inner = f'<mo form="infix">{sign}</mo>' + inner.removeprefix(f"<mo>{sign}</mo>")
     display = 'display="block"' if block else 'displaystyle="true"'
     return f'<math xmlns="{NAMESPACE}" {display}><mrow>{inner}</mrow></math>'
+
+
+#: An entry of more characters than this is an equation of its own on a page.
+_LONG = 60
+
+
+def column(name: str, variables: Sequence[Any], row: Sequence[Any]) -> str:
+    """Write a vector for a page: as a column, or an equation for each entry where there is much to write.
+
+    Parameters
+    ----------
+    name : str
+        MathML of its name.
+    variables : sequence of sympy.Symbol
+        Names of its entries.
+    row : sequence of sympy.Expr
+        Its entries.
+    """
+    if all(len(str(x)) < _LONG for x in row):
+        return formula(f"{name}<mo>=</mo>{mathml_of(sympy.Matrix(row))}", block=True)
+    return equations(
+        (f"<msub><mrow><mo>(</mo>{name}<mo>)</mo></mrow>{mathml_of(v)}</msub>", _summands(x))
+        for v, x in zip(variables, row, strict=True)
+    )
+
+
+def _summands(expression: Any) -> list[str]:
+    """MathML of an expression of one loss, in pieces between which a line may break."""
+    parts = []
+    for k, x in enumerate(expression.as_ordered_terms()):
+        negative = x.could_extract_minus_sign()
+        sign = "<mo>−</mo>" if negative else "<mo>+</mo>" if k else ""
+        parts.append(sign + mathml_of(-x if negative else x))
+    return parts

@@ -12,15 +12,16 @@ from typing import Any, overload
 
 import sympy
 
+from eomsym import checks
 from eomsym.exact.coefficients import Universal, universal
 from eomsym.exact.forests import MAX_NODES, require_memory
 from eomsym.exact.general_linear import LinearMethod
-from eomsym.exact.numbers import Exact, as_count
+from eomsym.exact.numbers import Exact
 from eomsym.exact.trees import Tree
+from eomsym.formulas.coefficients import style_of
 from eomsym.formulas.layout import ARTICLE, aligned, broken
 from eomsym.formulas.mathml import equations
 from eomsym.formulas.notation import linear_combination, summands, term_name
-from eomsym.formulas.coefficients import style_of
 from eomsym.optimisers.linear import GradientDescent
 
 __all__ = ["CounterTerms", "Term", "counter_terms"]
@@ -212,9 +213,16 @@ class CounterTerms(Sequence[Term]):
         return f"<CounterTerms of {self.method.name} through order {self.order}>"
 
     def _repr_latex_(self) -> str:
-        shown = self if self.order < 6 else counter_terms(5, method=self.method)  # more would not fit on a page
         # `aligned` may stand inside of other mathematics, unlike `align*`
-        return rf"$\displaystyle \begin{{aligned}} {shown.format('latex')} \end{{aligned}}$"
+        return rf"$\displaystyle \begin{{aligned}} {self._shown.format('latex', width=ARTICLE)} \end{{aligned}}$"
+
+    def _repr_html_(self) -> str:
+        return equations((term_name(k, "mathml"), term.summands()) for k, term in enumerate(self._shown))
+
+    @property
+    def _shown(self) -> CounterTerms:
+        """What a notebook shows: more would not fit on a page."""
+        return self if self.order < 6 else counter_terms(5, method=self.method)
 
     @cached_property
     def rate(self) -> Exact:
@@ -258,4 +266,4 @@ def counter_terms(order: int, *, method: LinearMethod | None = None) -> CounterT
     3.1. E. Hairer, C. Lubich, G. Wanner, *Geometric Numerical Integration*, 2nd ed., Springer 2006, section
     IX.9.1, doi:10.1007/3-540-30666-8.
     """
-    return CounterTerms(universal(as_count(order, "order", 0, MAX_NODES - 1) + 1, method or GradientDescent()))
+    return CounterTerms(universal(checks.count(order, "order", 0, MAX_NODES - 1) + 1, method or GradientDescent()))

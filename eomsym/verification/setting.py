@@ -57,6 +57,7 @@ def _written(loss: Objective) -> dict[str, Any]:
     else:
         options = {key: value for key, value in vars(loss).items() if not key.startswith("_")}
         written["options"] = {key: plain(value) for key, value in options.items() if _simple(value)}
+        written["options"] |= {"layers": [repr(layer) for layer in getattr(loss, "layers", ())]}
     return written | {"weight_decay": str(loss.weight_decay)}
 
 
@@ -91,7 +92,7 @@ def make_loss(written: Mapping[str, Any]) -> Objective:
         loss = Field(written["velocity"], variables=written["variables"])
     else:
         raise InputError(
-            f"the record has no data for {written['description']}; make the loss and type rerun(record, loss=...)"
+            f"the record has no data for {written['description']}; make the loss and type eomsym.rerun(record, loss=...)"
         )
     return loss.with_weight_decay(Fraction(written["weight_decay"]))
 
@@ -111,7 +112,7 @@ def make_method(written: Mapping[str, Any]) -> Method:
     """
     if written["parameters"] is None:
         raise InputError(
-            f"{written['name']} is not one of eomsym.optimisers; make the method and type rerun(record, method=...)"
+            f"{written['name']} is not one of eomsym.optimisers; make the method and type eomsym.rerun(record, method=...)"
         )
     made: Method = getattr(optimisers, written["type"])(**written["parameters"])
     return made

@@ -15,7 +15,8 @@ import eomsym as eom
 from eomsym.dynamics.descent import descend
 from eomsym.errors import DivergenceError, InputError, MethodError, ShapeError
 from eomsym.verification import discrete
-from eomsym.verification.verdict import MISFIT_TOLERANCE, SLOPE_TOLERANCE, TRUST, Report, worst
+from eomsym.verification.report import Report
+from eomsym.verification.verdict import MISFIT_TOLERANCE, SLOPE_TOLERANCE, TRUST, worst
 
 HALF = Fraction(1, 2)
 
@@ -170,7 +171,7 @@ def test_orders_are_integers_from_zero_on(orders: Any) -> None:
 
 @pytest.mark.parametrize("time", [0.0, -1.0, math.nan, math.inf, "long"])
 def test_time_is_positive(time: Any) -> None:
-    with pytest.raises(InputError, match="expected a positive number, such as time="):
+    with pytest.raises(InputError, match="time must be a finite number > 0, got"):
         eom.verify(ROSENBROCK.build(), ROSENBROCK.start, time=time)
 
 
