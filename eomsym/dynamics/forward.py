@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eomsym import checks
 from eomsym.codegen.kernel import Kernel, kernel_of
-from eomsym.dynamics.descent import MEMORY_ORDER, checked_count, checked_eta, descend
+from eomsym.dynamics.descent import MEMORY_ORDER, descend
 from eomsym.dynamics.leading_error import slope_of
 from eomsym.dynamics.trajectory import Trajectory
 from eomsym.dynamics.walker import PRODUCT, Walker, carried
@@ -206,13 +207,12 @@ def forward(
     kernel = kernel_of(loss, None if isinstance(loss, Kernel) else 0, method)
     theta = kernel.point(start)
     schedule = _schedule(eta, steps)
-    if not (isinstance(tolerance, (int, float)) and math.isfinite(tolerance) and tolerance > 0):
-        raise InputError(f"tolerance={tolerance!r}: expected a positive number, such as 1e-6")
+    tolerance = checks.positive(tolerance, "tolerance", 1e-6)
     least = 1e-13 * max(1.0, float(np.linalg.norm(theta)))
     if tolerance < least:
         raise InputError(f"tolerance={tolerance!r}: float64 cannot give less than {least:.1e} for these parameters")
     if order is not None:
-        checked_count(order, "order", 0)
+        checks.count(order, "order")
     run = _Run(kernel, theta, tolerance, order, sum(count for _, count in schedule), progress)
     try:
         for rate, count in schedule:
@@ -234,7 +234,10 @@ def _schedule(eta: Any, steps: Any) -> list[tuple[float, int]]:
     for k, (rate, count) in enumerate(zip(rates, counts, strict=True), 1):
         if rate is None or count is None:
             raise InputError(f"the schedule has a hole: stretch {k} of {len(rates)} has eta={rate!r}, steps={count!r}")
-    return [(checked_eta(rate), checked_count(count, "steps", 1)) for rate, count in zip(rates, counts, strict=True)]
+    return [
+        (checks.positive(rate, "eta"), checks.count(count, "steps", 1))
+        for rate, count in zip(rates, counts, strict=True)
+    ]
 
 
 class _Run:

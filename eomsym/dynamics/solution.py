@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
+from eomsym import checks
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics import taylor_stepper
 from eomsym.dynamics.curve import Curve, DenseCurve
-from eomsym.dynamics.flow import TIGHTENING, check_positive, check_tolerances, flow
+from eomsym.dynamics.flow import TIGHTENING, check_tolerances, flow
 from eomsym.errors import DivergenceError, InputError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
@@ -70,7 +71,7 @@ def solution(
         raise InputError(f"time={time!r}: expected a number other than 0, such as time=1.0")
     if eta is None and kernel.order > 0:
         raise InputError(f"an equation of motion of order {kernel.order} needs a learning rate, such as eta=0.01")
-    rate = 0.0 if eta is None else check_positive("eta", eta)
+    rate = 0.0 if eta is None else checks.positive(eta, "eta")
     check_tolerances(rtol, atol)
     theta, times = kernel.point(start), np.array([0.0, float(time)])
     stepper = kernel.stepper(2)

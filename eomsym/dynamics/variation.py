@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eomsym import checks
 from eomsym.codegen.backends.explicit import Explicit, predicted
 from eomsym.codegen.backends.series import Stepper
 from eomsym.codegen.kernel import SHORT, Kernel, kernel_of
 from eomsym.dynamics import taylor_stepper
-from eomsym.dynamics.flow import as_times, check_positive, check_tolerances, integrate
+from eomsym.dynamics.flow import as_times, check_tolerances, integrate
 from eomsym.errors import ShapeError, SizeError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
@@ -119,7 +120,7 @@ def variation(
     """
     kernel = kernel_of(loss, order, method)
     theta, times = kernel.point(start), as_times(time)
-    check_positive("eta", eta)
+    checks.positive(eta, "eta")
     check_tolerances(rtol, atol)
     n = len(theta)
     moved = np.array(vectors, dtype=np.float64).reshape(-1, n) if np.size(vectors) % n == 0 else np.array(vectors)

@@ -133,7 +133,7 @@ def test_a_wrong_equation_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> N
         ({"eta": [0.1, None], "steps": [10, 10]}, "hole: stretch 2 of 2"),
         ({"eta": [], "steps": []}, "0 learning rates"),
         ({"eta": 0.1, "steps": 10, "tolerance": 1e-20}, "float64 cannot give less"),
-        ({"eta": 0.1, "steps": 10, "tolerance": 0.0}, "expected a positive number"),
+        ({"eta": 0.1, "steps": 10, "tolerance": 0.0}, "tolerance must be a finite number > 0"),
         ({"eta": 0.1, "steps": 10, "order": -1}, "order must be an integer >= 0"),
     ],
 )
