@@ -15,7 +15,7 @@ from eomsym.experiments.experiment import Claim, Experiment, Line, Panel
 from eomsym.losses.data import digits
 from eomsym.losses.initial import weights
 from eomsym.losses.network import Network
-from eomsym.symmetries.prediction import Progress
+from eomsym.types import Progress
 
 __all__ = ["fast_forward"]
 
