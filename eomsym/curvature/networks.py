@@ -169,20 +169,24 @@ class _NetworkNeighbourhood(Neighbourhood):
             weighted = loss.inputs * variances[:, None]
             squares = weighted.T @ loss.inputs / len(loss.inputs)
             self.spread = float(np.linalg.eigvalsh(squares)[-1] if owner.linear else np.trace(squares))
-        # The residuals of a fit are differences: what rounding may have taken from them.
-        haze = 4e-16 * float(np.mean(sizes * owner.lengths))
+        # The residuals of a fit are differences: what rounding may have taken from them, or from sums in the layers.
+        self.terms = terms = sum(loss.widths) + len(hidden)
+        most = float(np.prod(self.norms)) * owner.gain * owner.lengths + np.linalg.norm(loss.targets, axis=1)
+        haze = 4e-16 * float(np.mean(np.maximum(sizes, terms * most) * owner.lengths))
         if owner.linear:
             self.residual = float(np.linalg.norm(residuals.T @ loss.inputs)) / len(hidden)
         else:
             self.residual = float(np.mean(np.linalg.norm(residuals, axis=1) * owner.lengths))
         self.residual += haze
         self.haze = haze * owner.gain
-        self.slope = float(np.linalg.norm(owner.kernel.gradient(theta))) + self.haze * self._product[1]
+        steep = self._product[1] * (self.haze + 4e-16 * terms * owner.gain * self.residual)
+        self.haze_of_gradient = steep + 4e-16 * owner.decay * self.length
+        self.slope = float(np.linalg.norm(owner.kernel.gradient(theta))) + self.haze_of_gradient
 
     @cached_property
     def _centre(self) -> tuple[float, float]:
         own, (_, p1, p2, *_) = self.owner, self._product
-        rounding = 2 * p2 * self.haze + 4e-16 * own.gain**2 * own.bend * own.second * p1**2
+        rounding = 2 * p2 * self.haze + 4e-16 * self.terms * own.gain**2 * own.bend * own.second * p1**2
         lower, upper = eigenvalue_range(own.kernel, self.theta)
         return lower - rounding, upper + rounding
 
@@ -211,6 +215,9 @@ class _NetworkNeighbourhood(Neighbourhood):
     def _residual(self, radius: float) -> float:
         own = self.owner
         return self.residual + own.bend * own.gain * own.second * self._change(radius)
+
+    def rounding(self) -> float:
+        return 2 * self.haze_of_gradient
 
     def third(self, radius: float) -> float:
         self._stay_in_region(radius)
