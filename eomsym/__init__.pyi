@@ -18,6 +18,7 @@ from .dynamics.descent import descend
 from .dynamics.edge import edge_flow
 from .dynamics.events import Event
 from .dynamics.flow import flow
+from .dynamics.forward import forward
 from .dynamics.leading_error import leading_error
 from .dynamics.watch import sharpness_event, watch
 from .errors import EomsymError
@@ -64,6 +65,7 @@ __all__ = [
     "experiments",
     "flow",
     "formulas",
+    "forward",
     "from_jax",
     "from_torch",
     "interop",

@@ -17,9 +17,10 @@ import numpy as np
 from eomsym import checks
 from eomsym.codegen.backends import explicit, unrolled
 from eomsym.codegen.backends.jax import Reading
+from eomsym.codegen.backends.series import Stepper
 from eomsym.codegen.run import Machine, Runner
 from eomsym.codegen.store import load
-from eomsym.errors import ExpressionError, InputError, MethodError, ShapeError, TableError
+from eomsym.errors import ExpressionError, InputError, MethodError, ShapeError, SizeError, TableError
 from eomsym.files import write
 from eomsym.losses.gradient import tangent
 from eomsym.losses.objective import Objective
@@ -185,6 +186,8 @@ def checked_numbers(method: Method) -> None:
 _KNOWN: WeakKeyDictionary[Objective, dict[Any, Any]] = WeakKeyDictionary()
 #: Machines are made for this order at least, so that neighbouring orders share them.
 CAPACITY = 6
+#: Predicted operations of terms up to which a Taylor stepper is made (in a tenth of a second or two).
+SHORT = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,6 +278,37 @@ class Kernel:
         31
         """
         return self._terms.bytes(self.order)
+
+    def stepper(self, lanes: int = 2, most: int = SHORT) -> Stepper | None:
+        """The compiled Taylor stepper of the equation of motion; None where the loss is too long for one.
+
+        Parameters
+        ----------
+        lanes : {2, 8}
+            Trajectories side by side.
+        most : int
+            Operations of the terms, as predicted, beyond which there is none.
+        """
+        own: dict[tuple[int, int], Stepper | None] = self.__dict__.setdefault("_steppers", {})
+        if (lanes, most) not in own:
+            own[lanes, most] = self._made_stepper(lanes, most)
+        return own[lanes, most]
+
+    def _made_stepper(self, lanes: int, most: int) -> Stepper | None:
+        checked_numbers(self.method)
+
+        def make() -> Stepper | None:
+            plan = Plan.of(self.circuit.terms(), self.order, flow=True)
+            # A root of a square changes its branch where the square touches zero, which a series does not see.
+            if "power" in plan.functions or explicit.predicted(plan, self.order) > most:
+                return None
+            try:
+                return Stepper.of(plan, self.order, lanes, 2 * most)
+            except SizeError:
+                return None
+
+        made: Stepper | None = self._cached(("stepper", self.method, self.order, lanes, most), make)
+        return made
 
     def runner(self) -> Runner:
         """The running optimiser."""
@@ -531,6 +565,10 @@ class Kernel:
         if vector.shape == (self.size,) and np.isfinite(vector).all():
             return vector
         return np.concatenate([self.loss.validate(theta), np.zeros(sum(kept.values()))])
+
+    def points(self, thetas: Any) -> np.ndarray:
+        """Points in rows, shape (s, size), each as by `point`."""
+        return self._points(np.asarray(thetas) if np.ndim(thetas) == 2 else [self.point(theta) for theta in thetas])
 
     def states(self, points: Any) -> dict[str, np.ndarray]:
         """Parameters and kept memories by name, from a point or from a path of them."""

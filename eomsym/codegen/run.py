@@ -76,16 +76,16 @@ class Machine:
 
     def _workspace(self, order: int) -> tuple[np.ndarray, np.ndarray]:
         """Memory of this thread, and the addresses of all data, kept for its next call."""
-        known = self._local.__dict__
-        if known.get("order") != order:
-            known.pop("space", None)  # what it had for another order goes first
-            known.pop("order", None)
+        known = self._local.__dict__.setdefault("spaces", {})
+        if order not in known:
+            if len(known) > 1:  # an order and the next one are used in turn
+                known.pop(next(iter(known)))
             check_memory(self.bytes(order), f"terms to order {order}")
             memory, scratch = np.zeros(self.plan.lanes * entries(order)), np.zeros(self.plan.scratch_for(order) + 1)
-            known["space"] = memory, addresses(memory, self.integers, self.numbers, self._weights_of(order), scratch)
-            known["order"], known["scratch"] = order, scratch
-        space: tuple[np.ndarray, np.ndarray] = known["space"]
-        return space
+            data = addresses(memory, self.integers, self.numbers, self._weights_of(order), scratch)
+            known[order] = memory, data, scratch
+        space: tuple[np.ndarray, np.ndarray, np.ndarray] = known[order]
+        return space[:2]
 
 
 def addresses(

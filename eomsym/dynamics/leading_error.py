@@ -136,7 +136,7 @@ def leading_error(
         )
     needed = kernel.at_order(max(asked) + 1)
     rows = np.array(asked) + 1
-    slope = _slope(needed)
+    slope = slope_of(needed)
     n = len(theta)
     # A vector that is zero must not be resolved to its last digit: floor its scale by that of theta.
     typical = float(np.sqrt(np.mean(theta**2))) or 1.0
@@ -159,7 +159,7 @@ def leading_error(
     return LeadingError(asked, duration, vectors, error * scales, evaluations)
 
 
-def _slope(kernel: Kernel) -> Callable[[Array, Array], Array]:
+def slope_of(kernel: Kernel) -> Callable[[Array, Array], Array]:
     """Derivative of term 0 along a vector: of a linear method, the effective rate times that of the gradient."""
     if kernel.method.is_linear and kernel.method.colours == 1:
         # term_0 = (sum_i chi_i(0)) g, because every stage is psi_i(0) = 1 times theta at eta = 0.

@@ -30,6 +30,9 @@ class AlteredKernel(Kernel):
             row += row * self.change if isinstance(self.change, float) else self.change(np.asarray(theta))
         return terms
 
+    def stepper(self, lanes: int = 2, most: int = 0) -> None:
+        """None: the compiled stepper has the equation as it should be."""
+
 
 def altered(kernel: Kernel, row: int, change: float | Callable[[np.ndarray], np.ndarray] = 0.01) -> AlteredKernel:
     """A kernel with one of its counter terms altered, to see that a check notices.
