@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
+from eomsym.cli.options import Command
+from eomsym.cli.show import EXIT, note, progress_bar
 from eomsym.errors import InputError
 
 __all__ = ["command"]
 
-EXIT = {"passed": 0, "failed": 1, "inconclusive": 3, "error": 2}
 
-
-@click.command("sweep")
+@click.command("sweep", cls=Command)
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FILE", help="Records; PLAN with .sqlite by default."
@@ -32,6 +32,7 @@ def command(plan: Path, output: Path | None, dask: str | None, again: str | None
     from eomsym.experiments.plan import read_plan
     from eomsym.experiments.records import Records
     from eomsym.experiments.sweep import connect, sweep
+    from eomsym.output.terminal import echo
 
     if again is not None:
         if not plan.exists():
@@ -39,21 +40,16 @@ def command(plan: Path, output: Path | None, dask: str | None, again: str | None
         with Records(plan) as records:
             case = records.case(again)
         report = case.verify()
-        click.echo(str(report))
+        echo(str(report))
         sys.exit(EXIT[report.status])
     cases = read_plan(plan).all()
     target = output or plan.with_suffix(".sqlite")
     if dry_run:
-        click.echo(f"{len(cases)} cases, to {target}")
+        echo(f"{len(cases)} cases, to {target}")
         return
     executor = connect(dask) if dask else None
-    with click.progressbar(length=len(cases), file=sys.stderr, label="cases", item_show_func=lambda item: item) as bar:
-
-        def progress(done: int, total: int, label: str) -> None:
-            bar.length = total
-            bar.update(done - bar.pos, label)
-
+    with progress_bar("cases") as progress:
         found: Any = sweep(cases, executor=executor, path=target, progress=progress)
-    click.echo(str(found))
-    click.echo(f"wrote {target}; eomsym report {target}", err=True)
-    sys.exit(1 if found.counts.get("failed") else 0)
+    echo(str(found))
+    note(f"wrote {target}; eomsym report {target}")
+    sys.exit(next((EXIT[status] for status in ("failed", "error", "inconclusive") if found.counts.get(status)), 0))
