@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from eomsym.cli.options import Command
 from eomsym.cli.show import note
 from eomsym.errors import InputError
 
@@ -15,7 +14,7 @@ __all__ = ["command"]
 FORMATS = {"html": ".html", "markdown": ".md", "latex": ".tex", "csv": ".csv", "parquet": ".parquet", "text": ""}
 
 
-@click.command("report", cls=Command)
+@click.command("report")
 @click.argument("records", type=click.Path(path_type=Path))
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="html", show_default=True)
 @click.option(
@@ -26,7 +25,6 @@ def command(records: Path, form: str, output: Path | None) -> None:
     from eomsym.experiments.records import Records
     from eomsym.experiments.summary import summarise
     from eomsym.files import write
-    from eomsym.output.terminal import echo
 
     if not records.exists():
         raise InputError(f"there is no file {records}; make one with eomsym sweep PLAN.toml")
@@ -35,7 +33,7 @@ def command(records: Path, form: str, output: Path | None) -> None:
         if form in ("csv", "parquet"):
             (opened.to_csv if form == "csv" else opened.to_parquet)(target)
         elif form == "text":
-            echo(str(summarise(opened)))
+            click.echo(str(summarise(opened)))
             return
         else:
             write(target, getattr(summarise(opened), form)())

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from eomsym.cli.options import Command, completed
 from eomsym.cli.show import EXIT, note, progress_bar
 
 __all__ = ["command"]
 
 
-def papers() -> list[str]:
-    """Names of the papers."""
-    from eomsym.experiments.papers import PAPERS
+class _Papers(click.ParamType):  # type: ignore[type-arg]
+    """Names of papers; they are imported when they are needed."""
 
-    return list(PAPERS)
+    name = "paper"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        from eomsym.experiments.papers import PAPERS
+
+        return [CompletionItem(name, help=paper.title) for name, paper in PAPERS.items() if name.startswith(incomplete)]
 
 
-@click.command("reproduce", cls=Command)
-@click.argument("name", required=False, shell_complete=completed(papers))
+@click.command("reproduce")
+@click.argument("name", required=False, type=_Papers())
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="NAME.html by default: one page.")
 @click.option("--list", "listed", is_flag=True, help="Print the papers.")
 def command(name: str | None, output: Path | None, listed: bool) -> None:
@@ -36,7 +42,7 @@ def command(name: str | None, output: Path | None, listed: bool) -> None:
             echo(f"{key:14} {paper.title}. {paper.reference}")
         return
 
-    with progress_bar(name) as progress:
+    with progress_bar("reproducing") as progress:
         found = reproduce(name, progress=progress)
     target = write(output or Path(f"{name}.html"), page(found.paper.title, found.parts()))
     echo(str(found))

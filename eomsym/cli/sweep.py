@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
-from eomsym.cli.options import Command
 from eomsym.cli.show import EXIT, note, progress_bar
 from eomsym.errors import InputError
 
 __all__ = ["command"]
 
 
-@click.command("sweep", cls=Command)
+@click.command("sweep")
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FILE", help="Records; PLAN with .sqlite by default."
@@ -32,7 +30,6 @@ def command(plan: Path, output: Path | None, dask: str | None, again: str | None
     from eomsym.experiments.plan import read_plan
     from eomsym.experiments.records import Records
     from eomsym.experiments.sweep import connect, sweep
-    from eomsym.output.terminal import echo
 
     if again is not None:
         if not plan.exists():
@@ -40,16 +37,16 @@ def command(plan: Path, output: Path | None, dask: str | None, again: str | None
         with Records(plan) as records:
             case = records.case(again)
         report = case.verify()
-        echo(str(report))
+        click.echo(str(report))
         sys.exit(EXIT[report.status])
     cases = read_plan(plan).all()
     target = output or plan.with_suffix(".sqlite")
     if dry_run:
-        echo(f"{len(cases)} cases, to {target}")
+        click.echo(f"{len(cases)} cases, to {target}")
         return
     executor = connect(dask) if dask else None
     with progress_bar("cases") as progress:
-        found: Any = sweep(cases, executor=executor, path=target, progress=progress)
-    echo(str(found))
+        found = sweep(cases, executor=executor, path=target, progress=progress)
+    click.echo(str(found))
     note(f"wrote {target}; eomsym report {target}")
-    sys.exit(next((EXIT[status] for status in ("failed", "error", "inconclusive") if found.counts.get(status)), 0))
+    sys.exit(1 if found.counts.get("failed") else 0)
