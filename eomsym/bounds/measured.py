@@ -160,7 +160,7 @@ def _rounding(kernel: Kernel, around: list[Neighbourhood], points: Array, eta: f
     terms = kernel.terms(points)
     fields = [field_rounding(kernel, here, row, eta) for here, row in zip(around, terms, strict=True)]
     lengths, speeds = np.linalg.norm(points, axis=1), np.linalg.norm(terms[:, 0], axis=1)
-    return WEIGHT * eta * np.array(fields) * (1 + stiff) + 8 * EPS * (stiff * lengths + eta * speeds) + EPS * lengths
+    found: Array = WEIGHT * eta * np.array(fields) * (1 + stiff) + 8 * EPS * (stiff * lengths + eta * speeds) + EPS * lengths
 
 
 def _move(kernel: Kernel, points: Array, eta: float, parts: int) -> Array:

@@ -371,11 +371,15 @@ class Kernel:
         return out[:, 0] if np.ndim(theta) == 2 else out[0, 0]
 
     def hessian_vector(self, theta: Any, direction: Any) -> np.ndarray:
-        """Derivative of g at `theta`, shape (n,), along a direction, shape (n,): the Hessian times the vector."""
-        given = np.stack([self._points(theta)[0, : self.loss.size], direction_of(direction, self.loss.size)])[None]
-        out = np.empty((1, 1, self.loss.size))
+        """Derivative of g at `theta`, shape (n,), along directions, shape (n,) or (m, n): the Hessian times each."""
+        rows = direction if np.ndim(direction) == 2 else [direction]
+        given = np.empty((len(rows), 2, self.loss.size))
+        given[:, 0] = self._points(theta)[0, : self.loss.size]
+        for i, row in enumerate(rows):
+            given[i, 1] = direction_of(row, self.loss.size)
+        out = np.empty((len(rows), 1, self.loss.size))
         self._gradient.fill(given, 1, _SLOPE, out)
-        found: np.ndarray = out[0, 0]
+        found: np.ndarray = out[:, 0] if np.ndim(direction) == 2 else out[0, 0]
         return found
 
     def jacobian_vector(self, theta: Any, direction: Any, eta: float) -> np.ndarray:

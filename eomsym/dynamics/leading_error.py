@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eomsym.codegen.kernel import Kernel, kernel_of
-from eomsym.dynamics.flow import check_positive, integrate
+from eomsym.dynamics.flow import SMALLEST_RTOL, check_positive, integrate
 from eomsym.errors import InputError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
@@ -27,6 +27,8 @@ from eomsym.optimisers.base import Method
 __all__ = ["LeadingError", "leading_error"]
 
 Array = NDArray[np.float64]
+#: A vector whose share of error is larger is solved for again, so often at most.
+POOR, REPEATS = 1e-3, 3
 
 
 @dataclass(frozen=True)
@@ -141,33 +143,42 @@ def leading_error(
     n = len(theta)
     # A vector that is zero must not be resolved to its last digit: floor its scale by that of theta.
     typical = float(np.sqrt(np.mean(theta**2))) or 1.0
+    floors = 1e-6 * typical / np.clip(duration, 1e-30, 1e30) ** np.minimum(rows, 8)
     scales = duration * np.sqrt(np.mean(needed.terms(theta)[rows] ** 2, axis=1))
-    scales = np.maximum(np.where(np.isfinite(scales), scales, 0.0), 1e-6 * typical)
+    scales = np.maximum(np.where(np.isfinite(scales), scales, 0.0), floors)
+    evaluations = 0
+    for attempt in range(1 + REPEATS):
 
-    def velocity(state: Array) -> Array:
-        point, *vectors = state.reshape(-1, n)
-        terms = needed.terms(point)
-        out = np.empty((len(rows) + 1, n))
-        out[0] = -terms[0]
-        for i, vector in enumerate(vectors):
-            out[i + 1] = terms[rows[i]] / scales[i] - slope(point, vector)
-        return out.ravel()
+        def velocity(state: Array, scales: Array = scales) -> Array:
+            point, *vectors = state.reshape(-1, n)
+            terms = needed.terms(point)
+            out = np.empty((len(rows) + 1, n))
+            out[0] = -terms[0]
+            out[1:] = terms[rows] / scales[:, None] - slope(point, np.array(vectors))
+            return out.ravel()
 
-    first = np.concatenate([theta, np.zeros(len(rows) * n)])
-    atol = rtol * np.repeat([typical, *np.ones(len(rows))], n)
-    states, error, evaluations = integrate(velocity, first, np.array([0.0, duration]), rtol, atol)
-    vectors = states[-1].reshape(-1, n)[1:] * scales[:, None]
-    return LeadingError(asked, duration, vectors, error * scales, evaluations)
+        tolerance = max(rtol / 30**attempt, SMALLEST_RTOL)
+        first = np.concatenate([theta, np.zeros(len(rows) * n)])
+        atol = tolerance * np.repeat([typical, *np.ones(len(rows))], n)
+        states, error, spent = integrate(velocity, first, np.array([0.0, duration]), tolerance, atol)
+        evaluations += spent
+        vectors = states[-1].reshape(-1, n)[1:] * scales[:, None]
+        sizes, errors = np.linalg.norm(vectors, axis=1), error * scales
+        # A vector that has decayed far below what it once was is resolved again, on its own scale.
+        if (errors <= np.maximum(POOR * sizes, floors)).all():
+            break
+        scales = np.maximum(np.minimum(scales, np.maximum(sizes, errors)), floors)
+    return LeadingError(asked, duration, vectors, errors, evaluations)
 
 
 def _slope(kernel: Kernel) -> Callable[[Array, Array], Array]:
-    """Derivative of term 0 along a vector: of a linear method, the effective rate times that of the gradient."""
+    """Derivative of term 0 along vectors, shape (m, n): of a linear method, an effective rate times the Hessian."""
     if kernel.method.is_linear and kernel.method.colours == 1:
         # term_0 = (sum_i chi_i(0)) g, because every stage is psi_i(0) = 1 times theta at eta = 0.
         rate = float(sum(chi[0] for chi in kernel.method.series(1).chi))
-        return lambda point, vector: rate * kernel.hessian_vector(point, vector)
+        return lambda point, vectors: rate * kernel.hessian_vector(point, vectors)
     motion = kernel.at_order(0)
-    return lambda point, vector: -motion.jacobian_vector(point, vector, 0.0)
+    return lambda point, vectors: -np.array([motion.jacobian_vector(point, vector, 0.0) for vector in vectors])
 
 
 def check_orders(orders: Iterable[int]) -> tuple[int, ...]:

@@ -12,7 +12,13 @@ from eomsym.output.records import record
 from eomsym.output.tables import Column, Table
 from eomsym.verification.figures import draw_reports
 from eomsym.verification.verdict import (
-    MISFIT_TOLERANCE, SLOPE_TOLERANCE, TRUST, OrderReport, Status, short, worst,
+    MISFIT_TOLERANCE,
+    SLOPE_TOLERANCE,
+    TRUST,
+    OrderReport,
+    Status,
+    short,
+    worst,
 )
 
 if TYPE_CHECKING:
