@@ -11,7 +11,7 @@ import pytest
 
 PACKAGES = (
     "eomsym",
-    *(f"eomsym.{part}" for part in ("bounds", "curvature", "formulas", "losses", "optimisers", "symmetries")),
+    *(f"eomsym.{part}" for part in ("bounds", "curvature", "formulas", "losses", "optimisers", "output", "symmetries")),
 )
 ROOT = Path(__file__).parents[1]
 REFERENCE = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs/reference").glob("*.md"))

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from eomsym import checks
 from eomsym.errors import InputError
 
 
@@ -57,8 +58,6 @@ def command(
     """
     from eomsym.bounds.tables import compare_distances, compare_step_sizes, format_distances, format_step_sizes
     from eomsym.cli.verify import integers
-    from eomsym.dynamics.descent import checked_count
-    from eomsym.dynamics.flow import check_positive
 
     if sum(option is not None for option in (problem, expression, path)) > 1:
         raise InputError("--problem, --loss and --file exclude each other")
@@ -82,7 +81,7 @@ def command(
             click.echo(f"{loss.name}: learning rates for a distance below {epsilon:g} up to time {duration:g}")
             click.echo(format_step_sizes(rates))
         return
-    rate = check_positive("time", duration) / checked_count(count, "steps", 1)
+    rate = checks.positive(duration, "time") / checks.count(count, "steps", 1)
     rows = compare_distances(loss, point, eta=rate, steps=count, orders=chosen, rigorous=rigorous, progress=progress)
     if as_json:
         numbers, bounds = ("true", "leading", "refined", "plain"), ("measured", "proven", "rigorous")

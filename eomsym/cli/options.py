@@ -30,6 +30,7 @@ _OPTION_OF = {
     "steps": "inner-steps",
     "weight_decay": "decoupled-decay",
     "eta": "kept-at",
+    "width": "sign-width",
 }
 #: What each of these options is, with an example.
 _MEANING = {
@@ -46,7 +47,7 @@ _MEANING = {
     "alpha": ("Weight of the past of rmsprop, share of lookahead", "1/2"),
     "nu": ("Share of the momentum of qhm", "7/10"),
     "dampening": ("Dampening of momentum, as in PyTorch", "1/10"),
-    "width": ("Width of the smooth sign", "1/100"),
+    "sign-width": ("Width of the smooth sign", "1/100"),
     "threshold": ("Norm at which gradients are clipped", "1"),
     "ns-steps": ("Newton-Schulz steps of muon", "5"),
     "inner-steps": ("Inner steps of lookahead", "5"),

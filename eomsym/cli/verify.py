@@ -14,7 +14,7 @@ from eomsym.errors import InputError
 
 if TYPE_CHECKING:
     from eomsym.optimisers.base import Method
-    from eomsym.verification.order import Progress
+    from eomsym.types import Progress
     from eomsym.verification.report import Report
 
 EXIT = {"passed": 0, "failed": 1, "inconclusive": 3}

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from eomsym.codegen.kernel import Kernel, compile
 from eomsym.curvature.derivatives import Derivatives
 from eomsym.errors import HypothesisError, MethodError, TableError
 from eomsym.optimisers.linear import GradientDescent
+from eomsym.types import Array
 
 if TYPE_CHECKING:
     from eomsym.losses.objective import Objective
@@ -38,7 +38,6 @@ __all__ = [
     "hessian",
 ]
 
-Array = NDArray[np.float64]
 EPS = float(np.finfo(np.float64).eps)
 # Up to this many parameters the Hessian is made dense; beyond, Lanczos.
 DENSE = 400

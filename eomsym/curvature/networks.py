@@ -16,17 +16,18 @@ from collections.abc import Callable
 from functools import cached_property, partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eomsym.curvature.derivatives import Derivatives
 from eomsym.curvature.hessian import DENSE, Curvature, Neighbourhood, Spectrum, as_kernel, eigenvalue_range
 from eomsym.errors import HypothesisError
-from eomsym.losses.network import DeepLinear, Network
+from eomsym.losses.activations import HOMOGENEOUS
+from eomsym.losses.layers import Activation, Linear
+from eomsym.losses.network import Network
 from eomsym.losses.objective import Objective
+from eomsym.types import Array
 
 __all__ = ["NetworkCurvature", "product_derivatives"]
 
-Array = NDArray[np.float64]
 #: Largest third central moment of a coordinate of a unit vector under any distribution: range sqrt(2), R**3/(6 sqrt 3).
 SOFTMAX_THIRD = math.sqrt(2) ** 3 / (6 * math.sqrt(3))
 
@@ -65,6 +66,23 @@ def product_derivatives(norms: Array, top: int) -> list[float]:
     return bounds
 
 
+def homogeneous(loss: Objective) -> Activation | None:
+    """The activation of a network whose closed forms are known; None for all others.
+
+    Layers must be matrices, with the same homogeneous activation between any two of them or with none at all. Biases,
+    normalisation, convolution and pooling make another function of the same matrices.
+    """
+    if not isinstance(loss, Network):
+        return None
+    if all(type(layer) is Linear for layer in loss.layers):
+        return Activation("linear")
+    between = set(loss.layers[1::2])
+    if len(loss.layers) % 2 == 0 or not all(type(layer) is Linear for layer in loss.layers[::2]) or len(between) != 1:
+        return None
+    found = between.pop()
+    return found if isinstance(found, Activation) and found.kind in HOMOGENEOUS else None
+
+
 class NetworkCurvature(Curvature):
     """Closed forms for a network without biases whose activation is linear, ReLU or leaky ReLU.
 
@@ -89,23 +107,20 @@ class NetworkCurvature(Curvature):
     """
 
     def __init__(self, loss: Objective, *, sharp: bool = True) -> None:
-        # Not their subclasses: normalisation or convolution makes another function of the same matrices.
-        if (
-            not isinstance(loss, Network)
-            or type(loss) not in (Network, DeepLinear)
-            or loss.activation not in {"linear", "relu", "leaky_relu"}
-            or loss.bias
-        ):
+        between = homogeneous(loss)
+        if between is None:
             raise HypothesisError(
                 "no bound: needed a network without biases whose activation is linear, relu or leaky_relu, got "
                 f"{loss!r}; give GivenCurvature(lower, upper, slope), or EstimatedCurvature(kernel) for an estimate"
             )
+        assert isinstance(loss, Network)
         self.loss = loss
         self.kernel = as_kernel(loss)
         self.sharp = sharp and loss.size <= DENSE
-        self.linear = loss.activation == "linear"
-        slope = {"linear": 1.0, "relu": 1.0, "leaky_relu": max(1.0, abs(loss.slope))}[loss.activation]
-        self.gain = slope ** (loss.depth - 1)
+        self.linear = between.kind == "linear"
+        #: slope of the activation below zero
+        self.below = {"linear": 1.0, "relu": 0.0, "leaky_relu": between.slope}[between.kind]
+        self.gain = max(1.0, abs(self.below)) ** (loss.depth - 1)
         self.lengths = np.linalg.norm(loss.inputs, axis=1)
         squares = loss.inputs.T @ loss.inputs / len(loss.inputs)
         self.second = float(np.linalg.eigvalsh(squares)[-1]) if self.linear else float(np.trace(squares))
@@ -139,7 +154,7 @@ class _NetworkNeighbourhood(Neighbourhood):
                 seen = owner.lengths > 0
                 distances = np.abs(hidden[seen]) / owner.lengths[seen, None]
                 self.margins.append((float(np.min(distances, initial=np.inf)), layer))
-                hidden = np.where(hidden > 0, hidden, (loss.slope if loss.activation == "leaky_relu" else 0.0) * hidden)
+                hidden = np.where(hidden > 0, hidden, owner.below * hidden)
         if loss.loss == "mse":
             residuals = hidden - loss.targets
             sizes = np.linalg.norm(hidden, axis=1) + np.linalg.norm(loss.targets, axis=1)
@@ -202,7 +217,7 @@ class _NetworkNeighbourhood(Neighbourhood):
         return self.residual + own.bend * own.gain * own.second * self._change(radius)
 
     def rounding(self) -> float:
-        return 2 * self.haze_of_gradient
+        return float(2 * self.haze_of_gradient)
 
     def third(self, radius: float) -> float:
         self._stay_in_region(radius)

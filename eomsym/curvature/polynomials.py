@@ -11,16 +11,15 @@ import math
 
 import numpy as np
 import sympy
-from numpy.typing import NDArray
 
 from eomsym.curvature.derivatives import Derivatives
 from eomsym.curvature.hessian import DENSE, Curvature, Neighbourhood, Spectrum, as_kernel, eigenvalue_range
 from eomsym.errors import HypothesisError
 from eomsym.losses.expression import Loss
+from eomsym.types import Array
 
 __all__ = ["PolynomialCurvature"]
 
-Array = NDArray[np.float64]
 #: Pairs of a monomial and one of its derivatives: a second and 100 MB of tables at most.
 MOST_PAIRS = 1_000_000
 

@@ -11,7 +11,7 @@ import sympy
 
 from eomsym.errors import InexactError, InputError
 
-__all__ = ["ETA", "Exact", "Scalar", "as_count", "as_exact", "as_matrix", "as_vector", "common_domain"]
+__all__ = ["ETA", "Exact", "Scalar", "as_exact", "as_matrix", "as_vector", "common_domain"]
 
 Exact: TypeAlias = sympy.Expr
 """A sympy number or expression without floats."""
@@ -79,26 +79,6 @@ def as_exact(value: Scalar, name: str = "value") -> Exact:
     raise InputError(
         f"{name} is {value!r} of type {type(value).__name__}; an int, a Fraction or an exact sympy expression is needed"
     )
-
-
-def as_count(value: Any, name: str, low: int, high: int) -> int:
-    """Return an integer within bounds.
-
-    Raises
-    ------
-    InputError
-        If it is not an integer, or out of bounds.
-
-    Examples
-    --------
-    >>> as_count(2.5, "order", 0, 19)
-    Traceback (most recent call last):
-    ...
-    eomsym.errors.InputError: order is 2.5; expected an integer from 0 to 19
-    """
-    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
-        raise InputError(f"{name} is {value!r}; expected an integer from {low} to {high}")
-    return int(value)
 
 
 def as_vector(values: Iterable[Scalar], name: str) -> tuple[Exact, ...]:

@@ -1,15 +1,23 @@
 """Losses, each with its home."""
 
-from .convolution import Convolutional
 from .expression import Field, Loss
-from .invariant import NormalizedNetwork
+from .layers import Activation, Bias, Conv, Layer, Linear, Pool, Scale
 from .network import DeepLinear, Network
+from .normalisation import BatchNorm, LayerNorm, WeightNorm
 
 __all__ = [
-    "Convolutional",
+    "Activation",
+    "BatchNorm",
+    "Bias",
+    "Conv",
     "DeepLinear",
     "Field",
+    "Layer",
+    "LayerNorm",
+    "Linear",
     "Loss",
     "Network",
-    "NormalizedNetwork",
+    "Pool",
+    "Scale",
+    "WeightNorm",
 ]

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from eomsym.errors import ShapeError
+from eomsym.losses.builder import Builder, Value
 from eomsym.losses.objective import Objective
-from eomsym.losses.program import Builder, Value, evaluate
+from eomsym.losses.values import evaluate
 
 __all__ = ["ACTIVATIONS", "HOMOGENEOUS", "region", "region_changes"]
 
@@ -34,6 +35,9 @@ ACTIVATIONS: dict[str, Callable[[Builder, Value, float], Value]] = {
 
 #: Those with ``s(c x) = c s(x)`` for ``c > 0``: layers can be rescaled against each other.
 HOMOGENEOUS = frozenset({"linear", "relu", "leaky_relu"})
+
+#: Those that have no derivative at zero.
+KINKED = HOMOGENEOUS - {"linear"}
 
 
 def region(loss: Objective, theta: Any) -> np.ndarray:

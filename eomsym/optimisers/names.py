@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from eomsym import checks
 from eomsym.errors import InputError
 
 __all__ = ["OPTIMISERS", "Optimiser", "build"]
@@ -94,9 +95,7 @@ def build(name: str, **parameters: Any) -> Any:
     >>> build("lookahead", steps=2, alpha="1/2").name
     'lookahead, steps = 2, alpha = 1/2'
     """
-    if name not in OPTIMISERS:
-        raise InputError(f"unknown optimiser {name!r}; choose one of {', '.join(OPTIMISERS)}")
-    chosen = OPTIMISERS[name]
+    chosen = OPTIMISERS[checks.choice(name, "optimiser", OPTIMISERS)]
     unknown, missing = sorted(set(parameters) - set(chosen.parameters)), sorted(set(chosen.needed) - set(parameters))
     if unknown:
         known = ", ".join(chosen.parameters) or "no parameters"

@@ -17,7 +17,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eomsym.codegen.kernel import Kernel
 from eomsym.codegen.numbers import nearest
@@ -25,6 +24,7 @@ from eomsym.dynamics.descent import descend
 from eomsym.errors import DivergenceError, MethodError
 from eomsym.losses.operations import operation
 from eomsym.losses.program import Program
+from eomsym.types import Array
 
 if TYPE_CHECKING:
     from eomsym.losses.objective import Objective
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Optimiser", "PlainRun"]
 
-Array = NDArray[np.float64]
 
 NOISY_RUNS = 3
 LONG, PIECES = 1000, 250  # steps; pieces of a longer run

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eomsym.dynamics.leading_error import LeadingError
 from eomsym.errors import InputError
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_ladder", "choose_ladder", "finer_rungs", "radius_of"]
 
-Array = NDArray[np.float64]
 #: On the coarsest rung, eta times sharpness over the radius, and the next order over this one.
 COARSE = 0.25
 #: Rounding of a run and of an integration, per length of theta.

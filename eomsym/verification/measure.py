@@ -8,13 +8,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eomsym.dynamics.flow import SMALLEST_RTOL, as_times, flow, integrate
 from eomsym.dynamics.leading_error import LeadingError, leading_error
 from eomsym.dynamics.reach import sharpness
 from eomsym.errors import DivergenceError, EomsymError, TableError
 from eomsym.losses.activations import region
+from eomsym.types import Array
 from eomsym.verification.ladder import choose_ladder, radius_of
 from eomsym.verification.verdict import TRUST, Evidence
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Measurement"]
 
-Array = NDArray[np.float64]
 #: Points of gradient flow at which the sharpness is looked at, and of a run at which gates are.
 LOOKS, POINTS = 6, 64
 #: A gradient is zero if it moves theta by less than this share of its length.

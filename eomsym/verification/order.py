@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from eomsym import checks
 from eomsym.codegen.kernel import Kernel, compile, kernel_of
-from eomsym.dynamics.flow import check_positive
 from eomsym.dynamics.leading_error import check_orders
 from eomsym.dynamics.reach import reach
 from eomsym.errors import InputError
@@ -117,7 +117,7 @@ def verify(
     began = perf_counter()
     asked = check_orders(orders)
     counts = None if ladder is None else check_ladder(ladder)
-    duration, patience = check_positive("time", time), check_positive("limit", limit)
+    duration, patience = checks.positive(time, "time"), checks.positive(limit, "limit")
     given = kernel_of(loss, None if isinstance(loss, Kernel) else 0, method)
     method, losses = given.method, given.losses
     theta = given.point(start)

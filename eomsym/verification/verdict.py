@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+
+from eomsym.types import Array
 
 __all__ = [
     "MISFIT_TOLERANCE",
@@ -21,7 +22,6 @@ __all__ = [
     "worst",
 ]
 
-Array = NDArray[np.float64]
 Status = Literal["passed", "failed", "inconclusive"]
 
 SLOPE_TOLERANCE = 0.05
@@ -199,8 +199,9 @@ def judge(
             shares = references[j - 1 : j + 1] / predictions[j - 1 : j + 1]
             haze = float((shares[1] + shrink * shares[0]) / (1 - shrink))
             haze += 0.0 if doubts is None else float(doubts[first] / lengths[first])
+    status: Status = "inconclusive"
     if j is None or not above:
-        status, reason = "inconclusive", silence or _silence(errors, bool(above))
+        reason = silence or _silence(errors, bool(above))
     else:
         status, reason = _status(j, slope, slopes, misfits, (limit, haze), etas, evidence)
         if status == "inconclusive":

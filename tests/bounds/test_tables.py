@@ -85,7 +85,7 @@ def test_what_is_no_number_is_null() -> None:
         (["--loss", "x**2"], "--loss needs --variables and --start"),
         (["--start", "1"], "add --loss EXPR"),
         (["--epsilon", "0.1", "--steps", "5"], "leave out --steps and --rigorous"),
-        (["--epsilon", "-1"], "epsilon=-1.0: expected a positive number"),
+        (["--epsilon", "-1"], "epsilon must be a finite number > 0, got -1.0"),
         (["--loss", "x**2", "--problem", "rosenbrock"], "exclude each other"),
     ],
 )

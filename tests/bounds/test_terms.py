@@ -109,9 +109,8 @@ def test_only_what_is_not_known_comes_from_the_majorant() -> None:
 
 def test_other_functions_of_the_same_matrices_are_refused() -> None:
     rng = np.random.default_rng(0)
-    loss = eom.losses.NormalizedNetwork(
-        (2, 3, 1), rng.standard_normal((6, 2)), rng.standard_normal((6, 1)), activation="linear"
-    )
+    layers = [eom.losses.Linear(3), eom.losses.BatchNorm(), eom.losses.Linear(1)]
+    loss = eom.Network(layers, rng.standard_normal((6, 2)), rng.standard_normal((6, 1)))
     with pytest.raises(HypothesisError, match="needed a network without biases"):
         curvature_of(loss)
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -110,8 +111,8 @@ BAD = [
     ((*OWN[:-1], "1, 2, 3"), "expected (2,)"),
     ((*OWN[:-1], "1, nan"), "must be finite"),
     ((*OWN[:-1], "one"), "--start 'one': expected numbers"),
-    ((*OWN, "--time", "0"), "time=0.0: expected a positive number"),
-    ((*OWN, "--time", "-1"), "time=-1.0: expected a positive number"),
+    ((*OWN, "--time", "0"), "time must be a finite number > 0, got 0.0"),
+    ((*OWN, "--time", "-1"), "time must be a finite number > 0, got -1.0"),
     ((*OWN, "--steps", "10"), "expected two or more different positive integers"),
     ((*OWN, "--steps", "10,2.5"), "--steps '10,2.5': expected integers"),
     ((*OWN, "--steps", ","), "expected two or more different positive integers"),

@@ -125,7 +125,6 @@ def test_report_is_frozen_repeatable_and_readable(rosenbrock: Report) -> None:
     text = str(rosenbrock)
     assert "2.0e-02" in text
     assert text.splitlines()[-1].startswith("passed in ")
-    assert len({len(row) for row in rosenbrock.table()}) == 1
 
 
 def test_progress_counts_to_the_total() -> None:
@@ -171,7 +170,7 @@ def test_orders_are_integers_from_zero_on(orders: Any) -> None:
 
 @pytest.mark.parametrize("time", [0.0, -1.0, math.nan, math.inf, "long"])
 def test_time_is_positive(time: Any) -> None:
-    with pytest.raises(InputError, match="expected a positive number, such as time="):
+    with pytest.raises(InputError, match="time must be a finite number > 0, got"):
         eom.verify(ROSENBROCK.build(), ROSENBROCK.start, time=time)
 
 
