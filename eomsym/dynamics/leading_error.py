@@ -83,6 +83,7 @@ def leading_error(
     orders: Iterable[int],
     method: Method | None = None,
     rtol: float = 1e-8,
+    watch: Callable[[], None] = lambda: None,
 ) -> LeadingError:
     """Solve for the leading errors of several orders, in one integration.
 
@@ -98,7 +99,10 @@ def leading_error(
     method : Method, optional
         Gradient descent by default, or that of the kernel.
     rtol : float
-        Relative tolerance. Each vector is scaled by ``T`` times its counter term at the start.
+        Relative tolerance. Each vector is scaled by ``T`` times its counter term at the start; one that decays far
+        below that is solved for again on its own scale.
+    watch : callable
+        Called at each evaluation; an error that it raises ends the work.
 
     Returns
     -------
@@ -150,6 +154,7 @@ def leading_error(
     for attempt in range(1 + REPEATS):
 
         def velocity(state: Array, scales: Array = scales) -> Array:
+            watch()
             point, *vectors = state.reshape(-1, n)
             terms = needed.terms(point)
             out = np.empty((len(rows) + 1, n))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eomsym.dynamics.flow import SMALLEST_RTOL, as_times, flow, integrate
+from eomsym.dynamics.flow import SMALLEST_RTOL, as_times, integrate
 from eomsym.dynamics.leading_error import LeadingError, leading_error
 from eomsym.dynamics.reach import sharpness
 from eomsym.errors import DivergenceError, EomsymError, TableError
@@ -89,12 +89,19 @@ class Measurement:
         points = [self.theta]
         if not self._stiff:
             try:
-                path = flow(self.kernel.at_order(0), self.theta, time=np.linspace(0, self.time, LOOKS), rtol=1e-6)
-                points = list(path.thetas)
+                size = float(np.sqrt(np.mean(self.theta**2))) or 1.0
+                found, _, _ = integrate(
+                    self._velocity(self.kernel.at_order(0), 0.0),
+                    self.theta,
+                    np.linspace(0, self.time, LOOKS),
+                    1e-6,
+                    1e-8 * size,
+                )
+                points = list(found)
             except DivergenceError:
                 pass
-        found = [sharpness(self.kernel, point) for point in points if np.isfinite(point).all()]
-        return float(np.nanmax(found)) if np.isfinite(found).any() else 0.0
+        seen = [sharpness(self.kernel, point) for point in points if np.isfinite(point).all()]
+        return float(np.nanmax(seen)) if np.isfinite(seen).any() else 0.0
 
     @cached_property
     def _stiff(self) -> str:
@@ -112,11 +119,15 @@ class Measurement:
     def leading(self) -> LeadingError:
         """Leading errors from the lowest order on; zero where they are out of reach."""
         orders = range(min(self.asked), max(self.asked) + 1)
+        unknown = LeadingError(
+            tuple(orders), self.time, np.zeros((len(orders), len(self.theta))), np.zeros(len(orders)), 0
+        )
         if self._stiff or self.critical:
-            return LeadingError(
-                tuple(orders), self.time, np.zeros((len(orders), len(self.theta))), np.zeros(len(orders)), 0
-            )
-        found = leading_error(self.kernel, self.theta, time=self.time, orders=orders)
+            return unknown
+        try:
+            found = leading_error(self.kernel, self.theta, time=self.time, orders=orders, watch=self._check)
+        except _Late:
+            return unknown
         self._step("leading errors")
         return found
 
@@ -142,14 +153,15 @@ class Measurement:
 
     def suitable(self) -> tuple[int, ...]:
         """A ladder for the orders asked for."""
-        if self.critical or self._stiff:
+        leading = self.leading
+        if self.critical or self._stiff or self.late:
             return (10, 20)
         try:
             radius = radius_of(self.kernel)
         except EomsymError:
             radius = 1.0
         length = float(np.linalg.norm(self.theta))
-        return choose_ladder(self.leading, self.asked, self.time, length, self.sharpness, radius)
+        return choose_ladder(leading, self.asked, self.time, length, self.sharpness, radius)
 
     # measuring --------------------------------------------------------------------------------------------------------
 
@@ -209,11 +221,7 @@ class Measurement:
         guess = 1e-2 * goal / (TRUST * float(np.linalg.norm(theta)) or 1.0)
         rtol = float(np.clip(guess, SMALLEST_RTOL, 1e-6))
 
-        def velocity(point: Array) -> Array:
-            self._check()
-            out: Array = kernel.field(point, eta)
-            return out
-
+        velocity = self._velocity(kernel, eta)
         try:
             if self.critical or self._stiff:
                 raise _Late("nothing to do", 0)
@@ -231,6 +239,14 @@ class Measurement:
         beyond = eta * self.sharpness > 1 and 4 * self.time * self.sharpness * growth * self.cost > self.limit / 20
         self.skipped |= beyond
         return beyond
+
+    def _velocity(self, kernel: Kernel, eta: float) -> Callable[[Array], Array]:
+        def velocity(point: Array) -> Array:
+            self._check()
+            out: Array = kernel.field(point, eta)
+            return out
+
+        return velocity
 
     def _check(self) -> None:
         if perf_counter() - self.began > self.limit:
@@ -266,7 +282,9 @@ class Measurement:
         further, _ = self._motion(slope, eta)
         linear = float(np.linalg.norm(self.ends[order, count][0] - further - eta**slope * vector)) / size
         try:
-            after = leading_error(self.kernel.at_order(slope + 1), self.theta, time=self.time, orders=[slope])
+            after = leading_error(
+                self.kernel.at_order(slope + 1), self.theta, time=self.time, orders=[slope], watch=self._check
+            )
             following = eta ** (slope + 1) * float(after.norms[0]) / size
         except EomsymError:
             following = np.inf
