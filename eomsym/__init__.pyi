@@ -1,12 +1,15 @@
 """The public names, each with its home; `__init__.py` imports them when they are first used."""
 
-from . import bounds, curvature, errors, losses, optimisers, output, symmetries, testing
+from . import bounds, curvature, errors, experiments, formulas, losses, optimisers, output, symmetries, testing
 from .codegen.kernel import compile
 from .dynamics.descent import descend
 from .dynamics.flow import flow
 from .dynamics.leading_error import leading_error
 from .errors import EomsymError
+from .experiments.papers import reproduce
+from .experiments.rerun import rerun
 from .experiments.simulate import simulate
+from .experiments.sweep import sweep
 from .formulas.potentials import modified_loss
 from .formulas.terms import counter_terms
 from .losses.expression import Field, Loss
@@ -36,14 +39,19 @@ __all__ = [
     "curvature",
     "descend",
     "errors",
+    "experiments",
     "flow",
+    "formulas",
     "leading_error",
     "losses",
     "modified_field",
     "modified_loss",
     "optimisers",
     "output",
+    "reproduce",
+    "rerun",
     "simulate",
+    "sweep",
     "symmetries",
     "testing",
     "verify",

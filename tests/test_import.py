@@ -16,12 +16,13 @@ import pytest
 import eomsym
 from eomsym.errors import EomsymError
 
-PARTS = ("", ".bounds", ".curvature", ".formulas", ".losses", ".optimisers", ".output", ".symmetries")
+PARTS = ("", ".bounds", ".curvature", ".experiments", ".formulas", ".losses", ".optimisers", ".output", ".symmetries")
 PACKAGES = tuple(importlib.import_module(f"eomsym{part}") for part in PARTS)
 HEAVY = ("jax", "matplotlib", "numba", "numpy", "scipy", "sklearn", "sympy", "torch")
 NAMES = [(package, name) for package in PACKAGES for name in package.__all__]
 SHOWN_WHERE_THEY_ARE_MADE = {
-    "Bound", "CounterTerms", "Curvature", "EomsymError", "Hypothesis", "Method", "Term", "__version__",
+    "Bound", "CounterTerms", "Curvature", "EomsymError", "Experiment", "Hypothesis", "Method", "Outcome", "PAPERS",
+    "Summary", "Term", "__version__",
 }  # fmt: skip
 
 

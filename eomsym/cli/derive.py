@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from eomsym.cli.options import METHODS, build_method, command_line, method_options, read_scalar
+from eomsym.cli.methods import method_options
+from eomsym.cli.options import Command, command_line, read_scalar
+from eomsym.cli.problem import Given, Problem, problem_options
+from eomsym.cli.show import note
 from eomsym.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,36 +22,29 @@ if TYPE_CHECKING:
 FORMATS = ("text", "latex", "mathml", "json", "python", "html")
 
 
-def concrete_terms(expression: str, names: str, order: int, method: Method, decay: Any) -> Concrete:
+def concrete_terms(given: Given, order: int, method: Method, decay: Any) -> Concrete:
     """Derive the terms of one loss."""
-    import sympy
-
     import eomsym as eom
     from eomsym.formulas.documents import Concrete
-    from eomsym.losses.parse import parse, symbols
 
-    variables = symbols(names)
-    loss: Any = eom.Loss(expression, variables=names)
-    if decay is not None and decay.is_number:
-        loss = loss.with_weight_decay(decay)
-    elif decay is not None:
-        # A symbol rides along as one more parameter, with velocity 0.
-        value = parse(expression, variables)
-        velocity = [-sympy.diff(value, v) - decay * v for v in variables]
-        frozen = sorted(decay.free_symbols, key=str)
-        loss = eom.Field([*velocity, *([sympy.S.Zero] * len(frozen))], variables=[*variables, *frozen])
-    field = eom.modified_field(loss, order, method=method)
-    rows = tuple(tuple(term)[: len(variables)] for term in field.terms)
-    description = f"L = {expression}" + (f" with weight decay {decay}" if decay is not None else "")
-    return Concrete(description, variables, rows, parse(expression, variables))
+    loss: Any = given.batches(method)
+    if decay is not None:
+        loss = (
+            [one.with_weight_decay(decay) for one in loss] if isinstance(loss, list) else loss.with_weight_decay(decay)
+        )
+    found = eom.modified_field(loss, order, method=method)
+    plain = isinstance(given.loss, eom.Loss)
+    described = (f"L = {given.name}" if plain else given.name) + (f" with weight decay {decay}" if decay else "")
+    return Concrete(
+        described, found.variables, tuple(map(tuple, found.terms)), given.loss.expression if plain else None
+    )
 
 
-@click.command()
-@click.option("--order", type=int, help="Highest power of the learning rate.  [default: 3; 2 for nonlinear optimisers]")
-@method_options(*METHODS)
-@click.option("--loss", "expression", metavar="EXPR", help="A loss, such as 'x**2*y**2 + (x-1)**2'.")
-@click.option("--variables", metavar="NAMES", help="Its variables in order, such as 'x y'.")
-@click.option("--weight-decay", metavar="SCALAR", help="Weight decay: a symbol such as lambda, or a number.")
+@click.command(cls=Command)
+@problem_options(start=False)
+@method_options(symbols=True)
+@click.option("--order", type=int, metavar="INTEGER",
+              help="Highest power of the learning rate.  [default: 3; 2 for nonlinear optimisers]")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
 @click.option(
     "--width",
@@ -68,15 +65,13 @@ def concrete_terms(expression: str, names: str, order: int, method: Method, deca
 @click.option("--indices", is_flag=True, help="Index notation (text and latex).")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Not stdout.")
 def command(
+    problem: Problem,
+    method: Method | None,
     order: int | None,
-    method_name: str,
-    expression: str | None,
-    variables: str | None,
-    weight_decay: str | None,
     form: str,
     width: float,
     output: Path | None,
-    **parameters: Any,
+    **notation: Any,
 ) -> None:
     """Derive the counter terms of an optimiser, exactly.
 
@@ -87,9 +82,6 @@ def command(
     from eomsym.output.records import dumps
     from eomsym.output.terminal import echo
 
-    notation = {name: parameters.pop(name) for name in ("xi", "group", "indices")}
-    if (expression is None) != (variables is None):
-        raise InputError("--loss and --variables go together, such as --loss 'x**2*y' --variables 'x y'")
     if form not in ("text", "latex") and (notation["indices"] or notation["group"] in ("hessian", "denominator")):
         raise InputError("--indices and --group are for --format text and latex")
     if form not in ("text", "latex", "mathml") and notation["xi"]:
@@ -98,8 +90,7 @@ def command(
         raise InputError(f"--width {width:g}: expected a width in points from 150 on, such as 345, or 0 for no breaks")
     if output is not None:
         check_writable(output)
-    method = build_method(method_name, parameters)
-    document = derivation(method, order, expression, variables, weight_decay, notation)
+    document = derivation(problem, method, order, notation)
     written = {
         "text": document.text,
         "latex": lambda: document.latex(width or None),
@@ -109,30 +100,21 @@ def command(
     if output is None:
         echo(text)
     else:
-        click.echo(f"wrote {write(output, text + chr(10))}", err=True)
+        note(f"wrote {write(output, text + chr(10))}")
 
 
-def derivation(
-    method: Method,
-    order: int | None,
-    expression: str | None,
-    variables: str | None,
-    weight_decay: str | None,
-    notation: dict[str, Any],
-) -> Derivation:
+def derivation(problem: Problem, method: Method | None, order: int | None, notation: dict[str, Any]) -> Derivation:
     """Derive what the options ask for."""
     import eomsym as eom
     from eomsym.formulas.documents import Derivation
     from eomsym.formulas.elementwise import elementwise_terms
 
-    decay = None if weight_decay is None else read_scalar(weight_decay)
+    decay = None if problem.weight_decay is None else read_scalar(problem.weight_decay)
+    given = next(replace(problem, weight_decay=None).read(start=False)) if problem.described else None
+    method = method or (given.method if given else None) or eom.GradientDescent()
     order = order if order is not None else 3 if method.is_linear else 2
     terms: Any = eom.counter_terms(order, method=method) if method.is_linear else None
-    concrete = None
-    if expression is not None and variables is not None:
-        if method.colours > 1:
-            raise InputError("--method epoch has one loss for each batch; --loss gives only one")
-        concrete = concrete_terms(expression, variables, order, method, decay)
+    concrete = None if given is None else concrete_terms(given, order, method, decay)
     if method.is_linear:
         note_radius(method)
     elif concrete is None or order <= 2:
@@ -152,7 +134,7 @@ def note_radius(method: Method) -> None:
     text = f"on a quadratic the series converges for eta*lambda < {shown(report.radius)}"
     if report.limit is not None:
         text += f"; the run is stable up to {shown(report.limit)}"
-    click.echo(text, err=True)
+    note(text)
 
 
 def shown(value: Any) -> str:

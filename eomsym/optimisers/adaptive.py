@@ -11,7 +11,7 @@ import sympy
 from eomsym import checks
 from eomsym.errors import MethodError
 from eomsym.exact.numbers import ETA, Exact, Scalar
-from eomsym.optimisers.memory import fading, learning_rate, told_of_memory
+from eomsym.optimisers.memory import Memory, fading, learning_rate, told_of_memory
 from eomsym.optimisers.parameters import Nonlinear, decay, named, not_negative, settle
 
 __all__ = ["Adam", "AdamW", "RMSProp"]
@@ -66,7 +66,7 @@ class Adam(Nonlinear):
     epsilon: Scalar = "1/100000000"
     inside: bool = False
     bias_correction: bool = True
-    memory: str = "eliminated"
+    memory: Memory = "eliminated"
     eta: Scalar = None
 
     def __post_init__(self) -> None:

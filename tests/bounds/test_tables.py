@@ -82,7 +82,7 @@ def test_what_is_no_number_is_null() -> None:
     "arguments, message",
     [
         (["--problem", "nothing"], "unknown problem 'nothing'"),
-        (["--loss", "x**2"], "--loss needs --variables and --start"),
+        (["--loss", "x**2"], "--loss needs --variables"),
         (["--start", "1"], "add --loss EXPR"),
         (["--epsilon", "0.1", "--steps", "5"], "leave out --steps and --rigorous"),
         (["--epsilon", "-1"], "epsilon must be a finite number > 0, got -1.0"),
