@@ -6,6 +6,7 @@ Data go to stdout, progress and complaints to stderr.
 
 from __future__ import annotations
 
+import shlex
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -38,6 +39,10 @@ class _Refusal(click.ClickException):
 
 class _LazyGroup(click.Group):
     """A group that imports a command when it is called, and turns errors of eomsym into refusals."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["eomsym.command"] = shlex.join(["eomsym", *args])  # records say how they came about
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for name in COMMANDS if find_spec(f"{__name__}.{name}")]

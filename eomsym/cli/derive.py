@@ -130,7 +130,7 @@ def write(terms: Any, concrete: Concrete | None, form: str, decay: Any, options:
     import sympy
 
     from eomsym.formulas.documents import to_html, to_json, to_python
-    from eomsym.formulas.styles import style_of
+    from eomsym.formulas.coefficients import style_of
     from eomsym.formulas.terms import CounterTerms
 
     shown = str(decay) if decay is None or decay.is_Atom else f"({decay})"

@@ -15,7 +15,7 @@ from eomsym.optimisers.names import OPTIMISERS, build
 if TYPE_CHECKING:
     from eomsym.optimisers.base import Method
 
-__all__ = ["METHODS", "build_method", "method_options", "read_number", "read_scalar"]
+__all__ = ["METHODS", "build_method", "command_line", "method_options", "read_number", "read_scalar"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -57,6 +57,12 @@ _MEANING = {
     "bias-correction": ("Correct the bias of the means", ""),
     "nesterov": ("Nesterov's variant of momentum, as in PyTorch", ""),
 }
+
+
+def command_line() -> str | None:
+    """What was typed, with quotes where a shell needs them; None outside of a command."""
+    context = click.get_current_context(silent=True)
+    return None if context is None else context.meta.get("eomsym.command")
 
 
 def option_of(parameter: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
+from eomsym.cli.options import command_line
 from eomsym.errors import InputError
 
 EXIT = {"passed": 0, "failed": 1, "inconclusive": 3}
@@ -52,7 +52,10 @@ def command(
     if name not in EXPERIMENTS:
         raise InputError(f"unknown experiment {name!r}; choose one of {', '.join(EXPERIMENTS)}")
 
-    from eomsym.output.report import check_writable, provenance, write
+    from eomsym.files import check_writable, write
+    from eomsym.output.figures import check_figure
+    from eomsym.output.records import dumps
+    from eomsym.output.terminal import echo
 
     if no_plot and plot_path:
         raise InputError("--plot and --no-plot exclude each other")
@@ -60,7 +63,7 @@ def command(
         click.echo("no figure: matplotlib is not installed (pip install 'eomsym[plot]')", err=True)
         no_plot = True
     record = check_writable(json_path or output / f"{name}.json")
-    figure = None if no_plot else check_writable(plot_path or output / f"{name}.png")
+    figure = None if no_plot else check_figure(plot_path or output / f"{name}.png")
 
     with click.progressbar(length=1, file=sys.stderr, label=name, item_show_func=lambda item: item) as bar:
 
@@ -70,13 +73,10 @@ def command(
 
         found = simulate(name, images=images, steps=steps, progress=progress)
     if figure:
-        from eomsym.output.figures import plot_experiment
-        from eomsym.output.plot import to_png
-
-        write(figure, to_png(plot_experiment(found)))
-    content = {**found.record(), "provenance": provenance()}
-    write(record, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    click.echo(str(found))
+        found.plot().save(figure)
+    write(record, dumps(found.record(command=command_line())))
+    echo(f"{found.title}\n")
+    found.table().show()
     for path in filter(None, (record, figure)):
         click.echo(f"wrote {path}", err=True)
     sys.exit(EXIT[found.status])

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from eomsym.cli.options import METHODS, build_method, method_options, read_number
+from eomsym.cli.options import METHODS, build_method, command_line, method_options, read_number
 from eomsym.errors import InputError
 
 if TYPE_CHECKING:
     from eomsym.optimisers.base import Method
     from eomsym.verification.order import Progress
-    from eomsym.verification.verdict import Report
+    from eomsym.verification.report import Report
 
 EXIT = {"passed": 0, "failed": 1, "inconclusive": 3}
 
@@ -80,7 +80,10 @@ def command(
     to 4. Slope and leading constant are held against the theory; what rounding makes doubtful is not
     judged.
     """
-    from eomsym.output.report import check_writable, to_json, write
+    from eomsym.files import check_writable, write
+    from eomsym.output.figures import check_figure
+    from eomsym.output.records import collection, dumps
+    from eomsym.output.terminal import echo
 
     if no_plot and plot_path:
         raise InputError("--plot and --no-plot exclude each other")
@@ -88,7 +91,7 @@ def command(
         click.echo("no figure: matplotlib is not installed (pip install 'eomsym[plot]')", err=True)
         no_plot = True
     record = check_writable(json_path or output / "verify.json")
-    figure = None if no_plot else check_writable(plot_path or output / "verify.png")
+    figure = None if no_plot else check_figure(plot_path or output / "verify.png")
 
     method = build_method(method_name, parameters, read_number)
     ladder = integers(steps, "--steps") if steps else None
@@ -110,12 +113,14 @@ def command(
             progress,
         )
     if figure:
-        from eomsym.output.plot import plot_orders, to_png
+        from eomsym.verification.figures import draw_reports
 
-        image = to_png(plot_orders(reports))
-        write(figure, image)
-    write(record, to_json(reports))
-    click.echo("\n\n".join(map(str, reports)))
+        draw_reports(reports).save(figure)
+    line = command_line()
+    write(record, dumps(collection([report.record(command=line) for report in reports], command=line)))
+    for report in reports:
+        report.table().show()
+        echo(f"{report.verdict}\n")
     for path in filter(None, (record, figure)):
         click.echo(f"wrote {path}", err=True)
 

@@ -16,8 +16,9 @@ import numpy as np
 
 from eomsym.codegen.backends import explicit, unrolled
 from eomsym.codegen.run import Machine, Runner
-from eomsym.codegen.store import load, write_atomically
+from eomsym.codegen.store import load
 from eomsym.errors import ExpressionError, InputError, MethodError, ShapeError, TableError
+from eomsym.files import write
 from eomsym.losses.gradient import tangent
 from eomsym.losses.objective import Objective
 from eomsym.losses.program import Program
@@ -525,9 +526,7 @@ class Kernel:
 
     def save(self, path: str | Path) -> Path:
         """Write `source` to a file, as a whole or not at all; returns its path."""
-        target = Path(path)
-        write_atomically(target, self.source)
-        return target
+        return write(path, self.source)
 
     def __repr__(self) -> str:
         return f"<Kernel of {self.loss.describe()}, {self.method.name}, order {self.order}>"

@@ -1,7 +1,7 @@
 """Generated modules as files that are named by their content.
 
-A file is written once, beside its final name, and moved there in one step; several processes that write the same
-content at once do no harm. A file whose content is not what its name says is written again. numba keeps its own
+A file is written once, in one step (:mod:`eomsym.files`); several processes that write the same content at once do no
+harm. A file whose content is not what its name says is written again. numba keeps its own
 compiled code next to it. What several modules need to be compiled is compiled side by side, in processes of their own.
 """
 
@@ -12,7 +12,6 @@ import importlib.util
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +19,9 @@ from types import ModuleType
 
 from eomsym.codegen.source import digest
 from eomsym.errors import CacheError
+from eomsym.files import replace
 
-__all__ = ["cache_folder", "load", "prepare", "write_atomically"]
+__all__ = ["cache_folder", "load", "prepare"]
 
 #: A process that helps costs the import of numba, as much as compiling this many characters.
 _START = 3000
@@ -48,30 +48,6 @@ def cache_folder() -> Path:
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return base / "eomsym"
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file as a whole or not at all.
-
-    Raises
-    ------
-    CacheError
-        The folder cannot be made or written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    except OSError as error:
-        raise CacheError(f"cannot write to the folder {path.parent}: {error.strerror}; choose another one") from error
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise CacheError(f"cannot write {path}: {error.strerror}") from error
 
 
 def load(source: str) -> ModuleType:
@@ -147,9 +123,13 @@ def _file(source: str) -> Path:
     path = cache_folder() / f"{_name(source)}.py"
     if not _holds(path, source):
         try:
-            write_atomically(path, source)
-        except CacheError as error:
-            raise CacheError(f"{error} (set EOMSYM_CACHE_DIR to a folder that can be written)") from error
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace(path, source)
+        except OSError as error:
+            raise CacheError(
+                f"cannot write to the folder {path.parent}: {error.strerror or error}; "
+                "set EOMSYM_CACHE_DIR to a folder that can be written"
+            ) from error
     return path
 
 

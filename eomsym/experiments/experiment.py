@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from html import escape
+from typing import Any
 
 import numpy as np
 
+from eomsym.experiments.panels import Line, Panel, draw_panels
+from eomsym.output.figures import Figure
+from eomsym.output.records import record
+from eomsym.output.tables import Column, Table
 from eomsym.verification.verdict import Status, worst
 
 __all__ = ["Claim", "Experiment", "Line", "Panel"]
@@ -46,47 +51,18 @@ class Claim:
             return "inconclusive"
         return "passed" if inside else "failed"
 
+    @property
+    def expected(self) -> str:
+        """The limits in words."""
+        return f"{self.lowest:.3g} … {self.highest:.3g}" if np.isfinite(self.lowest) else f"<= {self.highest:.3g}"
+
     def __str__(self) -> str:
-        limits = f"in {self.lowest:.3g} … {self.highest:.3g}" if np.isfinite(self.lowest) else f"<= {self.highest:.3g}"
-        return f"{self.status:12}  {self.measured:<10.4g} {limits:20}  {self.statement}"
-
-
-@dataclass(frozen=True, eq=False)
-class Line:
-    """One line of a panel.
-
-    Attributes
-    ----------
-    label : str
-    x, y : ndarray, shape (m,)
-    model : int or str
-        Order of the equation of motion, "descent", or another word; it chooses the colour.
-    kind : {"measured", "predicted"}
-        Solid or dashed.
-    """
-
-    label: str
-    x: np.ndarray
-    y: np.ndarray
-    model: int | str
-    kind: Literal["measured", "predicted"] = "measured"
-
-
-@dataclass(frozen=True, eq=False)
-class Panel:
-    """Axes with their lines."""
-
-    title: str
-    xlabel: str
-    ylabel: str
-    lines: tuple[Line, ...]
-    log: Literal["", "y", "xy"] = ""
-    note: str = ""
+        return f"{self.status:12}  {self.measured:<10.4g} {self.expected:20}  {self.statement}"
 
 
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """A simulation: name and title, all settings that are needed to repeat it, panels, claims, and seconds taken."""
+    """A simulation: all settings that are needed to repeat it, panels, claims, seconds, arguments of `simulate`."""
 
     name: str
     title: str
@@ -95,6 +71,7 @@ class Experiment:
     claims: tuple[Claim, ...]
     figures: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    arguments: dict[str, Any] = field(default_factory=dict)
 
     @property
     def status(self) -> Status:
@@ -102,37 +79,67 @@ class Experiment:
         return worst(claim.status for claim in self.claims)
 
     def __str__(self) -> str:
-        return "\n".join([self.title, "", *map(str, self.claims), "", f"{self.status} in {self.seconds:.1f} s"])
+        return f"{self.title}\n\n{self.table()}"
 
-    def record(self) -> dict[str, Any]:
-        """Everything as lists, numbers and text, for JSON; what is not a finite number becomes null."""
-        claims = [
-            {
-                **vars(claim),
-                "measured": _finite(claim.measured),
-                "lowest": _finite(claim.lowest),
-                "status": claim.status,
-            }
-            for claim in self.claims
-        ]
-        panels = [{**vars(panel), "lines": [_listed(line) for line in panel.lines]} for panel in self.panels]
-        return {
-            "schema": "eomsym.experiment",
-            "schema_version": 1,
+    def record(self, *, command: str | None = None) -> dict[str, Any]:
+        """Return everything as a record for JSON; see :func:`eomsym.output.record`.
+
+        Parameters
+        ----------
+        command : str, optional
+            What was typed; by default the command line that repeats it.
+        """
+        content = {
             "name": self.name,
             "title": self.title,
             "status": self.status,
             "seconds": self.seconds,
             "settings": self.settings,
+            "arguments": self.arguments,
             "figures": self.figures,
-            "claims": claims,
-            "panels": panels,
+            "claims": [{**vars(claim), "status": claim.status} for claim in self.claims],
+            "panels": [{**vars(panel), "lines": [vars(line) for line in panel.lines]} for panel in self.panels],
         }
+        # Every experiment makes its data and its start from the arguments; the random numbers have seed 0.
+        return record("experiment", content, command=command or self.command, seed=0)
 
+    @property
+    def command(self) -> str:
+        """The command line that repeats the experiment."""
+        options = [f"--{key} {value}" for key, value in self.arguments.items() if value is not None]
+        return " ".join(["eomsym simulate", self.name, *options])
 
-def _listed(line: Line) -> dict[str, Any]:
-    return {**vars(line), "x": [*map(_finite, line.x)], "y": [*map(_finite, line.y)]}
+    def table(self) -> Table:
+        """Return the claims as a table."""
+        columns = [
+            Column("status", "left", status=True),
+            Column("measured", format=".4g"),
+            Column("expected"),
+            Column("claim", "left"),
+        ]
+        rows = [(claim.status, claim.measured, claim.expected, claim.statement) for claim in self.claims]
+        return Table(columns, rows, notes=[f"{self.status} in {self.seconds:.1f} s"])
 
+    def plot(self, ax: Any = None) -> Figure:
+        """Draw the panels side by side: measured lines solid, predictions dashed and on top of them.
 
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+        Parameters
+        ----------
+        ax : sequence of matplotlib.axes.Axes, optional
+            One for each panel; new ones by default.
+
+        Returns
+        -------
+        Figure
+
+        Raises
+        ------
+        InputError
+            If there are not as many axes as panels.
+        MissingDependencyError
+            If matplotlib is not installed.
+        """
+        return draw_panels(self.panels, self.title, ax)
+
+    def _repr_html_(self) -> str:
+        return f"<p><strong>{escape(self.title)}</strong></p>{self.table().html()}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eomsym.dynamics.descent import checked_count
 from eomsym.errors import InputError
@@ -82,4 +82,5 @@ def simulate(
         options["images"] = checked_count(images, "images", 2)
     if steps is not None:
         options["steps"] = checked_count(steps, "steps", 10)
-    return entry.function(progress=progress, **options)
+    found = entry.function(progress=progress, **options)
+    return replace(found, arguments=options)

@@ -8,7 +8,7 @@ is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from eomsym.errors import InputError, MissingDependencyError
 from eomsym.losses.expression import Loss
 from eomsym.losses.network import DeepLinear
 from eomsym.verification.order import Progress, verify
-from eomsym.verification.verdict import Report
+from eomsym.verification.report import Report
 
 if TYPE_CHECKING:
     from eomsym.losses.objective import Objective
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_PROBLEMS", "PROBLEMS", "Problem", "digits", "verify_problems"]
 
 Array = NDArray[np.float64]
+#: Of the starts that are drawn.
+SEED = 0
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def _deep_linear(widths: tuple[int, ...], loss: str, images: int | None) -> tupl
     network = DeepLinear(widths, *digits(images), loss=loss)
     # Half of Xavier's weights: at their full size the largest eigenvalues of the Hessian are 22 to 42, and the
     # ladder would have to be four times finer.
-    return network, network.initial(seed=0, scheme="xavier", scale=0.5)
+    return network, network.initial(seed=SEED, scheme="xavier", scale=0.5)
 
 
 PROBLEMS: dict[str, Problem] = {
@@ -216,5 +218,6 @@ def verify_problems(
         def forward(done: int, total: int, label: str, i: int = i) -> None:
             progress(i * total + done, len(chosen) * total, f"{chosen[i]}: {label}")
 
-        reports.append(PROBLEMS[name].verify(listed, method, time=time, steps=steps, progress=forward))
+        report = PROBLEMS[name].verify(listed, method, time=time, steps=steps, progress=forward)
+        reports.append(replace(report, seed=SEED, setting={**report.setting, "problem": name}))
     return reports

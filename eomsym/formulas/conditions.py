@@ -16,7 +16,7 @@ from eomsym.exact.coefficients import universal
 from eomsym.exact.forests import forest
 from eomsym.exact.numbers import as_count
 from eomsym.exact.trees import Tree
-from eomsym.formulas.styles import spell, style_of
+from eomsym.formulas.coefficients import spell, style_of
 from eomsym.optimisers.base import Method
 
 __all__ = ["accuracy", "order_conditions"]

@@ -16,7 +16,8 @@ from eomsym.exact.numbers import Exact
 from eomsym.formulas.notation import differential, linear_combination, sum_of
 from eomsym.formulas.pictures import draw_table
 from eomsym.formulas.potentials import Potential, modified_loss
-from eomsym.formulas.styles import mathml_of, style_of
+from eomsym.formulas.coefficients import style_of
+from eomsym.formulas.mathml import mathml_of
 from eomsym.formulas.terms import CounterTerms, Term
 
 __all__ = ["Concrete", "to_html", "to_json", "to_python"]

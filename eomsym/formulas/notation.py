@@ -6,16 +6,25 @@ branches is the derivative of order ``m + 1`` of the loss, applied to them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import sympy
 
 from eomsym.errors import InputError
 from eomsym.exact.numbers import Exact
 from eomsym.exact.trees import Tree
-from eomsym.formulas.styles import Style, spell, style_of
+from eomsym.formulas.coefficients import spell, style_of
+from eomsym.formulas.styles import Style
 
-__all__ = ["differential", "differential_with_indices", "linear_combination", "sum_of"]
+__all__ = [
+    "differential",
+    "differential_with_indices",
+    "linear_combination",
+    "signed",
+    "sum_of",
+    "summands",
+    "term_name",
+]
 
 
 def differential(tree: Tree, format: str = "unicode", *, hessian: str = "H", coloured: bool = False) -> str:
@@ -93,7 +102,7 @@ def linear_combination(
     coefficients: Mapping[Tree, Exact],
     format: str = "unicode",
     *,
-    group: str = "none",
+    group: str = "auto",
     indices: bool = False,
     hessian: str = "H",
 ) -> str:
@@ -105,8 +114,9 @@ def linear_combination(
         The coefficients; zeros are left out.
     format : str
         ``text``, ``unicode``, ``latex`` or ``mathml``.
-    group : {"none", "hessian", "denominator"}
-        Whether to pull out Hessians on the left, or the common denominator.
+    group : {"auto", "none", "hessian", "denominator"}
+        Whether to pull out Hessians on the left, or the common denominator; ``"auto"`` pulls out a denominator that
+        holds symbols, above order 2.
     indices : bool
         Whether to use index notation.
     hessian : str
@@ -128,41 +138,63 @@ def linear_combination(
     >>> linear_combination(term, group="denominator")
     '1/12 (3 H³g + H ∇³L[g,g] + ∇³L[g,Hg])'
     """
+    front, parts = summands(coefficients, format, group=group, indices=indices, hessian=hessian)
     style = style_of(format)
+    inner = "".join(parts) or style.number(0)
+    return style.join(front, style.group(inner)) if front else inner
+
+
+def summands(
+    coefficients: Mapping[Tree, Exact],
+    format: str = "unicode",
+    *,
+    group: str = "auto",
+    indices: bool = False,
+    hessian: str = "H",
+) -> tuple[str, list[str]]:
+    """Write a sum as its common factor, which may be empty, and its summands with their signs.
+
+    Parameters as for :func:`linear_combination`.
+
+    Examples
+    --------
+    >>> from eomsym.formulas.terms import counter_terms
+    >>> summands(counter_terms(2)[2], group="denominator")
+    ('1/12', ['4 H²g', ' + ∇³L[g,g]'])
+    """
+    style = style_of(format)
+    if group not in ("auto", "none", "hessian", "denominator") or (group == "hessian" and indices):
+        raise InputError(
+            f"unknown grouping {group!r}; expected auto, none, hessian or denominator" + " (without indices)" * indices
+        )
     coloured = any(tree.coloured for tree in coefficients)
     items = [(tree, value) for tree, value in coefficients.items() if value != 0]
-
     writer = _Writer(style, hessian, coloured)
 
     def write(tree: Tree) -> str:
         return differential_with_indices(tree, format, coloured=coloured) if indices else writer.write(tree)
-
-    def total(pairs: Iterable[tuple[Tree, Exact]]) -> str:
-        return sum_of(((value, write(tree)) for tree, value in pairs), style)
-
-    if group == "none":
-        return total(items)
-    if group == "denominator":
-        factor = _common_factor([value for _, value in items])
-        if factor == 1 or len(items) < 2:
-            return total(items)
-        return sum_of([(factor, style.group(total((tree, sympy.cancel(x / factor)) for tree, x in items)))], style)
-    if group != "hessian" or indices:
-        raise InputError(
-            f"unknown grouping {group!r}; expected none, hessian or denominator" + " (without indices)" * indices
-        )
 
     def nested(pairs: list[tuple[Tree, Exact]]) -> list[tuple[Exact, str]]:
         inner = [(tree.branches[0], value) for tree, value in pairs if len(tree.branches) == 1]
         outer = [(value, write(tree)) for tree, value in pairs if len(tree.branches) != 1]
         if len(inner) < 2 or coloured:
             return [(value, write(tree)) for tree, value in pairs]
-        return [
-            (sympy.S.One, style.join(style.symbol(hessian), style.group(sum_of(nested(inner), style)))),
-            *outer,
-        ]
+        below = style.group("".join(signed(nested(inner), style)))
+        return [(sympy.S.One, style.join(style.symbol(hessian), below)), *outer]
 
-    return sum_of(nested(items), style)
+    if group == "hessian":
+        return "", signed(nested(items), style)
+    factor = sympy.S.One
+    if len(items) > 1 and (group == "denominator" or (group == "auto" and _unwieldy(items))):
+        factor = _common_factor([value for _, value in items])
+    parts = signed([(sympy.cancel(x / factor) if factor != 1 else x, write(tree)) for tree, x in items], style)
+    negative, front = spell(factor, style)
+    return (style.minus.strip() if negative else "") + front, parts
+
+
+def _unwieldy(items: Sequence[tuple[Tree, Exact]]) -> bool:
+    """Whether one denominator reads better than many: above order 2, where it holds symbols."""
+    return items[0][0].nodes > 3 and any(value.free_symbols for _, value in items)
 
 
 def _common_factor(values: list[Exact]) -> Exact:
@@ -174,14 +206,33 @@ def _common_factor(values: list[Exact]) -> Exact:
     return -factor if spell(sympy.cancel(values[0] / factor), style_of("text"))[0] else factor
 
 
-def sum_of(parts: Iterable[tuple[Exact, str]], style: Style) -> str:
-    """Write a sum of things that are already written, with their coefficients."""
+def signed(parts: Iterable[tuple[Exact, str]], style: Style) -> list[str]:
+    """Write things that are already written with their coefficients, each but the first with its sign."""
     out: list[str] = []
     for value, written in parts:
         negative, coefficient = spell(value, style)
-        if out:
-            out.append(style.minus if negative else style.plus)
-        elif negative:
-            out.append(style.minus.strip())
-        out.append(style.join(coefficient, written) if coefficient else written)
-    return "".join(out) or style.number(0)
+        sign = (style.minus if negative else style.plus) if out else style.minus.strip() * negative
+        out.append(sign + (style.join(coefficient, written) if coefficient else written))
+    return out
+
+
+def sum_of(parts: Iterable[tuple[Exact, str]], style: Style) -> str:
+    """Write a sum of things that are already written, with their coefficients."""
+    return "".join(signed(parts, style)) or style.number(0)
+
+
+def term_name(k: int, format: str, xi: bool = False) -> str:
+    """Write the name of a term: ``term_k``, or Miyagawa's ``xi_(k-1)``.
+
+    Examples
+    --------
+    >>> term_name(1, "latex"), term_name(1, "unicode", xi=True)
+    ('\\\\mathrm{term}_{1}', 'ξ₀')
+    """
+    if xi:
+        return style_of(format).symbol("xi", str(k - 1))
+    if format == "latex":
+        return rf"\mathrm{{term}}_{{{k}}}"
+    if format == "mathml":
+        return f"<msub><mi>term</mi><mn>{k}</mn></msub>"
+    return f"term_{k}"

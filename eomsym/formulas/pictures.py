@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from eomsym.errors import InputError
 from eomsym.exact.numbers import Exact
 from eomsym.exact.trees import Tree
-from eomsym.formulas.styles import spell, style_of
+from eomsym.formulas.coefficients import spell, style_of
 
 __all__ = ["draw_table", "draw_tree"]
 

@@ -34,7 +34,7 @@ from eomsym.exact.general_linear import LinearMethod
 from eomsym.exact.numbers import Exact
 from eomsym.exact.trees import Tree
 from eomsym.formulas.notation import differential, sum_of
-from eomsym.formulas.styles import style_of
+from eomsym.formulas.coefficients import style_of
 from eomsym.formulas.terms import Term, counter_terms
 
 __all__ = ["FreeTree", "ModifiedLoss", "Potential", "Split", "modified_loss", "split"]

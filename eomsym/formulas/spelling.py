@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sympy
 
 from eomsym.formulas.monomials import Dot, Hessian, Named, Third, gathered, is_parameter
-from eomsym.formulas.styles import LatexStyle, Style, UnicodeStyle, spell, style_of
+from eomsym.formulas.coefficients import spell, style_of
+from eomsym.formulas.styles import Style
 
-__all__ = ["note", "written"]
+__all__ = ["meanings", "note", "summands", "written"]
+
+_EQUALS = {"text": " = ", "unicode": " = ", "latex": " = ", "mathml": "<mo>=</mo>"}
 
 
 def written(expression: Any, format: str = "unicode") -> str:
@@ -20,7 +22,7 @@ def written(expression: Any, format: str = "unicode") -> str:
     Parameters
     ----------
     expression : sympy.Expr
-    format : {"unicode", "text", "latex"}
+    format : {"unicode", "text", "latex", "mathml"}
 
     Examples
     --------
@@ -29,6 +31,41 @@ def written(expression: Any, format: str = "unicode") -> str:
     '−3g + g/(2‖g‖²) H[g]'
     """
     return _Writer(style_of(format)).total(expression)
+
+
+def summands(expression: Any, format: str) -> list[str]:
+    """Write an elementwise expression as its summands, each but the first with its sign.
+
+    Examples
+    --------
+    >>> from eomsym.formulas.monomials import g
+    >>> summands(g * Hessian(g) - 3 * g, "text")
+    ['-3*g', ' + g H[g]']
+    """
+    writer = _Writer(style_of(format))
+    return writer.signed(writer.pieces(expression))
+
+
+def meanings(terms: Sequence[Any], names: Sequence[Named], format: str) -> list[tuple[str, str]]:
+    """What the names and the derivatives in some terms mean: formulas, and words where the formula does not say it.
+
+    Examples
+    --------
+    >>> from eomsym.formulas.monomials import g
+    >>> meanings([Hessian(g)], [], "text")
+    [('H[u]', 'Hessian times u')]
+    """
+    style = style_of(format)
+    writer = _Writer(style)
+    uses = [*terms, *(x.stands_for for x in names)]
+    u, v = style.symbol("u"), style.symbol("v")
+    forms = {
+        Hessian: (style.applied("H", [u]), f"Hessian times {style.inline(u)}"),
+        Third: (style.applied("T", [u, v]), f"third derivative on {style.inline(u + style.comma + v)}"),
+        Dot: (style.paired(u, v), "inner product"),
+    }
+    told = [(f"{style.symbol(x.name)}{_EQUALS[format]}{writer.total(x.stands_for)}", "") for x in names]
+    return told + [said for kind, said in forms.items() if any(x.has(kind) for x in uses)]
 
 
 def note(terms: Sequence[Any], names: Sequence[Named], format: str) -> str:
@@ -40,30 +77,25 @@ def note(terms: Sequence[Any], names: Sequence[Named], format: str) -> str:
     >>> note([Hessian(g)], [], "text")
     'with g gradient, H[u] Hessian times u; products, quotients and powers entry by entry'
     """
-    writer = _Writer(style_of(format))
-    uses = [*terms, *(x.stands_for for x in names)]
-    mark = "$" if writer.latex else ""
-    meanings = {
-        Hessian: (writer.form("H", ["u"]), f"Hessian times {mark}u{mark}"),
-        Third: (writer.form("T", ["u", "v"]), f"third derivative on {mark}u, v{mark}"),
-        Dot: (writer.inner("u", "v"), "inner product"),
-    }
-    words = [("g", "gradient"), *(said for kind, said in meanings.items() if any(x.has(kind) for x in uses))]
-    told = ", ".join(f"{mark}{writer.style.symbol(x.name)} = {writer.total(x.stands_for)}{mark}" for x in names)
-    said = ", ".join(f"{mark}{sign}{mark} {meaning}" for sign, meaning in words)
-    text = f"with {told}{'; ' if told else ''}{said}; products, quotients and powers entry by entry"
-    return rf"&\text{{{text}}}" if writer.latex else text
+    style, found = style_of(format), meanings(terms, names, format)
+    told = ", ".join(style.inline(formula) for formula, words in found if not words)
+    words = [(style.symbol("g"), "gradient"), *((formula, words) for formula, words in found if words)]
+    said = ", ".join(f"{style.inline(formula)} {meaning}" for formula, meaning in words)
+    return f"with {told}{'; ' if told else ''}{said}; products, quotients and powers entry by entry"
 
 
 class _Writer:
     def __init__(self, style: Style) -> None:
-        self.style = style
-        self.latex, self.unicode = isinstance(style, LatexStyle), isinstance(style, UnicodeStyle)
+        self.style, self.one = style, style.number(1)
 
     # sums ---------------------------------------------------------------------------------------------------------
 
     def total(self, expression: Any) -> str:
         """A sum over products of derivatives, each with one coefficient."""
+        return "".join(self.signed(self.pieces(expression))) or self.style.number(0)
+
+    def pieces(self, expression: Any) -> list[tuple[bool, str]]:
+        """Whether each summand is negative, and its text."""
         parts: dict[tuple[Any, ...], dict[Any, Any]] = {}
         for monomial, c in gathered(expression).items():
             derivatives = tuple(sorted((x for x in monomial if _derivative(x[0])), key=_order))
@@ -71,14 +103,18 @@ class _Writer:
             row = parts.setdefault(derivatives, {})
             row[others] = row.get(others, 0) + c
         ordered = sorted(parts.items(), key=lambda item: (_weight(*item), [_order(x) for x in item[0]]))
-        return self.joined(self.piece(coefficient, derivatives) for derivatives, coefficient in ordered)
+        return [self.piece(coefficient, derivatives) for derivatives, coefficient in ordered]
+
+    def signed(self, pieces: Iterable[tuple[bool, str]]) -> list[str]:
+        """The summands with their signs, none in front of a positive first one."""
+        out: list[str] = []
+        for negative, text in pieces:
+            first = self.style.minus.strip() * negative
+            out.append(((self.style.minus if negative else self.style.plus) if out else first) + text)
+        return out
 
     def joined(self, pieces: Iterable[tuple[bool, str]]) -> str:
-        out = ""
-        for negative, text in pieces:
-            sign = (self.style.minus if negative else self.style.plus) if out else self.style.minus.strip() * negative
-            out += sign + text
-        return out or self.style.number(0)
+        return "".join(self.signed(pieces)) or self.style.number(0)
 
     def piece(self, coefficient: dict[Any, Any], derivatives: tuple[Any, ...]) -> tuple[bool, str]:
         """One or more monomials times a product of derivatives."""
@@ -86,7 +122,7 @@ class _Writer:
         if len(coefficient) == 1:
             ((monomial, c),) = coefficient.items()
             negative, text = self.fraction(c, monomial)
-            return negative, text if not above else " ".join([*([text] if text != "1" else []), *above])
+            return negative, text if not above else self.style.beside([*([text] if text != self.one else []), *above])
         common = _common(list(coefficient))
         rows = sorted(
             ((frozenset(_over(monomial, common)), c) for monomial, c in coefficient.items()),
@@ -98,7 +134,7 @@ class _Writer:
             return False, self.joined(pieces)
         inner = self.style.group(self.joined((negative ^ sign, text) for sign, text in pieces))
         front = self.fraction(sympy.S.One, frozenset(common.items()))[1]
-        return negative, " ".join([*([front] if front != "1" else []), inner, *above])
+        return negative, self.style.beside([*([front] if front != self.one else []), inner, *above])
 
     # products -----------------------------------------------------------------------------------------------------
 
@@ -108,20 +144,17 @@ class _Writer:
         powers = sorted(monomial, key=_order)
         top += [self.power(x, k) for x, k in powers if k > 0]
         bottom += [self.power(x, -k) for x, k in powers if k < 0]
-        above, below = self.product(top) or "1", self.product(bottom)
-        if not below:
-            return negative, above
-        if self.latex:  # a fraction bar needs no brackets
-            return negative, self.style.fraction(
-                *(_bare(side[0]) if len(side) == 1 else self.product(side) or "1" for side in (top, bottom))
-            )
-        return negative, self.style.fraction(above, self.style.group(below) if len(bottom) > 1 else below)
+        if not bottom:
+            return negative, self.product(top)
+        if self.style.stacked:  # a fraction bar needs no brackets
+            sides = (self.style.bare(side[0]) if len(side) == 1 else self.product(side) for side in (top, bottom))
+            return negative, self.style.fraction(*sides)
+        below = self.product(bottom)
+        return negative, self.style.fraction(self.product(top), self.style.group(below) if len(bottom) > 1 else below)
 
     def product(self, parts: Sequence[str]) -> str:
-        """Factors next to each other; names of more than one letter get a mark between."""
-        if self.latex:
-            return " ".join(parts)
-        return ("*" if not self.unicode else "·" if any(re.match("[A-Za-z]{2}", x) for x in parts) else "").join(parts)
+        """Factors next to each other; one where there is none."""
+        return parts[0] if len(parts) == 1 else self.style.factors(parts) if parts else self.one
 
     def coefficient(self, c: Any) -> tuple[bool, list[str], list[str]]:
         """Sign, factors above and factors below of a number or of a function of the parameters."""
@@ -144,55 +177,29 @@ class _Writer:
     def power(self, x: Any, k: Any) -> str:
         """A power of an atom; an exponent may be a fraction."""
         if isinstance(x, Dot) and x.args[0] == x.args[1]:
-            return self.raised(self.norm(x.args[0]), 2 * k)
-        return self.raised(self.atom(x), k)
-
-    def raised(self, base: str, k: Any) -> str:
-        if k == sympy.S.Half:
-            return rf"\sqrt{{{base}}}" if self.latex else f"√{base}" if self.unicode else f"sqrt({base})"
-        if k.is_Integer:
-            return self.style.power(base, int(k))
-        return f"{base}^{{{sympy.latex(k)}}}" if self.latex else f"{base}^({k})"
+            return self.style.raised(self.style.length(self.vector(x.args[0])), 2 * k)
+        return self.style.raised(self.atom(x), k)
 
     # atoms --------------------------------------------------------------------------------------------------------
 
     def atom(self, x: Any) -> str:
         if isinstance(x, Hessian | Third):
-            return self.form("H" if isinstance(x, Hessian) else "T", [self.vector(y) for y in x.args])
+            return self.style.applied("H" if isinstance(x, Hessian) else "T", [self.vector(y) for y in x.args])
         if isinstance(x, Dot):
-            return self.inner(*(self.vector(y) for y in x.args))
+            return self.style.paired(*(self.vector(y) for y in x.args))
         if isinstance(x, sympy.Abs):
-            return rf"\left|{self.total(x.args[0])}\right|" if self.latex else f"|{self.total(x.args[0])}|"
+            return self.style.absolute(self.total(x.args[0]))
         if x.is_Symbol:
             return self.style.symbol(x.name)
         if x.is_Function and len(x.args) == 1:
-            inner = self.total(x.args[0])
-            if not self.latex:
-                return f"{x.func.__name__}({inner})"
-            name = x.func.__name__
-            known = name in {"exp", "tanh", "sin", "cos", "log", "cosh", "sinh"}
-            return (rf"\{name}" if known else rf"\operatorname{{{name}}}") + rf"\left({inner}\right)"
-        text = self.style.foreign(x) if is_parameter(x) else self.total(x)
-        return self.style.group(text)
+            return self.style.called(x.func.__name__, self.total(x.args[0]))
+        return self.style.group(self.style.foreign(x) if is_parameter(x) else self.total(x))
 
     def vector(self, x: Any) -> str:
         """An argument of a derivative: one quotient with its derivatives above."""
         ((monomial, c),) = gathered(x).items()
         negative, text = self.fraction(c, monomial)
         return self.style.minus.strip() * negative + text
-
-    def form(self, name: str, arguments: Sequence[str]) -> str:
-        inner = ", ".join(arguments)
-        return rf"{name}\left[{inner}\right]" if r"\frac" in inner else f"{name}[{inner}]"
-
-    def inner(self, left: str, right: str) -> str:
-        if self.latex:
-            return rf"\langle {left}, {right} \rangle"
-        return f"⟨{left}, {right}⟩" if self.unicode else f"<{left}, {right}>"
-
-    def norm(self, x: Any) -> str:
-        inner = self.vector(x)
-        return rf"\lVert {inner} \rVert" if self.latex else f"‖{inner}‖" if self.unicode else f"norm({inner})"
 
 
 def _derivative(x: Any) -> bool:
@@ -224,10 +231,3 @@ def _common(monomials: Sequence[Any]) -> dict[Any, Any]:
 def _over(monomial: Iterable[tuple[Any, Any]], common: dict[Any, Any]) -> list[tuple[Any, Any]]:
     """A monomial without the common factor."""
     return [(x, k - common.get(x, 0)) for x, k in monomial if k != common.get(x, 0)]
-
-
-def _bare(text: str) -> str:
-    """Without the brackets around one sum."""
-    left, right = r"\left(", r"\right)"
-    whole = text.startswith(left) and text.endswith(right) and text.count(left) == 1
-    return text[len(left) : -len(right)] if whole else text

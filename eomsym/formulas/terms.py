@@ -17,8 +17,10 @@ from eomsym.exact.forests import MAX_NODES, require_memory
 from eomsym.exact.general_linear import LinearMethod
 from eomsym.exact.numbers import Exact, as_count
 from eomsym.exact.trees import Tree
-from eomsym.formulas.notation import linear_combination
-from eomsym.formulas.styles import style_of
+from eomsym.formulas.layout import ARTICLE, aligned, broken
+from eomsym.formulas.mathml import equations
+from eomsym.formulas.notation import linear_combination, summands, term_name
+from eomsym.formulas.coefficients import style_of
 from eomsym.optimisers.linear import GradientDescent
 
 __all__ = ["CounterTerms", "Term", "counter_terms"]
@@ -67,9 +69,9 @@ class Term(Mapping[Tree, Exact]):
         """Write the term; `options` as in :func:`eomsym.formulas.notation.linear_combination`."""
         return style_of(format).whole(linear_combination(self, format, **options))
 
-    def latex(self, **options: Any) -> str:
-        """Write the term in LaTeX, for amsmath."""
-        return self.format("latex", **options)
+    def latex(self, *, width: float | None = None, **options: Any) -> str:
+        r"""Write the term in LaTeX, for amsmath; with a width in points, in lines of ``multline`` that fit into it."""
+        return " \\\\\n".join(broken(self.format("latex", **options), width))
 
     def mathml(self, **options: Any) -> str:
         """Write the term as a ``math`` element."""
@@ -83,6 +85,14 @@ class Term(Mapping[Tree, Exact]):
 
     def _repr_latex_(self) -> str:
         return rf"$\displaystyle {self.latex()}$"
+
+    def _repr_html_(self) -> str:
+        return equations([("", self.summands())])
+
+    def summands(self, **options: Any) -> list[str]:
+        """The term in MathML, in pieces between which a line may break; `options` as for :meth:`format`."""
+        front, parts = summands(self, "mathml", **options)
+        return [f"{front}<mo>(</mo>", *parts, "<mo>)</mo>"] if front else parts
 
 
 class CounterTerms(Sequence[Term]):
@@ -146,7 +156,7 @@ class CounterTerms(Sequence[Term]):
         }
         return Term(k, values)
 
-    def format(self, format: str = "unicode", *, xi: bool = False, **options: Any) -> str:
+    def format(self, format: str = "unicode", *, xi: bool = False, width: float | None = None, **options: Any) -> str:
         """Write all terms, one equation a line.
 
         Parameters
@@ -157,6 +167,8 @@ class CounterTerms(Sequence[Term]):
         xi : bool
             Whether to use Miyagawa's notation ``theta' = -g - eta xi``, ``xi = sum_a eta**a xi_a``: ``xi_a``
             is our term ``a + 1``.
+        width : float, optional
+            Of the text in points: longer LaTeX is broken into lines.
         **options
             As in :func:`eomsym.formulas.notation.linear_combination`.
 
@@ -176,16 +188,18 @@ class CounterTerms(Sequence[Term]):
         style = style_of(format)
         trees = len(self.table.forest)
         require_memory(_TREE_BYTES * trees, f"a formula with {trees:,} trees (their arrays are in .table)")
-        lines = []
-        for k, term in enumerate(self):
-            if k >= xi:
-                name = style.symbol("xi", str(k - 1)) if xi else _name(k, format)
-                lines.append(style.whole(style.equation(name, linear_combination(term, format, **options))))
-        return (" \\\\\n" if format == "latex" else "\n").join(lines)
+        rows = [
+            (term_name(k, format, xi), linear_combination(term, format, **options))
+            for k, term in enumerate(self)
+            if k >= xi
+        ]
+        if format == "latex":
+            return aligned(rows, width)
+        return "\n".join(style.whole(style.equation(*row)) for row in rows)
 
-    def latex(self, **options: Any) -> str:
-        r"""Write all terms in an ``align*`` environment of amsmath."""
-        return "\\begin{align*}\n" + self.format("latex", **options) + "\n\\end{align*}"
+    def latex(self, *, width: float | None = ARTICLE, **options: Any) -> str:
+        r"""Write all terms in an ``align*`` environment of amsmath, with lines that fit into a width in points."""
+        return "\\begin{align*}\n" + self.format("latex", width=width, **options) + "\n\\end{align*}"
 
     def mathml(self, **options: Any) -> str:
         """Write all terms as ``math`` elements."""
@@ -206,14 +220,6 @@ class CounterTerms(Sequence[Term]):
     def rate(self) -> Exact:
         """Effective learning rate over ``eta``: the coefficient of ``g`` in term 0."""
         return self[0][Tree()]
-
-
-def _name(k: int, format: str) -> str:
-    if format == "latex":
-        return rf"\mathrm{{term}}_{{{k}}}"
-    if format == "mathml":
-        return f"<msub><mi>term</mi><mn>{k}</mn></msub>"
-    return f"term_{k}"
 
 
 def counter_terms(order: int, *, method: LinearMethod | None = None) -> CounterTerms:

@@ -1,42 +1,50 @@
-"""Figures of simulations: axes in, axes out.
+"""A figure that shows itself in a notebook and saves itself in the format of the file's name.
 
-matplotlib is imported when a figure is drawn; it comes with ``pip install 'eomsym[plot]'``.
+matplotlib is imported when a figure is made; it comes with ``pip install 'eomsym[plot]'``.
 """
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from eomsym.errors import MissingDependencyError
-from eomsym.experiments.experiment import Experiment, Line, Panel
+from eomsym.errors import InputError, MissingDependencyError
+from eomsym.files import check_writable, write
+from eomsym.output.style import RC
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Canvas
 
-__all__ = ["plot_experiment", "plot_panel"]
+__all__ = ["FORMATS", "Figure", "check_figure", "legend_below", "on_axes"]
 
-# Okabe and Ito's colours, told apart by colour-blind readers; gradient flow, orders 1, 2, 3.
-ORDERS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00")
-DESCENT = "#000000"
-# Other lines, from light to dark.
-GREYS = ("#c8c8c8", "#a8a8a8", "#888888", "#686868")
-#: Predictions at no more points than this are marked instead of drawn as a line.
-FEW = 10
+#: Formats by suffix, and what would make two files of the same figure differ.
+FORMATS: dict[str, dict[str, Any]] = {
+    ".png": {"format": "png", "metadata": {"Software": None}},
+    ".svg": {"format": "svg", "metadata": {"Date": None}},
+    ".pdf": {"format": "pdf", "metadata": {"CreationDate": None}},
+}
 
 
-def plot_experiment(experiment: Experiment) -> Figure:
-    """Draw the panels of a simulation side by side.
+class Figure:
+    """Panels side by side, or axes that somebody else made.
 
     Parameters
     ----------
-    experiment : Experiment
+    panels : int
+        Number of axes.
+    columns : int, optional
+        How many side by side; all of them by default.
+    size : tuple of float
+        Width and height of a panel in inches.
 
-    Returns
-    -------
-    matplotlib.figure.Figure
+    Attributes
+    ----------
+    figure : matplotlib.figure.Figure
+        Without a window: it is drawn where there is no screen, too.
+    axes : tuple of matplotlib.axes.Axes
 
     Raises
     ------
@@ -45,84 +53,150 @@ def plot_experiment(experiment: Experiment) -> Figure:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> line = Line("descent", np.arange(3), np.ones(3), "descent")
-    >>> panel = Panel("nothing happens", "step", "value", (line,))
-    >>> len(plot_experiment(Experiment("none", "Nothing", {}, (panel, panel), ())).axes)
-    2
+    >>> figure = Figure(2)
+    >>> _ = figure.axes[0].plot([1, 2, 3])
+    >>> figure
+    <Figure of 2 panels; .save("figure.png"), .svg or .pdf writes it>
+    >>> figure.save("figure.jpg")
+    Traceback (most recent call last):
+    ...
+    eomsym.errors.InputError: cannot write figure.jpg: a figure is written as .png, .svg or .pdf; try figure.png
     """
-    figure = _figure(len(experiment.panels))
-    for panel, ax in zip(experiment.panels, figure.axes, strict=True):
-        plot_panel(panel, ax)
-    figure.suptitle(experiment.title, fontsize=10)
+
+    def __init__(
+        self, panels: int = 1, *, columns: int | None = None, size: tuple[float, float] = (4.2, 3.8)
+    ) -> None:
+        matplotlib = _matplotlib()
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        wide = min(panels, columns or panels)
+        high = -(-panels // wide)
+        with matplotlib.rc_context(RC):
+            figure = matplotlib.figure.Figure(figsize=(size[0] * wide + 0.4, size[1] * high), layout="constrained")
+            FigureCanvasAgg(figure)
+            axes = figure.subplots(high, wide, squeeze=False).ravel().tolist()
+        for extra in axes[panels:]:
+            extra.remove()
+        self.figure: Canvas = figure
+        self.axes: tuple[Axes, ...] = tuple(axes[:panels])
+
+    @classmethod
+    def of(cls, axes: Axes | Sequence[Axes]) -> Figure:
+        """The figure of axes that exist."""
+        made = cls.__new__(cls)
+        made.axes = tuple(axes) if isinstance(axes, Sequence) else (axes,)
+        made.figure = made.axes[0].figure  # type: ignore[assignment]
+        return made
+
+    def to_bytes(self, format: str = "png", *, dpi: int = 200) -> bytes:
+        """Return the content of a file, the same for the same figure.
+
+        Parameters
+        ----------
+        format : {"png", "svg", "pdf"}
+        dpi : int
+            Dots per inch of a PNG.
+
+        Examples
+        --------
+        >>> Figure().to_bytes()[1:4]
+        b'PNG'
+        """
+        options = FORMATS.get(f".{format}")
+        if options is None:
+            raise InputError(f"unknown format {format!r} of a figure; expected png, svg or pdf")
+        buffer = io.BytesIO()
+        with _matplotlib().rc_context(RC):
+            self.figure.savefig(buffer, dpi=dpi, **options)
+        return buffer.getvalue()
+
+    def save(self, path: str | Path, *, dpi: int = 200) -> Path:
+        """Write the figure, whole or not at all, in the format of the suffix: ``.png``, ``.svg`` or ``.pdf``.
+
+        Parameters
+        ----------
+        path : str or Path
+            Its folder is made where there is none.
+        dpi : int
+            Dots per inch of a PNG.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        InputError
+            If the suffix is another one, or the file cannot be written.
+        """
+        target = check_figure(path)
+        return write(target, self.to_bytes(target.suffix.lower()[1:], dpi=dpi))
+
+    def _repr_png_(self) -> bytes:
+        return self.to_bytes("png", dpi=100)
+
+    def _repr_svg_(self) -> str:
+        text = self.to_bytes("svg").decode()
+        return text[text.index("<svg") :]
+
+    def __repr__(self) -> str:
+        many = f"{len(self.axes)} panel{'s' * (len(self.axes) != 1)}"
+        return f'<Figure of {many}; .save("figure.png"), .svg or .pdf writes it>'
+
+
+def check_figure(path: str | Path) -> Path:
+    """Check that a figure could be written there, before the work that goes into it.
+
+    Raises
+    ------
+    InputError
+        If the suffix is not that of a format, or nothing can be written there.
+
+    Examples
+    --------
+    >>> check_figure("figure")
+    Traceback (most recent call last):
+    ...
+    eomsym.errors.InputError: cannot write figure: a figure is written as .png, .svg or .pdf; try figure.png
+    """
+    target = Path(path)
+    if target.suffix.lower() not in FORMATS:
+        better = target.with_suffix(".png") if target.name else "figure.png"
+        raise InputError(f"cannot write {target}: a figure is written as .png, .svg or .pdf; try {better}")
+    return check_writable(target)
+
+
+def on_axes(ax: Any, panels: int = 1, size: tuple[float, float] = (4.2, 3.8), columns: int | None = None) -> Figure:
+    """The figure for ``plot(ax=None)``: a new one, or the one of the axes that were given.
+
+    Raises
+    ------
+    InputError
+        If there are not as many axes as panels.
+
+    Examples
+    --------
+    >>> on_axes(None, 2)
+    <Figure of 2 panels; .save("figure.png"), .svg or .pdf writes it>
+    """
+    if ax is None:
+        return Figure(panels, size=size, columns=columns)
+    figure = Figure.of(list(getattr(ax, "flat", ax)) if hasattr(ax, "__len__") else ax)
+    if len(figure.axes) != panels:
+        raise InputError(f"got {len(figure.axes)} axes for {panels} panels; leave ax out to have them made")
     return figure
 
 
-def plot_panel(panel: Panel, ax: Axes | None = None) -> Axes:
-    """Draw one panel: measured lines solid, predictions dashed and on top of them.
-
-    Parameters
-    ----------
-    panel : Panel
-    ax : matplotlib.axes.Axes, optional
-        New ones by default.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-
-    Raises
-    ------
-    MissingDependencyError
-        If matplotlib is not installed.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> line = Line("gradient flow", np.arange(3), np.ones(3), 0)
-    >>> plot_panel(Panel("one", "step", "value", (line,))).get_ylabel()
-    'value'
-    """
-    ax = ax or _figure(1).axes[0]
-    greys = [line.model for line in panel.lines if not isinstance(line.model, int) and line.model != "descent"]
-    shades = dict(zip(dict.fromkeys(greys), GREYS, strict=False))
-    compared = any(line.kind == "predicted" for line in panel.lines)
-    for line in panel.lines:
-        ax.plot(line.x, line.y, label=line.label or "_", **_style(line, shades, compared))
-    if "y" in panel.log:
-        ax.set_yscale("log")
-    if "x" in panel.log:
-        ax.set_xscale("log")
-    ax.set_title("\n".join(filter(None, (panel.title, panel.note))), fontsize=9)
-    ax.set_xlabel(panel.xlabel)
-    ax.set_ylabel(panel.ylabel)
-    ax.spines[["top", "right"]].set_visible(False)
-    if any(line.label for line in panel.lines):
-        # Below the axes, where it covers no line.
-        ax.legend(fontsize=7.5, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.17))
-    return ax
+def legend_below(ax: Axes) -> None:
+    """Put the legend below the axes, where it covers no line."""
+    options = {key.partition(".")[2]: value for key, value in RC.items() if key.startswith("legend.")}
+    ax.legend(**options, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.17))
 
 
-def _style(line: Line, shades: dict[Any, str], compared: bool) -> dict[str, Any]:
-    if isinstance(line.model, (int, np.integer)):
-        colour = ORDERS[line.model % len(ORDERS)]
-    else:
-        colour = DESCENT if line.model == "descent" else shades.get(line.model, GREYS[-1])
-    if line.kind == "measured":  # wide and pale where a prediction will lie on top
-        return {"color": colour, "linewidth": 3.2, "alpha": 0.45} if compared else {"color": colour, "linewidth": 1.4}
-    if len(line.x) <= FEW:  # marked one by one; a line between them would say too much
-        return {"color": colour, "linestyle": "none", "marker": "o", "markersize": 5, "zorder": 3}
-    return {"color": colour, "linewidth": 1.2, "linestyle": (0, (3, 2)), "zorder": 3}
-
-
-def _figure(panels: int) -> Figure:
-    """A figure with its canvas and no window, so that it draws on a machine without a screen."""
+def _matplotlib() -> Any:
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        import matplotlib
+        import matplotlib.figure
     except ImportError as error:
         raise MissingDependencyError("figures need matplotlib; type: pip install 'eomsym[plot]'") from error
-    figure = Figure(figsize=(4.0 * panels + 0.4, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.subplots(1, panels)
-    return figure
+    return matplotlib

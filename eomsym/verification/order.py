@@ -24,7 +24,9 @@ from eomsym.dynamics.leading_error import check_orders, leading_error
 from eomsym.dynamics.reach import reach
 from eomsym.errors import DivergenceError, InputError
 from eomsym.verification.discrete import Optimiser
-from eomsym.verification.verdict import TRUST, OrderReport, Report, judge
+from eomsym.verification.report import Report
+from eomsym.verification.setting import data_of, setting_of
+from eomsym.verification.verdict import TRUST, OrderReport, judge
 
 if TYPE_CHECKING:
     from eomsym.losses.objective import Objective
@@ -151,6 +153,8 @@ def verify(
         orders=results,
         seconds=perf_counter() - began,
         notes=tuple(filter(None, [reach(Kernel(losses, 1, method), theta, float(etas[0])).note])),
+        setting=setting_of(losses, method),
+        data=data_of(losses),
     )
 
 

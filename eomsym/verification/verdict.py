@@ -14,9 +14,9 @@ __all__ = [
     "SLOPE_TOLERANCE",
     "TRUST",
     "OrderReport",
-    "Report",
     "Status",
     "judge",
+    "short",
     "worst",
 ]
 
@@ -85,86 +85,6 @@ class OrderReport:
     def trusted(self) -> tuple[bool, ...]:
         """Which errors stand far enough above the reference error, length m."""
         return tuple(e >= TRUST * r for e, r in zip(self.errors, self.references, strict=True))
-
-
-@dataclass(frozen=True)
-class Report:
-    """The verdict on one loss and one method.
-
-    Attributes
-    ----------
-    name : str
-        What the problem is called.
-    loss : str
-        Its description.
-    method : str
-    size : int
-        Number of parameters.
-    start : tuple of float, length size
-    time : float
-        The fixed time ``T``.
-    steps : tuple of int, length m
-        Steps of the optimiser, coarse to fine.
-    orders : tuple of OrderReport
-    seconds : float
-        What the verification took, compilation included.
-    notes : tuple of str
-        What a reader of the verdict should know: learning rates beyond the radius of the method.
-    """
-
-    name: str
-    loss: str
-    method: str
-    size: int
-    start: tuple[float, ...]
-    time: float
-    steps: tuple[int, ...]
-    orders: tuple[OrderReport, ...]
-    seconds: float
-    notes: tuple[str, ...] = ()
-
-    @property
-    def etas(self) -> tuple[float, ...]:
-        """Learning rates ``time / steps``, length m."""
-        return tuple(self.time / steps for steps in self.steps)
-
-    @property
-    def status(self) -> Status:
-        """``failed`` if any order failed, else ``inconclusive`` if any is, else ``passed``."""
-        return worst(result.status for result in self.orders)
-
-    def table(self) -> list[tuple[str, ...]]:
-        """Return the cells of the summary, heading first; an untrusted error is in brackets.
-
-        Slope, ratio, misfit and reference error are those at the judged learning rate.
-        """
-        heading = ("order", *(f"η={eta:.3g}" for eta in self.etas))
-        rows = [(*heading, "slope", "theory", "ratio", "misfit", "reference", "status")]
-        for result in self.orders:
-            measured = zip(result.errors, result.trusted, strict=True)
-            errors = [f"{error:.1e}" if trusted else f"({error:.1e})" for error, trusted in measured]
-            judged = ["–", str(result.expected_slope), "–", "–", "–"]
-            if (j := result.judged) is not None:
-                judged[0] = f"{result.slopes[j - 1]:.3f}"
-                judged[2:] = (
-                    _short(result.ratios[j]),
-                    _short(result.misfits[j]),
-                    f"{result.references[j]:.1e}",
-                )
-            rows.append((str(result.order), *errors, *judged, result.status))
-        return rows
-
-    def __str__(self) -> str:
-        rows = self.table()
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join([*map(str.rjust, row[:-1], widths), row[-1]])  # the status is the last cell
-            for row in rows
-        ]
-        notes = [f"order {result.order}: {result.reason}" for result in self.orders if result.reason]
-        notes += self.notes
-        title = f"{self.name} · {self.method} · {self.size} parameters · time {self.time:g}"
-        return "\n".join([title, "", *lines, *notes, "", f"{self.status} in {self.seconds:.1f} s"])
 
 
 def worst(statuses: Iterable[Status]) -> Status:
@@ -265,7 +185,7 @@ def _status(j: int | None, leads: bool, slope: int, slopes: Array, misfits: Arra
     if abs(slopes[j - 1] - slope) > SLOPE_TOLERANCE:
         complaints.append(f"slope {slopes[j - 1]:.3f}")
     if misfits[j] > MISFIT_TOLERANCE:
-        complaints.append(f"misfit {_short(misfits[j])}")
+        complaints.append(f"misfit {short(misfits[j])}")
     if not complaints:
         return "passed", ""
     complaint = " and ".join(complaints) + " out of tolerance"
@@ -276,7 +196,7 @@ def _status(j: int | None, leads: bool, slope: int, slopes: Array, misfits: Arra
     return "failed", complaint
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     """A number near one, or far from it, in six characters or seven."""
     return f"{value:.4f}" if value < 10 else f"{value:.1e}"
 

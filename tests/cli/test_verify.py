@@ -28,26 +28,32 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["verify", *arguments])
 
 
-def test_default_run_writes_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_run_writes_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valid: Any) -> None:
     monkeypatch.setattr(suite, "DEFAULT_PROBLEMS", ("rosenbrock",))
     result = run()
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in (tmp_path / "eomsym-verify").iterdir()) == ["verify.json", "verify.png"]
     record = json.loads((tmp_path / "eomsym-verify" / "verify.json").read_text())
     assert record["status"] == "passed"
-    assert record["reports"][0]["name"] == "Rosenbrock-like loss"
+    assert record["command"] == record["records"][0]["command"] == "eomsym verify"
+    assert record["records"][0]["name"] == "Rosenbrock-like loss"
+    assert record["records"][0]["setting"]["problem"] == "rosenbrock"
+    assert record["records"][0]["seed"] == 0
+    valid(record)
     assert "2.0e-02" in result.stdout
     assert "wrote" not in result.stdout
     assert "wrote eomsym-verify/verify.json" in result.stderr
 
 
 def test_loss_of_ones_own() -> None:
-    result = run(*OWN, "--orders", "0-2", "--json", "a/record.json", "--plot", "b/figure.png")
+    result = run(*OWN, "--orders", "0-2", "--json", "a/record.json", "--plot", "b/figure.pdf")
     assert result.exit_code == 0, result.output
     assert Path("a/record.json").exists()
-    assert Path("b/figure.png").read_bytes()[1:4] == b"PNG"
+    assert Path("b/figure.pdf").read_bytes()[1:4] == b"PDF"
     assert not Path("eomsym-verify").exists()
-    assert json.loads(Path("a/record.json").read_text())["reports"][0]["start"] == [-0.5, 1.0]
+    record = json.loads(Path("a/record.json").read_text())["records"][0]
+    assert record["start"] == [-0.5, 1.0]
+    assert record["command"].startswith("eomsym verify --loss '(1-x)**2/2 + (y-x**2)**2/2' --variables 'x y' --start")
 
 
 def test_without_figure(tmp_path: Path) -> None:
@@ -119,6 +125,7 @@ BAD = [
     ((*OWN, "--method", "sam"), "--method sam needs --radius"),
     ((*OWN, "--no-plot", "--plot", "x.png"), "exclude each other"),
     ((*OWN, "--json", "/dev/null/record.json"), "cannot write /dev/null/record.json"),
+    ((*OWN, "--plot", "figure.jpg"), "a figure is written as .png, .svg or .pdf; try figure.png"),
     ((*OWN, "--plot", "/dev/null/figure.png"), "cannot write /dev/null/figure.png"),
     ((*OWN, "--output", "/dev/null"), "cannot write /dev/null/verify.json"),
     (("--loss", "x**4", "--variables", "x", "--start", "30", "--time", "10", "--orders", "0"), "diverged at step"),

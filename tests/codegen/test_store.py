@@ -13,7 +13,7 @@ import eomsym as eom
 from eomsym.codegen.machine import sweep
 from eomsym.codegen.source import decorated, digest
 from eomsym.codegen.store import cache_folder, load
-from eomsym.errors import CacheError
+from eomsym.errors import CacheError, InputError
 
 RNG = np.random.default_rng(4)
 LOSSES = {
@@ -103,13 +103,13 @@ def test_an_unwritable_cache_is_explained(fresh, monkeypatch, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     monkeypatch.setenv("EOMSYM_CACHE_DIR", str(blocked / "cache"))
-    with pytest.raises(CacheError, match=r"cannot write to the folder .*set EOMSYM_CACHE_DIR to a folder"):
+    with pytest.raises(CacheError, match=r"cannot write to the folder .*; set EOMSYM_CACHE_DIR to a folder"):
         load(fresh)
 
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path):
     (tmp_path / "kernel.py").mkdir()
-    with pytest.raises(CacheError, match="cannot write"):
+    with pytest.raises(InputError, match="it is a folder; name another file"):
         eom.compile(LOSSES["expression"], 1).save(tmp_path / "kernel.py")
     assert [p.name for p in tmp_path.iterdir()] == ["kernel.py"]
 

@@ -18,7 +18,9 @@ from eomsym.experiments import discretisation, layers
 from eomsym.experiments.discretisation import compare
 from eomsym.experiments.experiment import Claim, Experiment, Line, Panel
 from eomsym.experiments.simulate import EXPERIMENTS, simulate
-from eomsym.output.figures import plot_experiment, plot_panel
+from eomsym.experiments.rerun import rerun
+from eomsym.output.records import dumps
+from eomsym.output.style import colour
 
 LINE = Line("order 1", np.array([0.0, 1.0]), np.array([1.0, np.nan]), 1)
 PANEL = Panel("one", "step", "value", (LINE,))
@@ -60,9 +62,10 @@ def test_status_of_an_experiment_is_its_worst_claim() -> None:
     assert "failed in 0.5 s" in str(experiment(good, bad))
 
 
-def test_record_is_strict_json() -> None:
+def test_record_is_strict_json(valid: Any) -> None:
     record = experiment(Claim("gap", float("nan"), -np.inf, 1.0)).record()
-    read = json.loads(json.dumps(record, allow_nan=False))
+    read = json.loads(dumps(record))
+    valid(read)
     assert read["claims"][0] == {
         "statement": "gap",
         "measured": None,
@@ -80,7 +83,8 @@ def test_record_is_strict_json() -> None:
 def test_colours_tell_models_apart() -> None:
     names = ["descent", 0, 1, 2, 3, "r=2", "r=5"]
     lines = tuple(Line(str(name), np.arange(3.0), np.full(3, i + 1.0), name) for i, name in enumerate(names))
-    ax = plot_panel(Panel("models", "t", "y", lines, "y"))
+    (ax,) = Panel("models", "t", "y", lines, "y").plot().axes
+    assert ax.lines[1].get_color() == colour(0)
     assert len({line.get_color() for line in ax.lines}) == len(names)
     assert ax.get_yscale() == "log"
     legend = ax.get_legend()
@@ -90,12 +94,12 @@ def test_colours_tell_models_apart() -> None:
 
 def test_predictions_are_dashed_on_wide_lines() -> None:
     pair = layers.pair("order 1", np.arange(20.0), np.ones(20), np.ones(20), 1)
-    wide, dashed = plot_panel(Panel("pair", "t", "y", tuple(pair))).lines
+    wide, dashed = Panel("pair", "t", "y", tuple(pair)).plot().axes[0].lines
     assert wide.get_linewidth() > 2 * dashed.get_linewidth()
     assert wide.get_linestyle() == "-"
     assert dashed.get_linestyle() == "--"
     assert wide.get_color() == dashed.get_color()
-    assert len(plot_experiment(experiment(Claim("a", 1.0, 0.0, 2.0))).axes) == 1
+    assert len(experiment(Claim("a", 1.0, 0.0, 2.0)).plot().axes) == 1
 
 
 # experiments ----------------------------------------------------------------------------------------------------------
@@ -158,12 +162,16 @@ def test_command_lists_experiments() -> None:
     assert [row.split()[0] for row in result.stdout.splitlines()] == list(EXPERIMENTS)
 
 
-def test_command_writes_record_and_figure(tmp_path: Path) -> None:
+def test_command_writes_record_and_figure(tmp_path: Path, valid: Any) -> None:
     result = CliRunner().invoke(main, ["simulate", "modes", "--steps", "20", "--output", str(tmp_path)])
     assert result.exit_code == 0, result.output
     record = json.loads((tmp_path / "modes.json").read_text(encoding="utf-8"))
     assert (record["schema"], record["status"], record["name"]) == ("eomsym.experiment", "passed", "modes")
-    assert record["provenance"]["eomsym"]
+    valid(record)
+    assert record["command"] == f"eomsym simulate modes --steps 20 --output {tmp_path}"
+    again = rerun(tmp_path / "modes.json")
+    assert again.command == "eomsym simulate modes --steps 20"  # type: ignore[union-attr]
+    assert json.loads(dumps(again.record()))["panels"] == record["panels"]  # type: ignore[union-attr]
     assert matplotlib.image.imread(tmp_path / "modes.png").shape[2] == 4
     assert "passed in" in result.stdout
     assert "wrote" not in result.stdout
@@ -177,6 +185,7 @@ def test_command_writes_record_and_figure(tmp_path: Path) -> None:
         (["modes", "--images", "5"], "leave out images"),
         (["modes", "--plot", "a.png", "--no-plot"], "exclude each other"),
         (["modes", "--json", "/dev/null/a.json"], "cannot write"),
+        (["modes", "--plot", "a.gif"], "a figure is written as .png, .svg or .pdf; try a.png"),
     ],
 )
 def test_bad_input_of_the_command(arguments: list[str], message: str) -> None:

@@ -1,0 +1,111 @@
+"""The panels of an experiment: lines that are data, and how they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from eomsym.output.figures import Figure, legend_below, on_axes
+from eomsym.output.style import DESCENT, GREYS, colour
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Line", "Panel", "draw_panels"]
+
+#: Predictions at no more points than this are marked instead of drawn as a line.
+FEW = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One line of a panel.
+
+    Attributes
+    ----------
+    label : str
+    x, y : ndarray, shape (m,)
+    model : int or str
+        Order of the equation of motion, "descent", or another word; it chooses the colour.
+    kind : {"measured", "predicted"}
+        Solid or dashed.
+    """
+
+    label: str
+    x: np.ndarray
+    y: np.ndarray
+    model: int | str
+    kind: Literal["measured", "predicted"] = "measured"
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Axes with their lines."""
+
+    title: str
+    xlabel: str
+    ylabel: str
+    lines: tuple[Line, ...]
+    log: Literal["", "y", "xy"] = ""
+    note: str = ""
+
+    def plot(self, ax: Axes | None = None) -> Figure:
+        """Draw the panel: measured lines solid, predictions dashed and on top of them.
+
+        Examples
+        --------
+        >>> line = Line("gradient flow", np.arange(3), np.ones(3), 0)
+        >>> Panel("one", "step", "value", (line,)).plot().axes[0].get_ylabel()
+        'value'
+        """
+        return draw_panels([self], "", ax)
+
+
+def draw_panels(panels: Sequence[Panel], title: str = "", ax: Any = None) -> Figure:
+    """Draw panels side by side, or on axes that are given.
+
+    Examples
+    --------
+    >>> line = Line("descent", np.arange(3), np.ones(3), "descent")
+    >>> panel = Panel("nothing happens", "step", "value", (line,))
+    >>> len(draw_panels([panel, panel]).axes)
+    2
+    """
+    figure = on_axes(ax, len(panels), size=(4.0, 4.4))
+    for panel, one in zip(panels, figure.axes, strict=True):
+        _draw(panel, one)
+    if title and ax is None:
+        figure.figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def _draw(panel: Panel, ax: Axes) -> None:
+    greys = [line.model for line in panel.lines if not isinstance(line.model, int) and line.model != "descent"]
+    shades = dict(zip(dict.fromkeys(greys), GREYS, strict=False))
+    compared = any(line.kind == "predicted" for line in panel.lines)
+    for line in panel.lines:
+        ax.plot(line.x, line.y, label=line.label or "_", **_look(line, shades, compared))
+    if "y" in panel.log:
+        ax.set_yscale("log")
+    if "x" in panel.log:
+        ax.set_xscale("log")
+    ax.set_title("\n".join(filter(None, (panel.title, panel.note))), fontsize=9)
+    ax.set_xlabel(panel.xlabel)
+    ax.set_ylabel(panel.ylabel)
+    if any(line.label for line in panel.lines):
+        legend_below(ax)
+
+
+def _look(line: Line, shades: dict[Any, str], compared: bool) -> dict[str, Any]:
+    if isinstance(line.model, (int, np.integer)):
+        shade = colour(int(line.model))
+    else:
+        shade = DESCENT if line.model == "descent" else shades.get(line.model, GREYS[-1])
+    if line.kind == "measured":  # wide and pale where a prediction will lie on top
+        return {"color": shade, "linewidth": 3.2, "alpha": 0.45} if compared else {"color": shade, "linewidth": 1.4}
+    if len(line.x) <= FEW:  # marked one by one; a line between them would say too much
+        return {"color": shade, "linestyle": "none", "marker": "o", "markersize": 5, "zorder": 3}
+    return {"color": shade, "linewidth": 1.2, "linestyle": (0, (3, 2)), "zorder": 3}

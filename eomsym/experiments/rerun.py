@@ -1,0 +1,82 @@
+"""Records, computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eomsym.errors import InputError
+from eomsym.experiments.experiment import Experiment
+from eomsym.experiments.simulate import simulate
+from eomsym.experiments.suite import PROBLEMS
+from eomsym.output.records import read
+from eomsym.verification.order import verify
+from eomsym.verification.report import Report
+from eomsym.verification.setting import data_of, make_loss, make_method
+
+if TYPE_CHECKING:
+    from eomsym.losses.objective import Objective
+    from eomsym.optimisers.base import Method
+
+__all__ = ["rerun"]
+
+
+def rerun(
+    record: Mapping[str, Any] | str | Path,
+    *,
+    loss: Objective | Sequence[Objective] | None = None,
+    method: Method | None = None,
+) -> Report | Experiment | list[Any]:
+    """Compute again what a record holds.
+
+    Parameters
+    ----------
+    record : dict, or path of a JSON file
+        Made by ``.record()`` of a report or of an experiment, or a collection of them.
+    loss : Loss, Network, ..., or a list of them, optional
+        The loss, where the record has only the hash of its data.
+    method : Method, optional
+        The optimiser, where it is one of your own.
+
+    Returns
+    -------
+    Report or Experiment, or a list of them for a collection
+
+    Raises
+    ------
+    InputError
+        The record cannot be computed again, or the data of the loss are other ones.
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> report = eom.verify(eom.Loss("x**4/4", variables="x"), [1.0], time=1.0, orders=[0, 1])
+    >>> rerun(report.record()).orders == report.orders
+    True
+    """
+    found = read(record) if isinstance(record, (str, Path)) else record
+    if found.get("schema") == "eomsym.collection":
+        return [rerun(part, loss=loss, method=method) for part in found["records"]]
+    if found.get("schema") == "eomsym.experiment":
+        return simulate(found["name"], **found["arguments"])
+    if found.get("schema") != "eomsym.verification":
+        raise InputError(f"got a record of {found.get('schema')!r}; only verifications and experiments run again")
+    setting, name = found["setting"], found["setting"].get("problem")
+    if loss is not None:
+        losses = list(loss) if isinstance(loss, (list, tuple)) else [loss]
+    else:
+        losses = [PROBLEMS[name].build()[0]] if name in PROBLEMS else list(map(make_loss, setting["losses"]))
+    if (data := data_of(losses)) != found["data_hash"]:
+        raise InputError(f"the loss has data {data}, the record has {found['data_hash']}; give the loss with those data")
+    if found["start"] is None:
+        raise InputError("the record holds its start as a hash only; call eomsym.verify with the start that you had")
+    return verify(
+        losses,
+        found["start"],
+        time=found["time"],
+        ladder=found["steps"],
+        orders=[entry["order"] for entry in found["orders"]],
+        method=method or make_method(setting["method"]),
+        name=found["name"],
+    )
