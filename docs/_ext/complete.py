@@ -33,9 +33,10 @@ class _Reader(HTMLParser):
         self.faults: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in VERBATIM:
-            self.open.append(tag)
         values = dict(attrs)
+        signature = tag == "dt" and "sig" in (values.get("class") or "").split()
+        if tag in VERBATIM or signature:
+            self.open.append(tag)
         fetches = tag != "link" or (values.get("rel") or "") not in ("canonical", "license", "author")
         for name in FETCHED.get(tag, ()) if fetches else ():
             if OUTSIDE.match((values.get(name) or "").strip()):

@@ -5,6 +5,7 @@ A formula that cannot be converted stops the build.
 
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree
 
 from docutils import nodes
@@ -12,6 +13,10 @@ from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.writers.html5 import HTML5Translator
+
+ALIGNED = re.compile(r"\\(begin|end)\{aligned\}")  # the converter knows it by this name only
+# A bar would get the spaces of a relation: "| x |".
+BAR = re.compile(r"<mo(?=[^>]*>(?:&#x0007C;|&#x02016;)</mo>)")
 
 
 def to_mathml(tex: str, *, display: bool) -> str:
@@ -21,7 +26,7 @@ def to_mathml(tex: str, *, display: bool) -> str:
     <mrow><msup><mi>x</mi><mn>2</mn></msup></mrow></math>
     """
     try:
-        markup = convert(tex, display="block" if display else "inline")
+        markup = convert(ALIGNED.sub(r"\\\1{align*}", tex), display="block" if display else "inline")
         texts = list(ElementTree.fromstring(markup).itertext())
     except Exception as error:
         raise ValueError(f"cannot be converted to MathML: {tex}") from error
@@ -29,7 +34,7 @@ def to_mathml(tex: str, *, display: bool) -> str:
     unknown = [text for text in texts if "\\" in text]
     if unknown:
         raise ValueError(f"cannot be converted to MathML, because of {', '.join(unknown)}: {tex}")
-    return markup
+    return BAR.sub('<mo lspace="0" rspace="0"', markup)
 
 
 def _converted(node: nodes.Element, *, display: bool) -> str:
