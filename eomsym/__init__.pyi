@@ -1,6 +1,6 @@
 """The public names, each with its home; `__init__.py` imports them when they are first used."""
 
-from . import bounds, curvature, errors, losses, optimisers, output, symmetries, testing
+from . import bounds, curvature, errors, formulas, losses, optimisers, output, symmetries, testing
 from .codegen.kernel import compile
 from .dynamics.descent import descend
 from .dynamics.flow import flow
@@ -37,6 +37,7 @@ __all__ = [
     "descend",
     "errors",
     "flow",
+    "formulas",
     "leading_error",
     "losses",
     "modified_field",
