@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sphinx.application import Sphinx
-from sphinx.errors import ExtensionError
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 #: Elements that are words about code; TeX in them is meant.
 VERBATIM = {"pre", "code", "script", "style", "title"}
@@ -22,7 +23,7 @@ FETCHED = {
 }  # fmt: skip
 OUTSIDE = re.compile(r"(?:https?:)?//[\w.-]+", re.IGNORECASE)
 IN_STYLE = re.compile(r"""(?:url\(\s*|@import\s+)["']?((?:https?:)?//[\w.-]+)""", re.IGNORECASE)
-TEX = re.compile(r"\$[^$\s][^$]*\$|\\(?:begin|frac|mathrm|nabla|theta|eta|sum|tfrac|operatorname)\b|\\\(|\\\[")
+TEX = re.compile(r"\$[^$\s][^$]*[^$\s]\$|\$\w\$|\\[a-zA-Z]{2,}|\\[(\[]")
 UNSHOWN = re.compile(r"<Figure\b|<Axes\b|\bAxes\(|<matplotlib\.|<IPython\.core")
 
 
@@ -84,6 +85,8 @@ def faults(folder: Path) -> list[str]:
 
 
 def _check(app: Sphinx, error: Exception | None) -> None:
+    from sphinx.errors import ExtensionError  # the rest of this module is tested where Sphinx is not installed
+
     if error is None and app.builder.format == "html" and (found := faults(Path(app.outdir))):
         raise ExtensionError("\n".join(["the pages are not complete:", *found]))
 
