@@ -1,36 +1,26 @@
 """Bounds, each with its home."""
 
-from .bound import Bound, Hypothesis
-from .convergence import guarantee_convergence
-from .fundamental import distance_bound, fundamental_bound, measured_bound
-from .prediction import predict_error, predict_step_size
-from .rigorous import rigorous_distance
-from .step_size import constant_step_size, safe_step_size, search_step_size
-from .tables import compare_bounds, compare_rates, format_rates, format_rows
-from .terms import term_bounds, tree_bounds
-from .truncation import best_truncation, defect_bound, exponential_bound, step_defect
+from .bound import Bound, Hypothesis, StepSize
+from .convergence import Guarantee, guarantee_convergence
+from .distances import distance
+from .orders import BestOrder, best_order
+from .prediction import Prediction, predicted_distance
+from .rigorous import Enclosure, enclose_flow, enclose_terms
+from .step_sizes import step_size
 
 __all__ = [
+    "BestOrder",
     "Bound",
+    "Enclosure",
+    "Guarantee",
     "Hypothesis",
-    "best_truncation",
-    "compare_bounds",
-    "compare_rates",
-    "constant_step_size",
-    "defect_bound",
-    "distance_bound",
-    "exponential_bound",
-    "format_rates",
-    "format_rows",
-    "fundamental_bound",
+    "Prediction",
+    "StepSize",
+    "best_order",
+    "distance",
+    "enclose_flow",
+    "enclose_terms",
     "guarantee_convergence",
-    "measured_bound",
-    "predict_error",
-    "predict_step_size",
-    "rigorous_distance",
-    "safe_step_size",
-    "search_step_size",
-    "step_defect",
-    "term_bounds",
-    "tree_bounds",
+    "predicted_distance",
+    "step_size",
 ]

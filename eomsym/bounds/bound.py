@@ -1,16 +1,17 @@
-"""A bound is an object: what it claims, its number, its hypotheses and its source."""
+"""Typed answers: a bound, a step size; what they claim, their numbers, their hypotheses and their source."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import ceil, isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eomsym.errors import HypothesisError
+from eomsym.errors import HypothesisError, InputError
 
-__all__ = ["Bound", "Hypothesis", "require"]
+__all__ = ["Bound", "Hypothesis", "StepSize", "checked_certificate", "motion_name", "require"]
 
 Array = NDArray[np.float64]
 
@@ -81,9 +82,8 @@ class Bound:
         All were checked; had one failed, there would be no bound.
     source : str
         The theorem.
-    proven : bool
-        True if the claim follows from the hypotheses, but for the rounding of float64, and for the error of an
-        integrator where one of `notes` names it; False if an estimate took the place of a proven number.
+    certificate : {"measured", "proven", "rigorous", "estimated"}
+        How it is known, see `eomsym.bounds.distance`; "estimated" where an estimate took the place of a proven number.
     notes : tuple of str
         What else must be known.
     """
@@ -93,8 +93,13 @@ class Bound:
     times: Array
     hypotheses: tuple[Hypothesis, ...]
     source: str
-    proven: bool = True
-    notes: tuple[str, ...] = field(default=())
+    certificate: str = "proven"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def proven(self) -> bool:
+        """Whether the claim follows from the hypotheses and from what `notes` names; False for an estimate."""
+        return self.certificate != "estimated"
 
     @property
     def value(self) -> float:
@@ -114,8 +119,72 @@ class Bound:
         return "\n".join(_lines(f"{kind} {self.value:.4g}: {self.claim}", self.hypotheses, self.source, self.notes))
 
 
+@dataclass(frozen=True)
+class StepSize:
+    """A learning rate that keeps gradient descent within a distance of its equation of motion.
+
+    Attributes
+    ----------
+    claim : str
+        What it does.
+    eta : float
+        The learning rate; infinite if any will do.
+    time, epsilon : float
+        Up to when, and within what distance.
+    order : int
+        Of the equation of motion.
+    hypotheses : tuple of Hypothesis
+    source : str
+        The theorem.
+    certificate : {"measured", "proven", "rigorous", "theorem", "predicted", "estimated"}
+        How it is known, see `eomsym.bounds.step_size`.
+    notes : tuple of str
+        What else must be known.
+    """
+
+    claim: str
+    eta: float
+    time: float
+    epsilon: float
+    order: int
+    hypotheses: tuple[Hypothesis, ...]
+    source: str
+    certificate: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def proven(self) -> bool:
+        """Whether the claim follows from the hypotheses; False for a prediction or an estimate."""
+        return self.certificate not in {"estimated", "predicted"}
+
+    @property
+    def steps(self) -> int:
+        """The number of steps up to `time`, with a learning rate of at most `eta`."""
+        # time/steps was divided: a quotient that rounding left just above an integer is that integer.
+        return max(ceil(self.time / self.eta * (1 - 1e-12)), 1) if isfinite(self.eta) else 1
+
+    def __float__(self) -> float:
+        return self.eta
+
+    def __str__(self) -> str:
+        head = f"{'learning rate' if self.proven else 'estimate'} {self.eta:.4g}: {self.claim}"
+        return "\n".join(_lines(head, self.hypotheses, self.source, self.notes))
+
+
 def _lines(head: str, hypotheses: Iterable[Hypothesis], source: str, notes: Iterable[str]) -> Iterable[str]:
     yield head
     yield from (f"  given {hypothesis}" for hypothesis in hypotheses)
     yield from (f"  note: {note}" for note in notes)
     yield f"  from {source}"
+
+
+def motion_name(order: int) -> str:
+    """What a claim calls the equation of motion of an order."""
+    return "gradient flow" if order == 0 else f"the equation of motion of order {order}"
+
+
+def checked_certificate(certificate: str, known: tuple[str, ...]) -> str:
+    """A certificate that is known, or InputError."""
+    if certificate not in known:
+        raise InputError(f"certificate={certificate!r}: expected one of {', '.join(map(repr, known))}")
+    return certificate

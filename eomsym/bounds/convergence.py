@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eomsym.bounds.bound import Hypothesis, require
+from eomsym.codegen.kernel import Kernel
 from eomsym.dynamics.deep_linear import ScalarMotion, balancedness
 from eomsym.dynamics.descent import checked_count, descend
 from eomsym.dynamics.flow import check_positive
@@ -65,12 +66,12 @@ class Guarantee:
         return "\n".join([head, *(f"  given {hypothesis}" for hypothesis in self.hypotheses)])
 
 
-def guarantee_convergence(loss: Any, start: ArrayLike, epsilon: float, *, cells: int = 400) -> Guarantee:
+def guarantee_convergence(loss: Any, start: ArrayLike, *, epsilon: float, cells: int = 400) -> Guarantee:
     """Find a learning rate and a number of steps after which gradient descent has provably converged.
 
     Parameters
     ----------
-    loss : DeepLinear
+    loss : DeepLinear, or its Kernel
         One output, squared error, whitened data (``X^T X/samples = I``), no weight decay.
     start : array_like, shape (n,)
         Balanced: ``W_(j+1)^T W_(j+1) = W_j W_j^T``; such as ``loss.initial(scheme="balanced")``.
@@ -102,6 +103,7 @@ def guarantee_convergence(loss: Any, start: ArrayLike, epsilon: float, *, cells:
     O. Elkabetz and N. Cohen, Continuous vs. Discrete Optimization of Deep Neural Networks, NeurIPS 2021,
     arXiv:2107.06608, section 4; with the constants of the instance in place of those of their theorem.
     """
+    loss = loss.loss if isinstance(loss, Kernel) else loss
     goal, pieces = check_positive("epsilon", epsilon), checked_count(cells, "cells", 1)
     radius, cosine, target, minimum, hypotheses = _instance(loss, start)
     n = loss.depth

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eomsym.bounds.bound import Bound, Hypothesis
-from eomsym.codegen.kernel import checked_order
+from eomsym.bounds.bound import Bound, Hypothesis, motion_name
+from eomsym.codegen.kernel import checked_order, compile
 from eomsym.curvature.hessian import Curvature, Neighbourhood, Spectrum
 from eomsym.dynamics.descent import checked_count
 from eomsym.dynamics.flow import check_positive
@@ -88,7 +88,7 @@ class _Field:
         return coefficients
 
 
-def enclose_terms(loss: Objective, theta: ArrayLike, order: int) -> np.ndarray:
+def enclose_terms(loss: Objective, theta: ArrayLike, *, order: int) -> np.ndarray:
     """Counter terms of gradient descent at a point, enclosed.
 
     Parameters
@@ -112,7 +112,7 @@ def enclose_terms(loss: Objective, theta: ArrayLike, order: int) -> np.ndarray:
     Examples
     --------
     >>> import eomsym as eom
-    >>> enclose_terms(eom.Loss("x**3/3", variables="x"), [0.5], 2)[2, 0]  # (1/3 H²g + 1/12 T[g,g]) at 1/2
+    >>> enclose_terms(eom.Loss("x**3/3", variables="x"), [0.5], order=2)[2, 0]  # (1/3 H²g + 1/12 T[g,g]) at 1/2
     [0.0937500000000000 +/- ...]
 
     References
@@ -193,15 +193,16 @@ class EnclosedCurvature(Curvature):
 
     def __init__(self, loss: Objective) -> None:
         self.field = _Field(loss, 0)
+        self.gradient = compile(loss, 0).gradient
 
     def at(self, theta: Array) -> Neighbourhood:
         """See `Curvature.at`."""
-        return _Enclosed(self.field, theta)
+        return _Enclosed(self, theta)
 
 
 class _Enclosed(Neighbourhood):
-    def __init__(self, field: _Field, theta: Array) -> None:
-        self.field, self.theta = field, theta
+    def __init__(self, owner: EnclosedCurvature, theta: Array) -> None:
+        self.field, self.gradient, self.theta = owner.field, owner.gradient, theta
 
     def spectrum(self, radius: float) -> Spectrum:
         with working() as flint:
@@ -210,6 +211,11 @@ class _Enclosed(Neighbourhood):
             plus = [[-x for x in column] for column in minus]
             lower, upper = -_largest_eigenvalue(minus), _largest_eigenvalue(plus)
             return Spectrum(min(lower, upper), upper, _norm(self.field.velocity(box, enclosed(0))))
+
+    def rounding(self) -> float:
+        with working():
+            exact = self.field.velocity([enclosed(x) for x in self.theta], enclosed(0))
+            return _norm([x + enclosed(g) for x, g in zip(exact, self.gradient(self.theta), strict=True)])
 
 
 # flows ----------------------------------------------------------------------------------------------------------------
@@ -235,10 +241,10 @@ class Enclosure:
 def enclose_flow(
     loss: Objective,
     start: ArrayLike,
+    *,
     eta: float,
     steps: int,
     order: int = 0,
-    *,
     degree: int = 8,
     substeps: int = 1,
 ) -> Enclosure:
@@ -333,10 +339,10 @@ def _a_priori(field: _Field, ball: list[Any], h: Any, eta: Any) -> list[Any]:
 def rigorous_distance(
     loss: Objective,
     start: ArrayLike,
+    *,
     eta: float,
     steps: int,
     order: int = 0,
-    *,
     degree: int = 8,
     substeps: int = 1,
 ) -> Bound:
@@ -366,7 +372,7 @@ def rigorous_distance(
     >>> bool(true <= bound.value <= true + 1e-11)
     True
     """
-    enclosure = enclose_flow(loss, start, eta, steps, order, degree=degree, substeps=substeps)
+    enclosure = enclose_flow(loss, start, eta=eta, steps=steps, order=order, degree=degree, substeps=substeps)
     field = _Field(loss, 0)
     values = np.zeros(len(enclosure.times))
     with working():
@@ -376,12 +382,12 @@ def rigorous_distance(
             theta = [x + rate * f for x, f in zip(theta, field.velocity(theta, enclosed(0)), strict=True)]
             gap = _norm([x - enclosed(y) for x, y in zip(theta, enclosure.centres[k], strict=True)])
             values[k] = np.nextafter(gap + enclosure.radii[k], np.inf)
-    what = "gradient flow" if order == 0 else f"the equation of motion of order {order}"
     return Bound(
-        f"distance of gradient descent from {what} up to time {enclosure.times[-1]:.4g}",
+        f"distance of gradient descent from {motion_name(order)} up to time {enclosure.times[-1]:.4g}",
         values,
         enclosure.times,
         (Hypothesis("the flow was enclosed", f"radius {enclosure.radii[-1]:.3g}"),),
         "eomsym.bounds.rigorous: enclosures by Arb",
-        notes=("all rounding is included",),
+        "rigorous",
+        ("all rounding is included",),
     )

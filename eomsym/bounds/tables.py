@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from eomsym.bounds.bound import Bound
-from eomsym.bounds.fundamental import distance_bound, measured_bound
-from eomsym.bounds.prediction import predict_error, predict_step_size
-from eomsym.bounds.step_size import safe_step_size, search_step_size
+from eomsym.bounds.bound import Bound, StepSize
+from eomsym.bounds.distances import distance
+from eomsym.bounds.prediction import predicted_distance
+from eomsym.bounds.step_sizes import step_size
 from eomsym.curvature.closed_form import curvature_of
 from eomsym.curvature.hessian import Curvature, EstimatedCurvature, as_kernel
 from eomsym.dynamics.descent import checked_count, descend
@@ -22,13 +22,25 @@ from eomsym.dynamics.leading_error import check_orders
 from eomsym.errors import DivergenceError, HypothesisError, TableError
 
 if TYPE_CHECKING:
+    from eomsym.codegen.kernel import Kernel
     from eomsym.losses.objective import Objective
 
-__all__ = ["RateRow", "Row", "compare_bounds", "compare_rates", "format_rates", "format_rows"]
+__all__ = [
+    "DistanceRow",
+    "StepSizeRow",
+    "compare_distances",
+    "compare_step_sizes",
+    "format_distances",
+    "format_step_sizes",
+]
+
+
+Progress = Callable[[int, int, str], None]
+Answer = TypeVar("Answer", Bound, StepSize)
 
 
 @dataclass(frozen=True)
-class Row:
+class DistanceRow:
     """One order: distances of gradient descent from the equation of motion at the end.
 
     Attributes
@@ -66,177 +78,178 @@ class Row:
         return tuple(
             name
             for name, bound in named
-            if isinstance(bound, Bound) and bound.proven and bound.value * (1 + 1e-9) + self.doubt < self.true
+            if isinstance(bound, Bound) and bound.proven and bound.value + self.doubt < self.true
         )
 
 
-def compare_bounds(
-    loss: Objective,
+def compare_distances(
+    loss: Objective | Kernel,
     start: ArrayLike,
-    time: float,
+    *,
+    eta: float,
     steps: int,
     orders: Iterable[int] = range(3),
-    *,
     curvature: Curvature | None = None,
     rigorous: bool = False,
-    progress: Callable[[str], None] = lambda label: None,
-) -> list[Row]:
+    progress: Progress = lambda done, total, label: None,
+) -> list[DistanceRow]:
     """Compute truth, predictions and bounds of several orders.
 
     Parameters
     ----------
-    loss : Objective
+    loss : Objective or Kernel
     start : array_like, shape (n,)
-    time : float
+    eta : float
     steps : int
-        The learning rate is ``time/steps``.
     orders : iterable of int
     curvature : Curvature, optional
         By default the closed form of the loss; where there is none, estimates, which are labelled as such.
     rigorous : bool
         Add bounds by enclosures.
     progress : callable
-        Called with a label before each piece of work.
+        Called with (done, total, label) before each piece of work.
 
     Returns
     -------
-    list of Row
+    list of DistanceRow
 
     Examples
     --------
     >>> import eomsym as eom
     >>> loss = eom.DeepLinear((1, 1, 1, 1), inputs=[[1.0]], targets=[[1.0]])
-    >>> row, = compare_bounds(loss, [0.3, 0.3, 0.3], time=5.0, steps=50, orders=[0])
+    >>> row, = compare_distances(loss, [0.3, 0.3, 0.3], eta=0.1, steps=50, orders=[0])
     >>> row.true <= row.measured.value <= 20 * row.true
     True
     """
-    duration, count = check_positive("time", time), checked_count(steps, "steps", 1)
-    eta, theta = duration / count, loss.validate(start)
+    rate, count = check_positive("eta", eta), checked_count(steps, "steps", 1)
     asked = check_orders(orders)
     kernel = as_kernel(loss, max(asked) + 1)
-    end = descend(loss, theta, eta=eta, steps=count, every=count).thetas[-1]
-    known = curvature if curvature is not None else _curvature(loss)
+    theta = kernel.loss.validate(start)
+    end = descend(kernel, theta, eta=rate, steps=count, every=count).thetas[-1]
+    known = curvature if curvature is not None else _curvature(kernel)
     rows = []
-    for order in asked:
-        progress(f"order {order}")
+    for done, order in enumerate(asked):
+        progress(done, len(asked), f"order {order}")
         try:
-            path = flow(kernel.at_order(order), theta, eta=eta, time=duration)
+            path = flow(kernel.at_order(order), theta, eta=rate, time=rate * count)
             true, doubt = float(np.linalg.norm(path.thetas[-1] - end)), path.error
         except DivergenceError:
             true, doubt = math.nan, math.nan
-        prediction = predict_error(loss, theta, eta, count, order)
-        enclosed: Bound | str | None = None
-        if rigorous:
-            from eomsym.bounds.rigorous import rigorous_distance
-
-            enclosed = _attempt(rigorous_distance, loss, theta, eta, count, order)
+        question: dict[str, Any] = {"eta": rate, "steps": count, "order": order}
+        prediction = predicted_distance(kernel, theta, **question)
         rows.append(
-            Row(
+            DistanceRow(
                 order,
                 true,
                 doubt,
                 float(prediction.norms[-1]),
                 float(np.linalg.norm(prediction.refined[-1])),
                 float(prediction.sums[-1]),
-                _attempt(measured_bound, loss, theta, eta, count, order, known),
-                _attempt(distance_bound, loss, theta, eta, count, order, known),
-                enclosed,
+                _attempt(distance, kernel, theta, **question, curvature=known),
+                _attempt(distance, kernel, theta, **question, curvature=known, certificate="proven"),
+                _attempt(distance, kernel, theta, **question, certificate="rigorous") if rigorous else None,
             )
         )
     return rows
 
 
-def _curvature(loss: Objective) -> Curvature:
+def _curvature(kernel: Kernel) -> Curvature:
     try:
-        return curvature_of(loss)
+        return curvature_of(kernel.loss)
     except HypothesisError:
-        return EstimatedCurvature(as_kernel(loss))
+        return EstimatedCurvature(kernel)
 
 
-def _attempt(function: Callable[..., Bound], *arguments: Any) -> Bound | str:
+def _attempt(function: Callable[..., Answer], *arguments: Any, **options: Any) -> Answer | str:
     try:
-        return function(*arguments)
+        return function(*arguments, **options)
     except (HypothesisError, DivergenceError, TableError) as error:
         return str(error)
 
 
 @dataclass(frozen=True)
-class RateRow:
+class StepSizeRow:
     """One order: learning rates that keep gradient descent within a distance of the equation of motion.
 
     Attributes
     ----------
     order : int
-    theorem : Bound or str or None
+    theorem : StepSize or str or None
         The guarantee of Elkabetz and Cohen, or why there is none; None but at order 0.
-    search : Bound or str
-        The largest guaranteed rate found, or why there is none.
+    proven, measured : StepSize or str
+        The largest rate found with this certificate, or why there is none.
     predicted : float
         The rate at which the leading error is that distance; NaN if gradient flow diverges.
     """
 
     order: int
-    theorem: Bound | str | None
-    search: Bound | str
+    theorem: StepSize | str | None
+    proven: StepSize | str
+    measured: StepSize | str
     predicted: float
 
 
-def compare_rates(
-    loss: Objective,
+def compare_step_sizes(
+    loss: Objective | Kernel,
     start: ArrayLike,
+    *,
     time: float,
     epsilon: float,
     orders: Iterable[int] = range(3),
-    *,
     curvature: Curvature | None = None,
-    progress: Callable[[str], None] = lambda label: None,
-) -> list[RateRow]:
+    progress: Progress = lambda done, total, label: None,
+) -> list[StepSizeRow]:
     """Compute guaranteed and predicted learning rates of several orders.
 
     Parameters
     ----------
-    loss : Objective
+    loss : Objective or Kernel
     start : array_like, shape (n,)
     time, epsilon : float
         Gradient descent is to stay within `epsilon` up to this time.
     orders : iterable of int
     curvature, progress
-        As for `compare_bounds`.
+        As for `compare_distances`.
 
     Returns
     -------
-    list of RateRow
+    list of StepSizeRow
 
     Examples
     --------
     >>> import eomsym as eom
     >>> loss = eom.DeepLinear((1, 1, 1), inputs=[[1.0]], targets=[[1.0]])
-    >>> row, = compare_rates(loss, [0.5, 0.5], time=2.0, epsilon=0.01, orders=[0])
-    >>> row.theorem.value < row.search.value < row.predicted
+    >>> row, = compare_step_sizes(loss, [0.5, 0.5], time=2.0, epsilon=0.01, orders=[0])
+    >>> row.theorem.eta < row.proven.eta < row.measured.eta < row.predicted
     True
     """
-    theta = loss.validate(start)
-    known = curvature if curvature is not None else _curvature(loss)
+    asked = check_orders(orders)
+    kernel = as_kernel(loss)
+    theta = kernel.loss.validate(start)
+    known = curvature if curvature is not None else _curvature(kernel)
     rows = []
-    for order in check_orders(orders):
-        progress(f"order {order}")
+    for done, order in enumerate(asked):
+        progress(done, len(asked), f"order {order}")
+        question: dict[str, Any] = {"time": time, "epsilon": epsilon, "order": order}
         try:
-            predicted = predict_step_size(loss, theta, epsilon, time, order)
+            predicted = step_size(kernel, theta, **question, certificate="predicted").eta
         except DivergenceError:
             predicted = math.nan
-        theorem = _attempt(safe_step_size, loss, theta, epsilon, time, known) if order == 0 else None
-        rows.append(
-            RateRow(order, theorem, _attempt(search_step_size, loss, theta, epsilon, time, order, known), predicted)
-        )
+        found = {
+            name: _attempt(step_size, kernel, theta, **question, certificate=name, curvature=known)
+            for name in ("theorem", "proven", "measured")
+            if order == 0 or name != "theorem"
+        }
+        rows.append(StepSizeRow(order, found.get("theorem"), found["proven"], found["measured"], predicted))
     return rows
 
 
-def format_rows(rows: Sequence[Row]) -> str:
+def format_distances(rows: Sequence[DistanceRow]) -> str:
     """A table in plain text; estimates are marked with ~, what has no bound with a dash and its reason below.
 
     Parameters
     ----------
-    rows : sequence of Row
+    rows : sequence of DistanceRow
 
     Returns
     -------
@@ -244,7 +257,7 @@ def format_rows(rows: Sequence[Row]) -> str:
 
     Examples
     --------
-    >>> print(format_rows([Row(0, 0.5, 0.0, 0.45, 0.5, 1.0, "no bound: eta is too large", None, None)]))
+    >>> print(format_distances([DistanceRow(0, 0.5, 0.0, 0.45, 0.5, 1.0, "no bound: eta is too large", None, None)]))
     order  truth      leading    refined    plain sum  measured   proven
         0  0.5        0.45       0.5        1          -
     order 0, measured: no bound: eta is too large
@@ -260,12 +273,12 @@ def format_rows(rows: Sequence[Row]) -> str:
     return _table([row.order for row in rows], columns, cells)
 
 
-def format_rates(rows: Sequence[RateRow]) -> str:
-    """A table in plain text, as of `format_rows`.
+def format_step_sizes(rows: Sequence[StepSizeRow]) -> str:
+    """A table in plain text, as of `format_distances`.
 
     Parameters
     ----------
-    rows : sequence of RateRow
+    rows : sequence of StepSizeRow
 
     Returns
     -------
@@ -273,26 +286,28 @@ def format_rates(rows: Sequence[RateRow]) -> str:
 
     Examples
     --------
-    >>> print(format_rates([RateRow(1, None, "no bound: epsilon is too small", 0.02)]))
-    order  theorem    search     predicted
-        1             -          0.02
-    order 1, search: no bound: epsilon is too small
+    >>> reason = "no bound: epsilon is too small"
+    >>> print(format_step_sizes([StepSizeRow(1, None, reason, reason, 0.02)]))
+    order  theorem    proven     measured   predicted
+        1             -          -          0.02
+    order 1, proven: no bound: epsilon is too small
+    order 1, measured: no bound: epsilon is too small
     """
-    cells = [{"theorem": row.theorem, "search": row.search, "predicted": row.predicted} for row in rows]
-    return _table([row.order for row in rows], ["theorem", "search", "predicted"], cells)
+    columns = ["theorem", "proven", "measured", "predicted"]
+    return _table(
+        [row.order for row in rows], columns, [{name: getattr(row, name) for name in columns} for row in rows]
+    )
 
 
-def _table(
-    orders: Sequence[int], columns: Sequence[str], cells: Sequence[dict[str, float | Bound | str | None]]
-) -> str:
+def _table(orders: Sequence[int], columns: Sequence[str], cells: Sequence[dict[str, Any]]) -> str:
     lines = ["order  " + "  ".join(f"{name:<9}" for name in columns)]
     reasons = []
     for order, row in zip(orders, cells, strict=True):
         shown = []
         for name in columns:
             cell = row[name]
-            if isinstance(cell, Bound):
-                shown.append(("" if cell.proven else "~") + f"{cell.value:.4g}")
+            if isinstance(cell, (Bound, StepSize)):
+                shown.append(("" if cell.proven else "~") + f"{float(cell):.4g}")
             elif isinstance(cell, str):
                 shown.append("-")
                 reasons.append(f"order {order}, {name}: {cell}")

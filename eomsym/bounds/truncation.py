@@ -1,13 +1,10 @@
-"""The best truncation: how large counter terms and defects can be, and the order that is best for a learning rate.
+"""How large the defect of one step can be.
 
 One step of the equation of motion of order K misses gradient descent by its *defect*. It is bounded by the maximum
 principle in the learning rate and by the counter terms that are left out; see derivations/best_truncation.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,13 +13,10 @@ from scipy.special import exprel
 from eomsym.bounds.bound import Bound, Hypothesis, require
 from eomsym.bounds.terms import tree_bounds
 from eomsym.curvature.derivatives import Derivatives
-from eomsym.dynamics.flow import as_times, check_positive, integrate
-from eomsym.errors import DivergenceError, HypothesisError, InputError, TableError
+from eomsym.dynamics.flow import check_positive
+from eomsym.errors import HypothesisError, InputError
 
-if TYPE_CHECKING:
-    from eomsym.codegen.kernel import Kernel
-
-__all__ = ["Truncation", "best_truncation", "defect_bound", "exponential_bound", "step_defect"]
+__all__ = ["defect_bound", "exponential_bound", "step_defect"]
 
 Array = NDArray[np.float64]
 GROWTHS = 12
@@ -260,99 +254,3 @@ def exponential_bound(bound: float, radius: float, eta: float) -> Bound:
     value = GAMMA * rate * size * np.exp(-limit / rate)
     claim = f"distance after one step of the equation of motion of order {order} from gradient descent"
     return Bound(claim, np.array([value]), np.array([rate]), hypotheses, SOURCE)
-
-
-@dataclass(frozen=True, eq=False)
-class Truncation:
-    """The errors of one step at all orders.
-
-    Attributes
-    ----------
-    eta : float
-    orders : ndarray of int, shape (m,)
-    predicted : ndarray, shape (m,)
-        ``eta**(K+2) |term_(K+1)|``, the leading error of one step.
-    measured : ndarray, shape (m,)
-        Distance after one step of the equation of motion from gradient descent; NaN where it diverges.
-    floor : float
-        Below this the measurement is rounding.
-    """
-
-    eta: float
-    orders: NDArray[np.int64]
-    predicted: Array
-    measured: Array
-    floor: float
-
-    @property
-    def best(self) -> int:
-        """The order with the smallest measured error; the smallest order that reaches the floor, if one does."""
-        reached = np.flatnonzero(self.measured <= self.floor)
-        return int(self.orders[reached[0] if len(reached) else np.nanargmin(self.measured)])
-
-    @property
-    def best_predicted(self) -> int:
-        """The order whose next term is smallest."""
-        return int(self.orders[np.argmin(self.predicted)])
-
-    @property
-    def at_floor(self) -> bool:
-        """Whether rounding, and not the series, decides the best order."""
-        return bool(np.nanmin(self.measured) <= self.floor)
-
-    @property
-    def error(self) -> float:
-        """The measured error of one step at the best order."""
-        return float(self.measured[self.orders == self.best][0])
-
-
-def best_truncation(kernel: Kernel, theta: ArrayLike, eta: float) -> Truncation:
-    """The order at which one step of the equation of motion is closest to the optimiser.
-
-    Parameters
-    ----------
-    kernel : Kernel
-        Of gradient descent; orders below ``kernel.order`` are compared.
-    theta : array_like, shape (n,)
-    eta : float
-
-    Returns
-    -------
-    Truncation
-
-    Raises
-    ------
-    InputError
-        If the kernel has no counter term, or is not that of gradient descent.
-
-    Examples
-    --------
-    >>> import eomsym as eom
-    >>> found = best_truncation(eom.compile(eom.Loss("-x**3/3", variables="x"), 16), [1.0], eta=0.4)
-    >>> found.best, found.at_floor
-    (13, False)
-    """
-    rate = check_positive("eta", eta)
-    if kernel.order < 1 or type(kernel.method).__name__ != "GradientDescent":
-        raise InputError("best_truncation needs a kernel such as eom.compile(loss, 12), of gradient descent")
-    point = kernel.loss.validate(theta)
-    goal = point - rate * kernel.gradient(point)
-    orders = np.arange(kernel.order)
-    powers = rate ** (np.arange(kernel.order + 1) + 1.0)
-    sizes = powers * np.linalg.norm(kernel.terms(point), axis=1)
-    measured = np.full(kernel.order, np.nan)
-    scale = max(float(np.max(np.abs(point))), float(np.max(np.abs(goal))))
-    steepest = float(np.linalg.norm(kernel.gradient(point)))
-    floor = 50 * float(np.finfo(np.float64).eps) * max(scale, rate * steepest)
-    for order in orders:
-        truncated = kernel.at_order(int(order))
-        try:
-            ends, error, _ = integrate(
-                lambda y, field=truncated.field: field(y, rate),  # type: ignore[misc]
-                point, as_times(rate), 3e-13, 1e-15 * max(scale, 1e-300),
-            )  # fmt: skip
-        except (DivergenceError, TableError):
-            continue
-        floor = max(floor, 3 * error)
-        measured[order] = np.linalg.norm(ends[-1] - goal)
-    return Truncation(rate, orders, sizes[1:], measured, floor)

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-import runpy
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
+from eomsym.cli.options import Command, integers
+from eomsym.cli.problem import Given, Problem, problem_options
+from eomsym.cli.show import note, progress_bar
 from eomsym.errors import InputError
 
 
-@click.command()
-@click.option("--problem", metavar="NAME", help="A named problem, as of `eomsym verify`; rosenbrock by default.")
-@click.option("--loss", "expression", metavar="EXPR", help="A loss of your own, such as '(x*y - 1)**2/2'.")
-@click.option("--variables", metavar="NAMES", help="Its variables in order, such as 'x y'.")
-@click.option("--start", metavar="NUMBERS", help="Where your loss starts, such as '0.5, 0.5'.")
-@click.option(
-    "--file",
-    "path",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A Python file of your own that defines `loss` and `start`. It is run.",
-)
-@click.option("--time", type=float, metavar="T", help="Fixed time T.")
-@click.option("--steps", type=int, metavar="INTEGER", help="Number of steps; the learning rate is T over it.")
+@click.command(cls=Command)
+@problem_options()
+@click.option("--time", type=float, metavar="T", help="Fixed time T.  [default: that of the problem, or 1]")
+@click.option("--steps", type=int, metavar="INTEGER",
+              help="Number of steps; the learning rate is T over it.  [default: the least of the problem, or 10]")  # fmt: skip
 @click.option("--epsilon", type=float, metavar="NUMBER", help="Ask for learning rates that keep the distance below it.")
 @click.option("--orders", default="0-2", show_default=True, metavar="INTEGERS", help="Orders K.")
 @click.option(
@@ -34,11 +27,7 @@ from eomsym.errors import InputError
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def command(
-    problem: str | None,
-    expression: str | None,
-    variables: str | None,
-    start: str | None,
-    path: Path | None,
+    problem: Problem,
     time: float | None,
     steps: int | None,
     epsilon: float | None,
@@ -52,86 +41,75 @@ def command(
     propagator out. `measured` bounds the distance a posteriori, `proven` from closed forms alone; estimates carry a ~.
     Where a hypothesis does not hold there is no number, and the hypothesis is named below the table.
 
-    With --epsilon the table is of learning rates: `theorem` is the guarantee of Elkabetz and Cohen, `search` the
-    largest guaranteed rate that was found, and at `predicted` the leading error is epsilon.
+    With --epsilon the table is of learning rates: `theorem` is the guarantee of Elkabetz and Cohen, `proven` and
+    `measured` are the largest guaranteed rates that were found, and at `predicted` the leading error is epsilon.
     """
-    from eomsym.bounds.tables import compare_bounds, compare_rates, format_rates, format_rows
-    from eomsym.cli.verify import integers
+    from eomsym.codegen.kernel import checked_method
+    from eomsym.dynamics.flow import check_positive
+    from eomsym.optimisers import GradientDescent
 
-    if sum(option is not None for option in (problem, expression, path)) > 1:
-        raise InputError("--problem, --loss and --file exclude each other")
-    loss, point, default_time, default_steps = _load(problem, expression, variables, start, path)
-    duration = default_time if time is None else time
-    count = default_steps if steps is None else steps
     chosen = integers(orders, "--orders")
+    given = next(problem.read(["rosenbrock"]))
+    if checked_method(given.method) != GradientDescent():
+        raise InputError("bounds are those of gradient descent; leave `method` out of the file")
+    duration = check_positive("time", given.time if time is None else time)
+    if epsilon is None:
+        _distances(given, duration, given.ladder[0] if steps is None else steps, chosen, rigorous, as_json)
+    elif rigorous or steps is not None:
+        raise InputError("--epsilon asks for learning rates; leave out --steps and --rigorous")
+    else:
+        _step_sizes(given, duration, epsilon, chosen, as_json)
 
-    def progress(label: str) -> None:
-        click.echo(label, err=True)
 
-    if epsilon is not None:
-        if rigorous or steps is not None:
-            raise InputError("--epsilon asks for learning rates; leave out --steps and --rigorous")
-        rates = compare_rates(loss, point, duration, epsilon, chosen, progress=progress)
-        if as_json:
-            click.echo(json.dumps([_record(row, ("predicted",), ("theorem", "search")) for row in rates], indent=2))
-        else:
-            click.echo(f"{loss.name}: learning rates for a distance below {epsilon:g} up to time {duration:g}")
-            click.echo(format_rates(rates))
+def _step_sizes(given: Given, time: float, epsilon: float, orders: list[int], as_json: bool) -> None:
+    """The table of learning rates."""
+    from eomsym.bounds.tables import compare_step_sizes, format_step_sizes
+    from eomsym.output.terminal import echo
+
+    with progress_bar("learning rates") as progress:
+        rows = compare_step_sizes(
+            given.loss, given.start, time=time, epsilon=epsilon, orders=orders, progress=progress
+        )
+    if as_json:
+        _print_json([_record(row, ("predicted",), ("theorem", "proven", "measured")) for row in rows])
         return
-    rows = compare_bounds(
-        loss,
-        point,
-        duration,
-        count,
-        chosen,
-        rigorous=rigorous,
-        progress=progress,
-    )
+    echo(f"{given.name}: learning rates for a distance below {epsilon:g} up to time {time:g}")
+    echo(format_step_sizes(rows))
+
+
+def _distances(given: Given, time: float, steps: int, orders: list[int], rigorous: bool, as_json: bool) -> None:
+    """The table of distances; exit status 1 where a bound is violated."""
+    from eomsym.bounds.tables import compare_distances, format_distances
+    from eomsym.dynamics.descent import checked_count
+    from eomsym.output.terminal import echo
+
+    eta = time / checked_count(steps, "steps", 1)
+    with progress_bar("distances") as progress:
+        rows = compare_distances(
+            given.loss, given.start, eta=eta, steps=steps, orders=orders, rigorous=rigorous, progress=progress
+        )
     if as_json:
         numbers, bounds = ("true", "leading", "refined", "plain"), ("measured", "proven", "rigorous")
-        click.echo(json.dumps([_record(row, numbers, bounds) for row in rows], indent=2))
+        _print_json([_record(row, numbers, bounds) for row in rows])
     else:
-        click.echo(f"{loss.name}: {count} steps up to time {duration:g}, eta = {duration / count:.4g}")
-        click.echo(format_rows(rows))
+        echo(f"{given.name}: {steps} steps up to time {time:g}, eta = {eta:.4g}")
+        echo(format_distances(rows))
     if broken := [f"order {row.order}: {', '.join(row.violated)}" for row in rows if row.violated]:
-        click.echo(f"violated: {'; '.join(broken)}", err=True)
+        note(f"violated: {'; '.join(broken)}")
         sys.exit(1)
 
 
-def _load(
-    problem: str | None, expression: str | None, variables: str | None, start: str | None, path: Path | None
-) -> tuple[Any, Any, float, int]:
-    """Loss, start, and default time and number of steps."""
-    import eomsym as eom
-    from eomsym.cli.verify import numbers
-    from eomsym.experiments.suite import PROBLEMS
-
-    if expression is not None:
-        if variables is None or start is None:
-            raise InputError("--loss needs --variables and --start, such as --variables 'x y' --start '-0.5, 1'")
-        return eom.Loss(expression, variables=variables), numbers(start, "--start"), 1.0, 20
-    if variables or start:
-        raise InputError("--variables and --start describe a loss of your own; add --loss EXPR")
-    if path is not None:
-        names = runpy.run_path(str(path))
-        if missing := [name for name in ("loss", "start") if name not in names]:
-            raise InputError(f"{path} does not define {' and '.join(missing)}; expected `loss` and `start`")
-        return names["loss"], names["start"], 1.0, 20
-    name = problem or "rosenbrock"
-    if name not in PROBLEMS:
-        raise InputError(f"unknown problem {name!r}; expected one of {', '.join(PROBLEMS)}")
-    chosen = PROBLEMS[name]
-    loss, point = chosen.build()
-    return loss, point, chosen.time, chosen.steps[0]
+def _print_json(rows: list[dict[str, Any]]) -> None:
+    click.echo(json.dumps(rows, indent=2))
 
 
 def _record(row: Any, numbers: tuple[str, ...], bounds: tuple[str, ...]) -> dict[str, Any]:
-    from eomsym.bounds.bound import Bound
+    from eomsym.bounds.bound import Bound, StepSize
 
     def told(bound: Any) -> Any:
-        if isinstance(bound, Bound):
-            return {"value": bound.value, "proven": bound.proven, "hypotheses": [str(h) for h in bound.hypotheses],
-                    "source": bound.source}  # fmt: skip
+        if isinstance(bound, (Bound, StepSize)):
+            return {"value": float(bound), "proven": bound.proven, "certificate": bound.certificate,
+                    "hypotheses": [str(h) for h in bound.hypotheses], "source": bound.source}  # fmt: skip
         return None if bound is None else {"refused": bound}
 
     found = {name: getattr(row, name) for name in numbers}

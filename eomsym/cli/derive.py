@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from eomsym.cli.options import METHODS, build_method, method_options, read_scalar
+from eomsym.cli.methods import method_options
+from eomsym.cli.options import Command, read_scalar
+from eomsym.cli.problem import Given, Problem, problem_options
+from eomsym.cli.show import note
 from eomsym.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,53 +21,40 @@ if TYPE_CHECKING:
 FORMATS = ("text", "latex", "json", "python", "html")
 
 
-def concrete_terms(expression: str, names: str, order: int, method: Method, decay: Any) -> Concrete:
+def concrete_terms(given: Given, order: int, method: Method, decay: Any) -> Concrete:
     """Derive the terms of one loss."""
-    import sympy
-
     import eomsym as eom
     from eomsym.formulas.documents import Concrete
-    from eomsym.losses.parse import parse, symbols
 
-    variables = symbols(names)
-    loss: Any = eom.Loss(expression, variables=names)
-    if decay is not None and decay.is_number:
-        loss = loss.with_weight_decay(decay)
-    elif decay is not None:
-        # A symbol rides along as one more parameter, with velocity 0.
-        value = parse(expression, variables)
-        velocity = [-sympy.diff(value, v) - decay * v for v in variables]
-        frozen = sorted(decay.free_symbols, key=str)
-        loss = eom.Field([*velocity, *([sympy.S.Zero] * len(frozen))], variables=[*variables, *frozen])
-    field = eom.modified_field(loss, order, method=method)
-    rows = tuple(tuple(term)[: len(variables)] for term in field.terms)
-    description = f"L = {expression}" + (f" with weight decay {decay}" if decay is not None else "")
-    return Concrete(description, variables, rows)
+    loss: Any = given.batches(method)
+    if decay is not None:
+        loss = [one.with_weight_decay(decay) for one in loss] if isinstance(loss, list) else loss.with_weight_decay(decay)
+    found = eom.modified_field(loss, order, method=method)
+    described = f"L = {given.name}" if isinstance(given.loss, eom.Loss) else given.name
+    if decay is not None:
+        described += f" with weight decay {decay}"
+    return Concrete(described, found.variables, found.terms)
 
 
-@click.command()
-@click.option("--order", type=int, help="Highest power of the learning rate.  [default: 3; 2 for nonlinear optimisers]")
-@method_options(*METHODS)
-@click.option("--loss", "expression", metavar="EXPR", help="A loss, such as 'x**2*y**2 + (x-1)**2'.")
-@click.option("--variables", metavar="NAMES", help="Its variables in order, such as 'x y'.")
-@click.option("--weight-decay", metavar="SCALAR", help="Weight decay: a symbol such as lambda, or a number.")
+@click.command(cls=Command)
+@problem_options(start=False)
+@method_options(symbols=True)
+@click.option("--order", type=int, metavar="INTEGER",
+              help="Highest power of the learning rate.  [default: 3; 2 for nonlinear optimisers]")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
 @click.option("--xi", is_flag=True, help="Miyagawa's notation (text and latex).")
 @click.option("--group", type=click.Choice(["none", "hessian", "denominator"]), default="none", show_default=True)
 @click.option("--indices", is_flag=True, help="Index notation (text and latex).")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Not stdout.")
 def command(
+    problem: Problem,
+    method: Method | None,
     order: int | None,
-    method_name: str,
-    expression: str | None,
-    variables: str | None,
-    weight_decay: str | None,
     form: str,
     xi: bool,
     group: str,
     indices: bool,
     output: Path | None,
-    **parameters: str | None,
 ) -> None:
     """Derive the counter terms of an optimiser, exactly.
 
@@ -73,24 +62,21 @@ def command(
     --variables the terms of that loss follow them. Parameters of the optimiser may be symbols: --beta beta.
     """
     import eomsym as eom
+    from eomsym.files import write as write_file
     from eomsym.formulas.elementwise import elementwise_terms
+    from eomsym.output.terminal import echo
 
-    if (expression is None) != (variables is None):
-        raise InputError("--loss and --variables go together, such as --loss 'x**2*y' --variables 'x y'")
     if form not in ("text", "latex") and (xi or indices or group != "none"):
         raise InputError("--xi, --indices and --group are for --format text and latex")
-    method = build_method(method_name, parameters)
-    decay = None if weight_decay is None else read_scalar(weight_decay)
+    decay = None if problem.weight_decay is None else read_scalar(problem.weight_decay)
+    given = next(replace(problem, weight_decay=None).read(start=False)) if problem.described else None
+    method = method or (given.method if given else None) or eom.GradientDescent()
     linear = method.is_linear
     order = order if order is not None else 3 if linear else 2
     terms: Any = eom.counter_terms(order, method=method) if linear else None
     if not linear and form not in ("text", "latex"):
-        raise InputError(f"--method {method_name} has formulas in text and latex only; use --format text")
-    concrete = None
-    if expression is not None and variables is not None:
-        if method.colours > 1:
-            raise InputError("--method epoch has one loss for each batch; --loss gives only one")
-        concrete = concrete_terms(expression, variables, order, method, decay)
+        raise InputError(f"{method.name} has formulas in text and latex only; use --format text")
+    concrete = None if given is None else concrete_terms(given, order, method, decay)
     if linear:
         note_radius(method)
     elif concrete is None or order <= 2:
@@ -98,10 +84,9 @@ def command(
     options = {"xi": xi, "group": group, "indices": indices, "hessian": "H" if decay is None else "A"}
     text = write(terms, concrete, form, decay, options)
     if output is None:
-        click.echo(text, nl=False)
+        echo(text.rstrip("\n"))
     else:
-        save(output, text)
-        click.echo(f"wrote {output}", err=True)
+        note(f"wrote {write_file(output, text)}")
 
 
 def note_radius(method: Method) -> None:
@@ -114,7 +99,7 @@ def note_radius(method: Method) -> None:
     text = f"on a quadratic the series converges for eta*lambda < {shown(report.radius)}"
     if report.limit is not None:
         text += f"; the run is stable up to {shown(report.limit)}"
-    click.echo(text, err=True)
+    note(text)
 
 
 def shown(value: Any) -> str:
@@ -155,13 +140,3 @@ def write(terms: Any, concrete: Concrete | None, form: str, decay: Any, options:
         lines += ["", concrete.description]
         lines += [f"term_{k} = [{', '.join(map(str, row))}]" for k, row in enumerate(concrete.terms)]
     return "\n".join(lines) + "\n"
-
-
-def save(path: Path, text: str) -> None:
-    """Write a file in one piece, or not at all."""
-    try:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-            file.write(text)
-        os.replace(file.name, path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}; give a file in a folder that exists") from error

@@ -1,62 +1,85 @@
-"""Options that several commands share: the optimiser, and how exact numbers are read."""
+"""What the options of all commands have in common: sections in the help, and how numbers are read."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, TypeVar
+from itertools import groupby
+from typing import Any, TypeVar
 
 import click
 
 from eomsym.errors import InputError
-from eomsym.optimisers.names import OPTIMISERS, build
 
-if TYPE_CHECKING:
-    from eomsym.optimisers.base import Method
+__all__ = [
+    "Callback", "Command", "Option", "command_line", "completed", "integers", "numbers", "options", "read_number",
+    "read_scalar",
+]  # fmt: skip
 
-__all__ = ["METHODS", "build_method", "command_line", "method_options", "read_number", "read_scalar"]
+Callback = TypeVar("Callback", bound=Callable[..., Any])
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 
-#: Names of the optimisers, those that a general linear form describes first.
-METHODS = tuple(OPTIMISERS)
-#: Options that are not called like the parameter, because commands use that name already, or say less with it.
-_OPTION_OF = {
-    "r": "radius",
-    "A": "tableau",
-    "b": "weights",
-    "order": "batches",
-    "steps": "inner-steps",
-    "weight_decay": "decoupled-decay",
-    "eta": "kept-at",
-}
-#: What each of these options is, with an example.
-_MEANING = {
-    "beta": ("Momentum, read exactly", "9/10"),
-    "radius": ("Radius of sam over the learning rate, read exactly", "1/2"),
-    "rho": ("Polynomial of multistep, highest power first", "'1, -1, 0'"),
-    "sigma": ("The other polynomial of multistep", "'3/2, -1/2'"),
-    "tableau": ("Matrix A of runge-kutta", "'0, 0; 1/2, 0'"),
-    "weights": ("Weights b of runge-kutta", "'0, 1'"),
-    "batches": ("Batches of an epoch in fixed order", "2"),
-    "beta1": ("Weight of the past in the mean of gradients", "9/10"),
-    "beta2": ("Weight of the past in the mean of squares (or of Lion's memory)", "999/1000"),
-    "epsilon": ("What is added to a denominator", "1/100000000"),
-    "alpha": ("Weight of the past of rmsprop, share of lookahead", "1/2"),
-    "nu": ("Share of the momentum of qhm", "7/10"),
-    "dampening": ("Dampening of momentum, as in PyTorch", "1/10"),
-    "width": ("Width of the smooth sign", "1/100"),
-    "threshold": ("Norm at which gradients are clipped", "1"),
-    "ns-steps": ("Newton-Schulz steps of muon", "5"),
-    "inner-steps": ("Inner steps of lookahead", "5"),
-    "decoupled-decay": ("Weight decay of adamw and lion, apart from the gradient", "1/100"),
-    "memory": ("eliminated, or kept as a state", "kept"),
-    "kept-at": ("Learning rate for which momenta are meant when the memory is kept", "1/100"),
-    "inside": ("Take epsilon inside of the root", ""),
-    "bias-correction": ("Correct the bias of the means", ""),
-    "nesterov": ("Nesterov's variant of momentum, as in PyTorch", ""),
-}
+class Option(click.Option):
+    """An option that stands in a section of the help.
+
+    Parameters
+    ----------
+    section : str
+        Its heading.
+    names : callable, optional
+        What may be typed: offered by the shell after Tab, and listed in the help. It is called then only, because the
+        names may be slow to import.
+    """
+
+    def __init__(
+        self, *words: Any, section: str = "Options", names: Callable[[], Iterable[str]] | None = None, **settings: Any
+    ) -> None:
+        super().__init__(*words, **settings, **({"shell_complete": completed(names)} if names else {}))
+        self.section = section
+        self.names = names
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        record = super().get_help_record(ctx)
+        if record is None or self.names is None:
+            return record
+        return record[0], f"{record[1]} {', '.join(self.names())}."
+
+
+class Command(click.Command):
+    """A command whose help has sections."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [
+            (getattr(parameter, "section", "Options"), record)
+            for parameter in self.get_params(ctx)
+            if (record := parameter.get_help_record(ctx)) is not None
+        ]
+        order = list(dict.fromkeys(section for section, _ in rows))
+        rows.sort(key=lambda row: (row[0] == "Options", order.index(row[0])))
+        for section, part in groupby(rows, key=lambda row: row[0]):
+            with formatter.section(section):
+                formatter.write_dl([record for _, record in part])
+
+
+def options(section: str, listed: Iterable[tuple[tuple[str, ...], dict[str, Any]]]) -> Callable[[Callback], Callback]:
+    """Give a command several options of one section, each as its words and its settings."""
+
+    def decorate(callback: Callback) -> Callback:
+        for words, settings in reversed(list(listed)):
+            callback = click.option(*words, cls=Option, section=section, **settings)(callback)
+        return callback
+
+    return decorate
+
+
+def completed(names: Callable[[], Iterable[str]]) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """What a shell offers after Tab, for names that are too slow to import for anything else."""
+
+    def complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+        return [name for name in names() if name.startswith(incomplete)]
+
+    return complete
 
 
 def command_line() -> str | None:
@@ -65,37 +88,43 @@ def command_line() -> str | None:
     return None if context is None else context.meta.get("eomsym.command")
 
 
-def option_of(parameter: str) -> str:
-    """The option of a parameter, without dashes in front."""
-    return _OPTION_OF.get(parameter, parameter.replace("_", "-"))
+def numbers(text: str, option: str) -> list[float]:
+    """Read ``1, 2.5`` as a list."""
+    try:
+        return [float(word) for word in text.replace(",", " ").split()]
+    except ValueError as error:
+        raise InputError(f"{option} {text!r}: expected numbers, such as {option} '-0.5, 1'") from error
 
 
-def options_of(name: str) -> dict[str, str]:
-    """Option to parameter, for one optimiser."""
-    return {option_of(parameter): parameter for parameter in OPTIMISERS[name].parameters}
+#: A range that is longer than this is a mistake.
+_LONGEST = 1000
 
 
-def method_options(*names: str) -> Callable[[Command], Command]:
-    """Give a command ``--method`` with these optimisers (``method_name``), and the options of their parameters."""
-    used = [option for option in _MEANING if any(option in options_of(name) for name in names)]
+def integers(text: str, option: str) -> list[int]:
+    """Read ``10,20`` or ``0-4`` as a list."""
+    try:
+        return list(_integers(text))
+    except ValueError as error:
+        raise InputError(f"{option} {text!r}: expected integers, such as {option} 0-4 or {option} 10,20,40") from error
 
-    def decorate(command: Command) -> Command:
-        for option in reversed(used):
-            meaning, example = _MEANING[option]
-            if example:
-                command = click.option(f"--{option}", metavar="VALUE", help=f"{meaning}: {example}.")(command)
-            else:
-                command = click.option(f"--{option}/--no-{option}", default=None, help=f"{meaning}.")(command)
-        choice = click.Choice(names)
-        return click.option("--method", "method_name", type=choice, default="gd", show_default=True)(command)
 
-    return decorate
+def _integers(text: str) -> Iterator[int]:
+    first, dash, last = text.partition("-")
+    if dash and first.strip():
+        low, high = int(first), int(last)
+        if high - low > _LONGEST:
+            raise ValueError
+        yield from range(low, high + 1)
+    else:
+        yield from map(int, text.replace(",", " ").split())
 
 
 def read_number(text: str) -> Fraction:
     """Read ``9/10`` or ``0.9`` exactly."""
+    from eomsym.exact.numbers import as_fraction
+
     try:
-        return Fraction(text)
+        return as_fraction(text)
     except (ValueError, ZeroDivisionError) as error:
         raise InputError(f"{text!r} is not a number such as 9/10 or 0.9") from error
 
@@ -109,51 +138,3 @@ def read_scalar(text: str) -> Any:
     word = re.sub(r"\blambda\b", "lambda_", text)  # a word that Python reserves
     names = {name for name in re.findall(r"[A-Za-z_]\w*", word) if name not in functions()}
     return parse(word, [sympy.Symbol(name) for name in sorted(names)]).subs("lambda_", sympy.Symbol("lambda"))
-
-
-def build_method(name: str, given: Mapping[str, Any], read: Callable[[str], Any] = read_scalar) -> Method:
-    """Build the optimiser from its name and its parameters.
-
-    Parameters
-    ----------
-    name : str
-        One of `METHODS`.
-    given : mapping
-        Text of each option that the command has, None where it was not typed.
-    read : callable
-        From text to an exact number; `read_scalar` lets symbols pass, `read_number` does not.
-
-    Raises
-    ------
-    InputError
-        An option is missing or does not belong to the method, or cannot be read.
-
-    Examples
-    --------
-    >>> build_method("heavy-ball", {"beta": "9/10", "radius": None}).name
-    'heavy ball, beta = 9/10'
-    """
-    known = options_of(name)
-    typed = {option.replace("_", "-"): value for option, value in given.items() if value is not None}
-    for option in typed:
-        if option not in known:
-            raise InputError(f"--method {name} does not take --{option}")
-    for parameter in OPTIMISERS[name].needed:
-        if (option := option_of(parameter)) not in typed:
-            raise InputError(f"--method {name} needs --{option}, such as --{option} {_MEANING[option][1]}")
-    kinds = OPTIMISERS[name].parameters
-    method: Method = build(name, **{known[o]: _read(value, kinds[known[o]], read) for o, value in typed.items()})
-    return method
-
-
-def _read(value: Any, kind: str, read: Callable[[str], Any]) -> Any:
-    """A parameter from its text."""
-    if kind == "flag" or "|" in kind:
-        return value
-    if kind == "count":
-        return int(value) if value.isdigit() else 0
-    if kind == "row":
-        return [read(word) for word in value.split(",")]
-    if kind == "rows":
-        return [[read(word) for word in line.split(",")] for line in value.split(";")]
-    return read(value)

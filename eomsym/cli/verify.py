@@ -3,76 +3,33 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
-from eomsym.cli.options import METHODS, build_method, command_line, method_options, read_number
-from eomsym.errors import InputError
+from eomsym.cli.methods import method_options
+from eomsym.cli.options import Command, command_line, integers
+from eomsym.cli.problem import Given, Problem, problem_options
+from eomsym.cli.show import EXIT, Files, note, output_options, progress_bar
+from eomsym.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from eomsym.optimisers.base import Method
-    from eomsym.verification.order import Progress
     from eomsym.verification.report import Report
 
-EXIT = {"passed": 0, "failed": 1, "inconclusive": 3}
 
-
-def numbers(text: str, option: str) -> list[float]:
-    """Read ``1, 2.5`` as a list."""
-    try:
-        return [float(word) for word in text.replace(",", " ").split()]
-    except ValueError as error:
-        raise InputError(f"{option} {text!r}: expected numbers, such as {option} '-0.5, 1'") from error
-
-
-def integers(text: str, option: str) -> list[int]:
-    """Read ``10,20`` or ``0-4`` as a list."""
-    first, dash, last = text.partition("-")
-    try:
-        if dash and first:
-            return list(range(int(first), int(last) + 1))
-        return [int(word) for word in text.replace(",", " ").split()]
-    except ValueError as error:
-        raise InputError(f"{option} {text!r}: expected integers, such as {option} 0-4 or {option} 10,20,40") from error
-
-
-@click.command()
-@click.option("--problem", "problems", multiple=True, metavar="NAME", help="A named problem; may be repeated.")
-@click.option("--loss", "expression", metavar="EXPR", help="A loss of your own, such as 'x**2*y**2 + (x-1)**2'.")
-@click.option("--variables", metavar="NAMES", help="Its variables in order, such as 'x y'.")
-@click.option("--start", metavar="NUMBERS", help="Where your loss starts, such as '-0.5, 1'.")
-@click.option("--time", type=float, metavar="T", help="Fixed time T; the learning rates are T over the steps.")
-@click.option("--steps", metavar="INTEGERS", help="The ladder, such as 10,20,40,80.")
+@click.command(cls=Command)
+@problem_options(several=True)
+@method_options()
+@click.option("--time", type=float, metavar="T", help="Fixed time T; the learning rates are T over the ladder.  "
+              "[default: that of the problem, or 1]")  # fmt: skip
+@click.option("--ladder", metavar="INTEGERS", help="Numbers of steps.  [default: that of the problem, or 10,20,40,80]")
 @click.option("--orders", default="0-4", show_default=True, metavar="INTEGERS", help="Orders K.")
-@method_options(*(name for name in METHODS if name != "epoch"))
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default="eomsym-verify",
-    show_default=True,
-    metavar="FOLDER",
-    help="Where verify.json and verify.png go.",
-)
-@click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="The record, elsewhere.")
-@click.option("--plot", "plot_path", type=click.Path(path_type=Path), metavar="FILE", help="The figure, elsewhere.")
-@click.option("--no-plot", is_flag=True, help="Draw no figure.")
+@output_options("eomsym-verify", "verify")
 def command(
-    problems: tuple[str, ...],
-    expression: str | None,
-    variables: str | None,
-    start: str | None,
-    time: float | None,
-    steps: str | None,
-    orders: str,
-    method_name: str,
-    output: Path,
-    json_path: Path | None,
-    plot_path: Path | None,
-    no_plot: bool,
-    **parameters: str | None,
+    problem: Problem, method: Method | None, time: float | None, ladder: str | None, orders: str, files: Files
 ) -> None:
     """Check that the equation of motion of order K is O(eta^(K+1)) away from the running optimiser.
 
@@ -80,84 +37,47 @@ def command(
     to 4. Slope and leading constant are held against the theory; what rounding makes doubtful is not
     judged.
     """
-    from eomsym.files import check_writable, write
-    from eomsym.output.figures import check_figure
-    from eomsym.output.records import collection, dumps
+    import eomsym as eom
+    from eomsym.output.records import collection
     from eomsym.output.terminal import echo
-
-    if no_plot and plot_path:
-        raise InputError("--plot and --no-plot exclude each other")
-    if not (no_plot or plot_path) and find_spec("matplotlib") is None:
-        click.echo("no figure: matplotlib is not installed (pip install 'eomsym[plot]')", err=True)
-        no_plot = True
-    record = check_writable(json_path or output / "verify.json")
-    figure = None if no_plot else check_figure(plot_path or output / "verify.png")
-
-    method = build_method(method_name, parameters, read_number)
-    ladder = integers(steps, "--steps") if steps else None
-    with click.progressbar(length=1, file=sys.stderr, label="verifying", item_show_func=lambda item: item) as bar:
-
-        def progress(done: int, total: int, label: str) -> None:
-            bar.length = total
-            bar.update(done - bar.pos, label)
-
-        reports = _reports(
-            problems,
-            expression,
-            variables,
-            start,
-            time,
-            ladder,
-            integers(orders, "--orders"),
-            method,
-            progress,
-        )
-    if figure:
-        from eomsym.verification.figures import draw_reports
-
-        draw_reports(reports).save(figure)
-    line = command_line()
-    write(record, dumps(collection([report.record(command=line) for report in reports], command=line)))
-    for report in reports:
-        report.table().show()
-        echo(f"{report.verdict}\n")
-    for path in filter(None, (record, figure)):
-        click.echo(f"wrote {path}", err=True)
-
+    from eomsym.verification.figures import draw_reports
     from eomsym.verification.verdict import worst
 
+    paths = files.checked("verify")
+    asked = integers(orders, "--orders")
+    rungs = integers(ladder, "--ladder") if ladder else None
+    reports: list[Report] = []
+    for given in _problems(problem):
+        with progress_bar(given.name) as progress:
+            chosen = method or given.method
+            report = eom.verify(
+                given.batches(chosen),
+                given.start,
+                time=given.time if time is None else time,
+                ladder=given.ladder if rungs is None else rungs,
+                orders=asked,
+                method=chosen,
+                name=given.name,
+                progress=progress,
+            )
+        reports.append(replace(report, seed=given.seed, setting={**report.setting, **given.setting}))
+        report.table().show()
+        echo(f"{report.verdict}\n")
+    line = command_line()
+    record = collection([report.record(command=line) for report in reports], command=line)
+    files.write(paths, record, lambda: draw_reports(reports))
     sys.exit(EXIT[worst(report.status for report in reports)])
 
 
-def _reports(
-    problems: tuple[str, ...],
-    expression: str | None,
-    variables: str | None,
-    start: str | None,
-    time: float | None,
-    steps: list[int] | None,
-    orders: list[int],
-    method: Method,
-    progress: Progress,
-) -> list[Report]:
-    import eomsym as eom
-    from eomsym.experiments.suite import DEFAULT_PROBLEMS, verify_problems
+def _problems(problem: Problem) -> Iterator[Given]:
+    """What is verified; of the problems of a bare command those that can be, and a word about the others."""
+    from eomsym.experiments.suite import DEFAULT_PROBLEMS
 
-    if expression is None:
-        if variables or start:
-            raise InputError("--variables and --start describe a loss of your own; add --loss EXPR")
-        names = problems or DEFAULT_PROBLEMS
-        return verify_problems(names, orders, method, time=time, steps=steps, progress=progress)
-    if problems:
-        raise InputError("--problem and --loss exclude each other")
-    if variables is None or start is None:
-        raise InputError("--loss needs --variables and --start, such as --variables 'x y' --start '-0.5, 1'")
-    loss = eom.Loss(expression, variables=variables)
-    ladder = (10, 20, 40, 80) if steps is None else steps
-    point = numbers(start, "--start")
-    duration = 1.0 if time is None else time
-    return [
-        eom.verify(
-            loss, point, time=duration, ladder=ladder, orders=orders, method=method, name=expression, progress=progress
-        )
-    ]
+    if problem.named:
+        yield from problem.read()
+        return
+    for name in DEFAULT_PROBLEMS:
+        try:
+            yield from problem.read([name])
+        except MissingDependencyError as error:
+            note(f"{name} is left out: {error}")

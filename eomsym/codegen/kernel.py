@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.codegen.backends import explicit, unrolled
 from eomsym.codegen.run import Machine, Runner
 from eomsym.codegen.store import load
@@ -24,6 +25,7 @@ from eomsym.losses.objective import Objective
 from eomsym.losses.program import Program
 from eomsym.optimisers.base import Method
 from eomsym.optimisers.linear import Epoch, GradientDescent
+from eomsym.optimisers.names import call_of
 from eomsym.taylor.circuit import Circuit
 from eomsym.taylor.plan import Plan, circuit_of
 from eomsym.taylor.rings.numbers import Decimals
@@ -84,21 +86,19 @@ def compile(
     ----------
     T. Miyagawa, Toward Equation of Motion for Deep Neural Networks, NeurIPS 2022, arXiv:2210.15898.
     """
-    order = checked_order(order)
+    order = checks.order(order)
     if isinstance(loss, Kernel):
         return compile(loss.losses, order, method=method or loss.method, form=form)
     chosen = checked_method(method)
     losses = checked_losses(loss, chosen)
     for one in losses:
         if order > 0 and not one.smooth:
-            kinks = ", ".join(getattr(one, "kinks", ["the loss"]))
+            kinks = ", ".join(one.kinks or ("the loss",))
             raise ExpressionError(
                 f"{kinks} has no derivatives at its kinks, so there are no counter terms; "
                 "use order=0, or a smooth function such as softplus"
             )
-    if form not in FORMS:
-        raise InputError(f"unknown form {form!r}; choose one of {', '.join(FORMS)}")
-    return Kernel(losses, order, chosen, form)
+    return Kernel(losses, order, chosen, checks.choice(form, "form", FORMS))
 
 
 def kernel_of(loss: Any, order: int | None = None, method: Method | None = None) -> Kernel:
@@ -131,8 +131,7 @@ def checked_method(method: Any) -> Method:
     if method is None:
         return GradientDescent()
     if not isinstance(method, Method):
-        shown = f" {method!r}" if isinstance(method, str) else ""
-        raise InputError(f"expected a method such as eomsym.HeavyBall(beta='9/10'), got {type(method).__name__}{shown}")
+        raise InputError(f"expected a method such as {call_of(method)}, got {type(method).__name__} {method!r:.60}")
     return method
 
 
@@ -158,10 +157,8 @@ def checked_losses(loss: Any, method: Method) -> tuple[Objective, ...]:
 
 
 def checked_order(order: Any) -> int:
-    """`order` as an int >= 0, or InputError."""
-    if isinstance(order, bool) or not isinstance(order, (int, np.integer)) or order < 0:
-        raise InputError(f"order must be an integer >= 0 (0 is gradient flow), got {order!r}")
-    return int(order)
+    """As `eomsym.checks.order`."""
+    return checks.order(order)
 
 
 def checked_numbers(method: Method) -> None:
@@ -201,12 +198,12 @@ class Kernel:
         return self.loss.size + sum(self.method.kept(self.loss.size).values())
 
     def _cached(self, key: Any, make: Any) -> Any:
-        """What belongs to the losses and not to this kernel alone."""
+        """What belongs to the losses and not to this kernel alone: losses never change, and equal ones share it."""
         store = _KNOWN.setdefault(self.loss, {})
-        programs = tuple(id(one.program) for one in self.losses)  # kept alive below
-        if (key, programs) not in store:
-            store[key, programs] = (make(), [one.program for one in self.losses])
-        return store[key, programs][0]
+        whole = (key, self.losses[1:])
+        if whole not in store:
+            store[whole] = make()
+        return store[whole]
 
     @property
     def circuit(self) -> Circuit:
@@ -344,8 +341,7 @@ class Kernel:
             self._terms.terms(points, self.order, out)
 
     def _fill_in_threads(self, points: np.ndarray, out: np.ndarray, threads: int) -> None:
-        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-            raise InputError(f"threads must be an integer >= 1, got {threads!r}")
+        checks.count(threads, "threads", 1)
         self._fill(points[:1], out[:1])  # compiles before the threads begin
         edges = np.linspace(0, len(points), threads + 1).astype(int)
         with ThreadPoolExecutor(threads) as pool:  # compiled code releases the GIL
@@ -372,7 +368,9 @@ class Kernel:
 
     def hessian_vector(self, theta: Any, direction: Any) -> np.ndarray:
         """Derivative of g at `theta`, shape (n,), along a direction, shape (n,): the Hessian times the vector."""
-        given = np.stack([self._points(theta)[0, : self.loss.size], direction_of(direction, self.loss.size)])[None]
+        given = np.stack(
+            [self._points(theta)[0, : self.loss.size], checks.vector(direction, "direction", self.loss.size)]
+        )[None]
         out = np.empty((1, 1, self.loss.size))
         self._gradient.fill(given, 1, _SLOPE, out)
         found: np.ndarray = out[0, 0]
@@ -383,7 +381,7 @@ class Kernel:
 
         Modified fields commute with linearisation: the terms of the linearised circuit are the derivatives.
         """
-        both = np.concatenate([self._points(theta)[0], direction_of(direction, self.size)])
+        both = np.concatenate([self._points(theta)[0], checks.vector(direction, "direction", self.size)])
         terms = np.empty((1, self.order + 1, 2 * self.size))
         self._linearised.terms(both[None], self.order, terms)
         result: np.ndarray = -np.asarray(np.polynomial.polynomial.polyval(eta, terms[0, :, self.size :]))
@@ -451,7 +449,7 @@ class Kernel:
 
     def at_order(self, order: int) -> Kernel:
         """The kernel of the same loss and method to another order. Nothing is compiled again."""
-        return replace(self, order=checked_order(order))
+        return replace(self, order=checks.order(order))
 
     def point(self, theta: Any) -> np.ndarray:
         """A point as a vector of `size` numbers.
@@ -474,10 +472,7 @@ class Kernel:
                 )
             parts = [self.loss.validate(theta["theta"])]
             for name, size in kept.items():
-                part = np.array(theta[name], dtype=np.float64).reshape(-1)
-                if part.shape != (size,) or not np.isfinite(part).all():
-                    raise ShapeError(f"the state {name} has shape {part.shape}, expected ({size},) of finite numbers")
-                parts.append(part)
+                parts.append(checks.vector(np.ravel(theta[name]), f"the state {name}", size))
             return np.concatenate(parts)
         vector = np.array(theta, dtype=np.float64)
         if vector.shape == (self.size,) and np.isfinite(vector).all():
@@ -530,16 +525,6 @@ class Kernel:
 
     def __repr__(self) -> str:
         return f"<Kernel of {self.loss.describe()}, {self.method.name}, order {self.order}>"
-
-
-def direction_of(direction: Any, size: int) -> np.ndarray:
-    """A direction as a finite vector; unlike a point it may be anything, zero too."""
-    vector = np.array(direction, dtype=np.float64)
-    if vector.shape != (size,):
-        raise ShapeError(f"the direction has shape {vector.shape}, expected ({size},)")
-    if not np.isfinite(vector).all():
-        raise InputError("the direction must be finite numbers")
-    return vector
 
 
 #: Rows of tables: the value, and the derivative along s.

@@ -55,7 +55,7 @@ def decorated(function: Callable[..., Any], *, entry: bool = False, types: str =
 @cache
 def helpers(names: frozenset[str]) -> str:
     """Source of some primitives and of what they call."""
-    needed = [name for name in HELPERS if name != "add_product" or "matmul" in names]
+    needed = [name for name in HELPERS if name != "add_product" or names & {"matmul", "matmuls"}]
     written = [name for name in vars(primitives) if name in names]
     return "\n\n\n".join(decorated(getattr(primitives, name)) for name in (*needed, *written))
 

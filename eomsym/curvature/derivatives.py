@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from math import factorial
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from eomsym.types import Array
 
 __all__ = ["Derivatives"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from eomsym.codegen.kernel import compile
+from eomsym.codegen.kernel import Kernel, compile
 from eomsym.curvature.derivatives import Derivatives
-from eomsym.errors import HypothesisError, TableError
+from eomsym.errors import HypothesisError, MethodError, TableError
+from eomsym.optimisers.linear import GradientDescent
+from eomsym.types import Array
 
 if TYPE_CHECKING:
-    from eomsym.codegen.kernel import Kernel
     from eomsym.losses.objective import Objective
 
 __all__ = [
@@ -38,7 +38,7 @@ __all__ = [
     "hessian",
 ]
 
-Array = NDArray[np.float64]
+EPS = float(np.finfo(np.float64).eps)
 # Up to this many parameters the Hessian is made dense; beyond, Lanczos.
 DENSE = 400
 
@@ -75,7 +75,9 @@ class Spectrum:
 
 
 class Neighbourhood(ABC):
-    """What a curvature knows about the balls around one point."""
+    """What a curvature knows about the balls around one point, `theta`."""
+
+    theta: Array
 
     @abstractmethod
     def spectrum(self, radius: float) -> Spectrum:
@@ -85,11 +87,16 @@ class Neighbourhood(ABC):
         """Largest third derivative of the loss on the ball, the Lipschitz constant of the Hessian, if it is known."""
         return None
 
+    def rounding(self) -> float:
+        """Largest error of the gradient at the point in float64; 64 units in the last place where nothing is known."""
+        here = self.spectrum(0.0)
+        return 64 * EPS * (here.slope + here.smoothness * float(np.linalg.norm(self.theta)))
+
     def derivatives(self) -> Derivatives:
         """Bounds on the gradient and all its derivatives."""
         raise HypothesisError(
             "no bound: needed all derivatives of the gradient, which only polynomials and networks without biases give "
-            "in closed form; use order=0, or measured_bound"
+            "in closed form; use order=0, or certificate='measured'"
         )
 
 
@@ -285,12 +292,25 @@ def eigenvalue_range(kernel: Kernel, theta: Array) -> tuple[float, float]:
 # choosing -------------------------------------------------------------------------------------------------------------
 
 
-def as_kernel(loss: Objective, order: int = 0) -> Kernel:
-    """The kernel of a loss for gradient descent; HypothesisError where the loss is a field without a value."""
-    kernel = compile(loss, order)
-    if not loss.has_value:
+def as_kernel(loss: Objective | Kernel, order: int = 0) -> Kernel:
+    """The kernel of a loss for gradient descent, of a kernel itself to this order.
+
+    Raises
+    ------
+    MethodError
+        If the kernel is for another method.
+    HypothesisError
+        If the loss is a field without a value.
+    """
+    if isinstance(loss, Kernel):
+        if not isinstance(loss.method, GradientDescent):
+            raise MethodError(f"bounds are for gradient descent, got a kernel of {loss.method.name}; give its loss")
+        kernel = loss.at_order(order)
+    else:
+        kernel = compile(loss, order)
+    if not kernel.loss.has_value:
         raise HypothesisError(
-            f"no bound: needed a gradient, got the velocity field {loss.name}, whose derivative is not symmetric; "
-            "give a loss"
+            f"no bound: needed a gradient, got the velocity field {kernel.loss.name}, whose derivative is not "
+            "symmetric; give a loss"
         )
     return kernel

@@ -16,17 +16,18 @@ from collections.abc import Callable
 from functools import cached_property, partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eomsym.curvature.derivatives import Derivatives
 from eomsym.curvature.hessian import DENSE, Curvature, Neighbourhood, Spectrum, as_kernel, eigenvalue_range
 from eomsym.errors import HypothesisError
-from eomsym.losses.network import DeepLinear, Network
+from eomsym.losses.activations import HOMOGENEOUS
+from eomsym.losses.layers import Activation, Linear
+from eomsym.losses.network import Network
 from eomsym.losses.objective import Objective
+from eomsym.types import Array
 
 __all__ = ["NetworkCurvature", "product_derivatives"]
 
-Array = NDArray[np.float64]
 #: Largest third central moment of a coordinate of a unit vector under any distribution: range sqrt(2), R**3/(6 sqrt 3).
 SOFTMAX_THIRD = math.sqrt(2) ** 3 / (6 * math.sqrt(3))
 
@@ -65,6 +66,23 @@ def product_derivatives(norms: Array, top: int) -> list[float]:
     return bounds
 
 
+def homogeneous(loss: Objective) -> Activation | None:
+    """The activation of a network whose closed forms are known; None for all others.
+
+    Layers must be matrices, with the same homogeneous activation between any two of them or with none at all. Biases,
+    normalisation, convolution and pooling make another function of the same matrices.
+    """
+    if not isinstance(loss, Network):
+        return None
+    if all(type(layer) is Linear for layer in loss.layers):
+        return Activation("linear")
+    between = set(loss.layers[1::2])
+    if len(loss.layers) % 2 == 0 or not all(type(layer) is Linear for layer in loss.layers[::2]) or len(between) != 1:
+        return None
+    found = between.pop()
+    return found if isinstance(found, Activation) and found.kind in HOMOGENEOUS else None
+
+
 class NetworkCurvature(Curvature):
     """Closed forms for a network without biases whose activation is linear, ReLU or leaky ReLU.
 
@@ -89,23 +107,20 @@ class NetworkCurvature(Curvature):
     """
 
     def __init__(self, loss: Objective, *, sharp: bool = True) -> None:
-        # Not their subclasses: normalisation or convolution makes another function of the same matrices.
-        if (
-            not isinstance(loss, Network)
-            or type(loss) not in (Network, DeepLinear)
-            or loss.activation not in {"linear", "relu", "leaky_relu"}
-            or loss.bias
-        ):
+        between = homogeneous(loss)
+        if between is None:
             raise HypothesisError(
                 "no bound: needed a network without biases whose activation is linear, relu or leaky_relu, got "
                 f"{loss!r}; give GivenCurvature(lower, upper, slope), or EstimatedCurvature(kernel) for an estimate"
             )
+        assert isinstance(loss, Network)
         self.loss = loss
         self.kernel = as_kernel(loss)
         self.sharp = sharp and loss.size <= DENSE
-        self.linear = loss.activation == "linear"
-        slope = {"linear": 1.0, "relu": 1.0, "leaky_relu": max(1.0, abs(loss.slope))}[loss.activation]
-        self.gain = slope ** (loss.depth - 1)
+        self.linear = between.kind == "linear"
+        #: slope of the activation below zero
+        self.below = {"linear": 1.0, "relu": 0.0, "leaky_relu": between.slope}[between.kind]
+        self.gain = max(1.0, abs(self.below)) ** (loss.depth - 1)
         self.lengths = np.linalg.norm(loss.inputs, axis=1)
         squares = loss.inputs.T @ loss.inputs / len(loss.inputs)
         self.second = float(np.linalg.eigvalsh(squares)[-1]) if self.linear else float(np.trace(squares))
@@ -139,7 +154,7 @@ class _NetworkNeighbourhood(Neighbourhood):
                 seen = owner.lengths > 0
                 distances = np.abs(hidden[seen]) / owner.lengths[seen, None]
                 self.margins.append((float(np.min(distances, initial=np.inf)), layer))
-                hidden = np.where(hidden > 0, hidden, (loss.slope if loss.activation == "leaky_relu" else 0.0) * hidden)
+                hidden = np.where(hidden > 0, hidden, owner.below * hidden)
         if loss.loss == "mse":
             residuals = hidden - loss.targets
             sizes = np.linalg.norm(hidden, axis=1) + np.linalg.norm(loss.targets, axis=1)
@@ -154,20 +169,24 @@ class _NetworkNeighbourhood(Neighbourhood):
             weighted = loss.inputs * variances[:, None]
             squares = weighted.T @ loss.inputs / len(loss.inputs)
             self.spread = float(np.linalg.eigvalsh(squares)[-1] if owner.linear else np.trace(squares))
-        # The residuals of a fit are differences: what rounding may have taken from them.
-        haze = 4e-16 * float(np.mean(sizes * owner.lengths))
+        # The residuals of a fit are differences: what rounding may have taken from them, or from sums in the layers.
+        self.terms = terms = sum(loss.widths) + len(hidden)
+        most = float(np.prod(self.norms)) * owner.gain * owner.lengths + np.linalg.norm(loss.targets, axis=1)
+        haze = 4e-16 * float(np.mean(np.maximum(sizes, terms * most) * owner.lengths))
         if owner.linear:
             self.residual = float(np.linalg.norm(residuals.T @ loss.inputs)) / len(hidden)
         else:
             self.residual = float(np.mean(np.linalg.norm(residuals, axis=1) * owner.lengths))
         self.residual += haze
         self.haze = haze * owner.gain
-        self.slope = float(np.linalg.norm(owner.kernel.gradient(theta))) + self.haze * self._product[1]
+        steep = self._product[1] * (self.haze + 4e-16 * terms * owner.gain * self.residual)
+        self.haze_of_gradient = steep + 4e-16 * owner.decay * self.length
+        self.slope = float(np.linalg.norm(owner.kernel.gradient(theta))) + self.haze_of_gradient
 
     @cached_property
     def _centre(self) -> tuple[float, float]:
         own, (_, p1, p2, *_) = self.owner, self._product
-        rounding = 2 * p2 * self.haze + 4e-16 * own.gain**2 * own.bend * own.second * p1**2
+        rounding = 2 * p2 * self.haze + 4e-16 * self.terms * own.gain**2 * own.bend * own.second * p1**2
         lower, upper = eigenvalue_range(own.kernel, self.theta)
         return lower - rounding, upper + rounding
 
@@ -196,6 +215,9 @@ class _NetworkNeighbourhood(Neighbourhood):
     def _residual(self, radius: float) -> float:
         own = self.owner
         return self.residual + own.bend * own.gain * own.second * self._change(radius)
+
+    def rounding(self) -> float:
+        return 2 * self.haze_of_gradient
 
     def third(self, radius: float) -> float:
         self._stay_in_region(radius)

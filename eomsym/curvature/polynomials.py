@@ -11,16 +11,15 @@ import math
 
 import numpy as np
 import sympy
-from numpy.typing import NDArray
 
 from eomsym.curvature.derivatives import Derivatives
 from eomsym.curvature.hessian import DENSE, Curvature, Neighbourhood, Spectrum, as_kernel, eigenvalue_range
 from eomsym.errors import HypothesisError
 from eomsym.losses.expression import Loss
+from eomsym.types import Array
 
 __all__ = ["PolynomialCurvature"]
 
-Array = NDArray[np.float64]
 #: Pairs of a monomial and one of its derivatives: a second and 100 MB of tables at most.
 MOST_PAIRS = 1_000_000
 
@@ -114,6 +113,7 @@ class _PolynomialNeighbourhood(Neighbourhood):
         else:  # Lanczos finds eigenvalues from inside
             self.centre = (owner.decay - float(bounds[1]), owner.decay + float(bounds[1]))
         bounds[1] = max(map(abs, self.centre))
+        self.haze = float(doubts[1])
         self.known = Derivatives(bounds)
 
     def spectrum(self, radius: float) -> Spectrum:
@@ -122,6 +122,9 @@ class _PolynomialNeighbourhood(Neighbourhood):
         slope, smoothness = self.known.at(radius, 1)
         change = smoothness - self.known.known[1]
         return Spectrum(self.centre[0] - float(change), self.centre[1] + float(change), float(slope))
+
+    def rounding(self) -> float:
+        return 2 * self.haze
 
     def third(self, radius: float) -> float:
         return float(self.known.at(radius, 2)[2])

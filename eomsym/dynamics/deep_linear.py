@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.dynamics.flow import as_times, integrate
 from eomsym.errors import HypothesisError, InputError, ShapeError
+from eomsym.types import Array
 
 __all__ = ["ScalarMotion", "balancedness", "end_to_end_velocity", "singular_modes", "time_to_converge"]
 
-Array = np.ndarray
 QUADRATURE: Any = {"epsabs": 0, "epsrel": 1e-11, "limit": 500}
 
 
@@ -170,10 +171,8 @@ class ScalarMotion:
     target: float
 
     def __post_init__(self) -> None:
-        if isinstance(self.depth, bool) or not isinstance(self.depth, (int, np.integer)) or self.depth < 1:
-            raise InputError(f"depth must be an integer >= 1, got {self.depth!r}")
-        if not 0 < self.target < math.inf:
-            raise InputError(f"target must be a norm > 0, got {self.target!r}")
+        checks.count(self.depth, "depth", 1)
+        checks.positive(self.target, "target", 1)
 
     def velocity(self, radius: float, cosine: float) -> tuple[float, float]:
         """``(r', nu')``."""
@@ -234,11 +233,7 @@ class ScalarMotion:
         return float((end / start) ** ((self.depth - 1) / self.depth))
 
     def _checked(self, radius: float, cosine: float) -> Array:
-        if not 0 < radius < math.inf:
-            raise InputError(f"radius must be a norm > 0, got {radius!r}")
-        if not -1 <= cosine <= 1:
-            raise InputError(f"cosine must lie between -1 and 1, got {cosine!r}")
-        return np.array([radius, cosine], dtype=np.float64)
+        return np.array([checks.positive(radius, "radius", 1), checks.number(cosine, "cosine", -1, 1)])
 
 
 def time_to_converge(depth: int, strength: float, start: float, end: float) -> float:

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics.trajectory import Trajectory
-from eomsym.errors import DivergenceError, InputError, ShapeError
+from eomsym.errors import DivergenceError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
 
-__all__ = ["checked_count", "checked_eta", "descend"]
+__all__ = ["descend"]
 
 #: Order to which the memory on the flow is taken.
 MEMORY_ORDER = 4
@@ -73,8 +74,8 @@ def descend(
     """
     kernel = kernel_of(loss, None if isinstance(loss, Kernel) else 0, method)
     theta = kernel.point(start)
-    eta = checked_eta(eta)
-    steps, every = checked_count(steps, "steps", 0), checked_count(every, "every", 1)
+    eta = checks.positive(eta, "eta")
+    steps, every = checks.count(steps, "steps"), checks.count(every, "every", 1)
     runner = kernel.runner()
     remembered = _memory(kernel, theta, eta, memory)
     out, left, bad = runner.run(theta, remembered, eta, steps, every, late)
@@ -91,30 +92,13 @@ def descend(
 def _memory(kernel: Kernel, theta: np.ndarray, eta: float, memory: Any) -> np.ndarray:
     """What the filters remember at the start."""
     if isinstance(memory, str):
-        if memory not in {"rest", "flow"}:
-            raise InputError(f"unknown memory {memory!r}; choose 'rest', 'flow', or the memory of a path")
+        checks.choice(memory, "memory", ("rest", "flow"), ", or give the memory of a path")
         chosen = kernel if memory == "rest" else kernel.at_order(max(kernel.order, MEMORY_ORDER))
         return chosen.memories(theta, eta, rest=memory == "rest")
-    expected = kernel.memories(theta, eta, rest=True).shape
-    found = np.array(memory, dtype=np.float64)
-    if found.shape != expected or not np.isfinite(found).all():
-        raise ShapeError(f"memory has shape {found.shape}, expected {expected} of finite numbers")
-    return found
-
-
-def checked_eta(eta: Any) -> float:
-    """A learning rate as a positive finite float."""
-    try:
-        number = float(eta)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"eta must be a number > 0, got {eta!r}") from error
-    if not 0 < number < float("inf"):
-        raise InputError(f"eta must be a finite number > 0, got {eta!r}")
-    return number
+    expected = len(kernel.memories(theta, eta, rest=True))
+    return checks.vector(memory, "memory", expected)
 
 
 def checked_count(value: Any, name: str, least: int) -> int:
-    """A count as an int."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise InputError(f"{name} must be an integer >= {least}, got {value!r}")
-    return int(value)
+    """As `eomsym.checks.count`."""
+    return checks.count(value, name, least)

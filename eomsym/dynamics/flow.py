@@ -13,19 +13,20 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.integrate import DOP853
 
+from eomsym import checks
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics.reach import reach
 from eomsym.dynamics.trajectory import Trajectory
 from eomsym.errors import DivergenceError, InputError, TableError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
+from eomsym.types import Array
 
 __all__ = ["flow", "integrate"]
 
-Array = NDArray[np.float64]
 
 TIGHTENING = 10.0
 # scipy refuses less than 100 eps for the tighter run.
@@ -104,7 +105,7 @@ def flow(
     theta = kernel.point(start)
     if eta is None and kernel.order > 0:
         raise InputError(f"an equation of motion of order {kernel.order} needs a learning rate, such as eta=0.01")
-    rate = 0.0 if eta is None else check_positive("eta", eta)
+    rate = 0.0 if eta is None else checks.positive(eta, "eta")
     times = as_times(time)
 
     def velocity(theta: Array) -> Array:
@@ -257,32 +258,5 @@ def as_times(times: ArrayLike) -> Array:
 
 
 def check_positive(name: str, value: float) -> float:
-    """Return ``value`` as a float if it is a finite positive number.
-
-    Parameters
-    ----------
-    name : str
-        For the message.
-    value : float
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    InputError
-        If it is not.
-
-    Examples
-    --------
-    >>> check_positive("eta", 1)
-    1.0
-    """
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}={value!r}: expected a positive number, such as {name}=0.01") from error
-    if not (np.isfinite(number) and number > 0):
-        raise InputError(f"{name}={value!r}: expected a positive number, such as {name}=0.01")
-    return number
+    """As `eomsym.checks.positive`."""
+    return checks.positive(value, name)

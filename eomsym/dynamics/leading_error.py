@@ -16,17 +16,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from eomsym import checks
 from eomsym.codegen.kernel import Kernel, kernel_of
-from eomsym.dynamics.flow import check_positive, integrate
+from eomsym.dynamics.flow import integrate
 from eomsym.errors import InputError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
+from eomsym.types import Array
 
 __all__ = ["LeadingError", "leading_error"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class LeadingError:
         -------
         ndarray, shape (m, n)
         """
-        return check_positive("eta", eta) ** (np.array(self.orders)[:, None] + 1.0) * self.vectors
+        return checks.positive(eta, "eta") ** (np.array(self.orders)[:, None] + 1.0) * self.vectors
 
 
 def leading_error(
@@ -127,7 +126,7 @@ def leading_error(
     doi:10.1007/978-3-540-78862-1; there for the error of a one-step method against the exact solution.
     """
     asked = check_orders(orders)
-    duration = check_positive("time", time)
+    duration = checks.positive(time, "time", 1)
     kernel = kernel_of(loss, None if isinstance(loss, Kernel) else max(asked) + 1, method)
     theta = kernel.point(start)
     if max(asked) + 1 > kernel.order:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from eomsym.codegen.kernel import Kernel
 from eomsym.dynamics.reach import Reach, reach
+from eomsym.types import Array
 
 __all__ = ["Trajectory"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from eomsym import checks
 from eomsym.errors import InputError, SizeError
-from eomsym.exact.numbers import as_count
 from eomsym.exact.trees import Tree
 
 __all__ = ["Forest", "count_trees", "forest", "require_memory"]
@@ -215,8 +215,8 @@ def forest(max_nodes: int, colours: int = 1) -> Forest:
     >>> forest(10).starts.tolist()
     [0, 0, 1, 2, 4, 8, 17, 37, 85, 200, 486, 1205]
     """
-    max_nodes = as_count(max_nodes, "max_nodes", 1, MAX_NODES)
-    colours = as_count(colours, "colours", 1, 127)  # they are kept in int8
+    max_nodes = checks.count(max_nodes, "max_nodes", 1, MAX_NODES)
+    colours = checks.count(colours, "colours", 1, 127)  # they are kept in int8
     counts = [count_trees(n, colours) for n in range(1, max_nodes + 1)]
     total = sum(counts)
     require_memory(12 * total, f"a table of {total:,} trees")

@@ -11,13 +11,16 @@ import sympy
 
 from eomsym.errors import InexactError, InputError
 
-__all__ = ["ETA", "Exact", "Scalar", "as_count", "as_exact", "as_matrix", "as_vector", "common_domain"]
+__all__ = ["ETA", "Exact", "Scalar", "as_exact", "as_fraction", "as_matrix", "as_vector", "common_domain"]
 
 Exact: TypeAlias = sympy.Expr
 """A sympy number or expression without floats."""
 
 #: The step size inside of circuits.
 ETA = sympy.Symbol("eta", positive=True)
+
+#: Numbers with more digits are refused.
+MOST_DIGITS = 1000
 
 Scalar: TypeAlias = Any
 """What a user may give: ``int``, ``Fraction``, text such as ``"9/10"``, or an exact sympy expression."""
@@ -63,7 +66,7 @@ def as_exact(value: Scalar, name: str = "value") -> Exact:
         return value
     if isinstance(value, str):
         try:
-            return as_exact(Fraction(value), name)
+            return as_exact(as_fraction(value), name)
         except (ValueError, ZeroDivisionError) as error:
             raise InputError(f"{name} is {value!r}; write a number such as '9/10' or '0.9'") from error
     if isinstance(value, Integral):
@@ -81,24 +84,22 @@ def as_exact(value: Scalar, name: str = "value") -> Exact:
     )
 
 
-def as_count(value: Any, name: str, low: int, high: int) -> int:
-    """Return an integer within bounds.
-
-    Raises
-    ------
-    InputError
-        If it is not an integer, or out of bounds.
+def as_fraction(text: str) -> Fraction:
+    """Read ``9/10``, ``0.9`` or ``1e-8``; ValueError where it is no number, or has more digits than anybody types.
 
     Examples
     --------
-    >>> as_count(2.5, "order", 0, 19)
+    >>> as_fraction("1e-3")
+    Fraction(1, 1000)
+    >>> as_fraction("1e999999999")
     Traceback (most recent call last):
     ...
-    eomsym.errors.InputError: order is 2.5; expected an integer from 0 to 19
+    ValueError: a number of more than 1000 digits
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
-        raise InputError(f"{name} is {value!r}; expected an integer from {low} to {high}")
-    return int(value)
+    mantissa, _, exponent = text.lower().partition("e")
+    if len(mantissa) > MOST_DIGITS or len(exponent) > 6 or (exponent.strip("+-_").isdigit() and abs(int(exponent)) > MOST_DIGITS):
+        raise ValueError(f"a number of more than {MOST_DIGITS} digits")
+    return Fraction(text)
 
 
 def as_vector(values: Iterable[Scalar], name: str) -> tuple[Exact, ...]:

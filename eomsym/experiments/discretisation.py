@@ -27,17 +27,16 @@ from eomsym.dynamics.flow import flow
 from eomsym.dynamics.leading_error import leading_error
 from eomsym.experiments.experiment import Claim, Experiment, Line, Panel
 from eomsym.losses.activations import region, region_changes
-from eomsym.losses.convolution import Convolutional
 from eomsym.losses.data import digits
-from eomsym.losses.invariant import NormalizedNetwork
+from eomsym.losses.layers import Activation, BatchNorm, Conv, Linear
 from eomsym.losses.network import DeepLinear, Network
 from eomsym.optimisers.linear import RungeKutta
 from eomsym.symmetries.noether import DESCENT
-from eomsym.symmetries.prediction import Progress, follow_in_steps, label
+from eomsym.symmetries.prediction import follow_in_steps, label
+from eomsym.types import Array, Progress
 
 __all__ = ["convolution", "error", "linear", "relu"]
 
-Array = np.ndarray
 ORDERS = (0, 1, 2, 3)
 RATIOS = (2, 5, 10, 20)
 #: Points in time that are kept.
@@ -72,8 +71,17 @@ def relu(images: int | None = None, steps: int | None = None, progress: Progress
 def convolution(images: int | None = None, steps: int | None = None, progress: Progress | None = None) -> Experiment:
     """A convolutional ReLU network in the place of their LeNets: 6 filters of 3x3 pixels, 30 hidden units."""
     inputs, labels = digits(images or 100)
-    net = Convolutional(6, (30, 10), inputs, labels, "relu", "cross_entropy", kernel=3, stride=2)
+    layers = [Conv(6, 3, stride=2), Activation("relu"), Linear(30), Activation("relu"), Linear(10)]
+    name = f"relu network of 6 filters 3x3 and 30-10, cross_entropy, {len(inputs)} samples"
+    net = Network(layers, inputs, labels, loss="cross_entropy", name=name)
     return compare("convolution", net, steps or 10_000, progress)
+
+
+def batch_normalised(units: int, inputs: Array, labels: np.ndarray) -> Network:
+    """A tanh network with one batch-normalised hidden layer and ten classes."""
+    name = f"tanh network with batch normalisation {inputs.shape[1]}-{units}-10, cross_entropy, {len(inputs)} samples"
+    layers = [Linear(units), BatchNorm(), Activation("tanh"), Linear(10)]
+    return Network(layers, inputs, labels, loss="cross_entropy", name=name)
 
 
 def compare(name: str, net: Network, steps: int, progress: Progress | None = None, eta: float = 1e-3) -> Experiment:
@@ -84,7 +92,7 @@ def compare(name: str, net: Network, steps: int, progress: Progress | None = Non
     theta = net.initial(0)
     kernel = compile(net, max(ORDERS) + 1)
     kernel.terms(theta)  # compiled once, before the threads begin
-    times = eta * every * np.arange(steps // every + 1)
+    times: Array = eta * every * np.arange(steps // every + 1.0)
     smooth = not region(net, theta).size
 
     def iterates(ratio: int, chosen: Kernel = kernel) -> Array:
@@ -251,13 +259,13 @@ def error(images: int | None = None, steps: int | None = None, progress: Progres
     began = time.perf_counter()
     inputs, labels = digits(images or 200)
     eta, decay = 0.05, 0.01
-    net = NormalizedNetwork((64, 16, 10), inputs, labels, loss="cross_entropy").with_weight_decay(decay)
+    net = batch_normalised(16, inputs, labels).with_weight_decay(decay)
     every = max(1, (steps or 400) // POINTS)
     count = (steps or 400) - (steps or 400) % every
     theta = net.initial(0)
     kernel = compile(net, max(ORDERS) + 1)
     kernel.terms(theta)
-    times = eta * every * np.arange(count // every + 1)
+    times: Array = eta * every * np.arange(count // every + 1.0)
     marks = sorted({max(1, round(part * (len(times) - 1))) for part in (0.05, 0.2, 0.5, 1.0)})
 
     def motion(order: int) -> Callable[[], Any]:

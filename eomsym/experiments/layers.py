@@ -17,19 +17,19 @@ import numpy as np
 from eomsym.codegen.kernel import compile
 from eomsym.dynamics.deep_linear import ScalarMotion, singular_modes, time_to_converge
 from eomsym.dynamics.flow import flow
+from eomsym.experiments.discretisation import batch_normalised
 from eomsym.experiments.experiment import Claim, Experiment, Line, Panel
 from eomsym.losses.data import digits, whitened
 from eomsym.losses.expression import Field
 from eomsym.losses.initial import balanced, orthonormal
-from eomsym.losses.invariant import NormalizedNetwork
 from eomsym.losses.network import DeepLinear, Network
 from eomsym.symmetries.noether import DESCENT, Model, Symmetry, decay_rate
-from eomsym.symmetries.prediction import Predictions, Progress, predict
+from eomsym.symmetries.prediction import Predictions, predict
 from eomsym.symmetries.symmetry import RescalingSymmetry, ScaleInvariance, TranslationInvariance
+from eomsym.types import Array, Progress
 
 __all__ = ["balance", "modes", "scale", "translation"]
 
-Array = np.ndarray
 #: Rates are sums of products that cancel; relative to their size, rounding leaves this much.
 ROUNDING = 1e-12
 RATE = r"$|\|\theta_{k,A}\|^2/\|\theta_A\|^2-1|$"
@@ -42,7 +42,7 @@ def scale(images: int | None = None, steps: int | None = None, progress: Progres
     began = time.perf_counter()
     inputs, labels = digits(images or 100)
     eta, decay = 0.1, 0.1
-    net = NormalizedNetwork((64, 8, 10), inputs, labels, loss="cross_entropy").with_weight_decay(decay)
+    net = batch_normalised(8, inputs, labels).with_weight_decay(decay)
     block = ScaleInvariance("W1")
     count, every = spaced(steps or 200)
     found = predict(

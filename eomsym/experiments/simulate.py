@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from eomsym.dynamics.descent import checked_count
+from eomsym import checks
 from eomsym.errors import InputError
 from eomsym.experiments import discretisation, layers
 from eomsym.experiments.experiment import Experiment
-from eomsym.symmetries.prediction import Progress
+from eomsym.types import Progress
 
 __all__ = ["EXPERIMENTS", "simulate"]
 
@@ -72,15 +72,13 @@ def simulate(
     ----------
     O. Elkabetz and N. Cohen, NeurIPS 2021, arXiv:2107.06608. T. Miyagawa, NeurIPS 2022, arXiv:2210.15898.
     """
-    if name not in EXPERIMENTS:
-        raise InputError(f"unknown experiment {name!r}; choose one of {', '.join(EXPERIMENTS)}")
-    entry = EXPERIMENTS[name]
+    entry = EXPERIMENTS[checks.choice(name, "experiment", EXPERIMENTS)]
     options = {}
     if images is not None:
         if not entry.takes_images:
             raise InputError(f"the experiment {name!r} makes its own data; leave out images")
-        options["images"] = checked_count(images, "images", 2)
+        options["images"] = checks.count(images, "images", 2)
     if steps is not None:
-        options["steps"] = checked_count(steps, "steps", 10)
+        options["steps"] = checks.count(steps, "steps", 10)
     found = entry.function(progress=progress, **options)
     return replace(found, arguments=options)

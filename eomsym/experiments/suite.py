@@ -9,25 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from eomsym.errors import InputError, MissingDependencyError
+from eomsym.errors import InputError
+from eomsym.losses.data import digits
 from eomsym.losses.expression import Loss
 from eomsym.losses.network import DeepLinear
-from eomsym.verification.order import Progress, verify
+from eomsym.types import Array, Progress
+from eomsym.verification.order import verify
 from eomsym.verification.report import Report
 
 if TYPE_CHECKING:
     from eomsym.losses.objective import Objective
     from eomsym.optimisers.base import Method
 
-__all__ = ["DEFAULT_PROBLEMS", "PROBLEMS", "Problem", "digits", "verify_problems"]
+__all__ = ["DEFAULT_PROBLEMS", "PROBLEMS", "Problem", "verify_problems"]
 
-Array = NDArray[np.float64]
 #: Of the starts that are drawn.
 SEED = 0
 
@@ -92,56 +92,14 @@ class Problem:
         )
 
 
-@cache
-def digits(images: int | None = None) -> tuple[Array, Array]:
-    """Return scikit-learn's handwritten digits, standardised, and their classes, one-hot.
-
-    Parameters
-    ----------
-    images : int, optional
-        How many, from the first on; all 1,797 by default.
-
-    Returns
-    -------
-    inputs : ndarray, shape (images, 64)
-        Each pixel has mean 0 and variance 1 over these images; pixels that never change are 0.
-    targets : ndarray, shape (images, 10)
-
-    Raises
-    ------
-    MissingDependencyError
-        If scikit-learn is not installed.
-
-    Examples
-    --------
-    >>> inputs, targets = digits(1000)
-    >>> inputs.shape, targets.shape
-    ((1000, 64), (1000, 10))
-
-    References
-    ----------
-    Alpaydin, Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning Repository,
-    doi:10.24432/C50P49.
-    """
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise MissingDependencyError("the digits come with scikit-learn; type: pip install 'eomsym[data]'") from error
-    pixels, classes = load_digits(return_X_y=True)
-    pixels, classes = pixels[:images], classes[:images]
-    deviation = pixels.std(axis=0)
-    inputs = (pixels - pixels.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
-    targets = np.eye(10)[classes]
-    inputs.flags.writeable = targets.flags.writeable = False  # the cache hands out the same arrays
-    return inputs, targets
-
-
 def _rosenbrock() -> tuple[Objective, Array]:
     return Loss("(1-x)**2/2 + (y-x**2)**2/2", variables="x y"), np.array([-0.5, 1.0])
 
 
 def _deep_linear(widths: tuple[int, ...], loss: str, images: int | None) -> tuple[Objective, Array]:
-    network = DeepLinear(widths, *digits(images), loss=loss)
+    inputs, labels = digits(images)
+    targets = labels if loss == "cross_entropy" else np.eye(10)[labels]
+    network = DeepLinear(widths, inputs, targets, loss=loss)
     # Half of Xavier's weights: at their full size the largest eigenvalues of the Hessian are 22 to 42, and the
     # ladder would have to be four times finer.
     return network, network.initial(seed=SEED, scheme="xavier", scale=0.5)

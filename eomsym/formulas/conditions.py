@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 import sympy
 
+from eomsym import checks
 from eomsym.exact.coefficients import universal
 from eomsym.exact.forests import forest
-from eomsym.exact.numbers import as_count
 from eomsym.exact.trees import Tree
 from eomsym.formulas.coefficients import spell, style_of
 from eomsym.optimisers.base import Method
@@ -30,7 +30,7 @@ def order_conditions(order: int, format: str = "unicode") -> dict[Tree, str]:
     >>> list(order_conditions(3).values())
     ['Σ bᵢ = 1', 'Σ bᵢcᵢ = 1/2', 'Σ bᵢaᵢⱼcⱼ = 1/6', 'Σ bᵢcᵢ² = 1/3']
     """
-    order = as_count(order, "order", 1, 12)  # 7,813 conditions
+    order = checks.count(order, "order", 1, 12)  # 7,813 conditions
     return {tree: _condition(tree, format) for n in range(1, order + 1) for tree in forest(order).trees(n)}
 
 

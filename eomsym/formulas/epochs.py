@@ -6,7 +6,8 @@ from itertools import permutations
 
 import sympy
 
-from eomsym.exact.numbers import Exact, as_count
+from eomsym import checks
+from eomsym.exact.numbers import Exact
 from eomsym.exact.trees import Tree
 from eomsym.formulas.terms import Term, counter_terms
 from eomsym.optimisers.linear import Epoch
@@ -45,7 +46,7 @@ def shuffled_epoch(batches: int, order: int) -> list[Term]:
     Gradient Descent*, ICLR 2021, arXiv:2101.12176, equations (1) and (2): on average the modified loss is the
     loss plus ``epsilon / (4 m) sum_k |g_k|**2``, with ``epsilon = eta / m`` the learning rate of one batch.
     """
-    batches = as_count(batches, "batches", 1, 6)  # 720 orders
+    batches = checks.count(batches, "batches", 1, 6)  # 720 orders
     relabelings = list(permutations(range(batches)))
     averaged = []
     for term in counter_terms(order, method=Epoch(batches)):

@@ -12,15 +12,16 @@ from typing import Any, overload
 
 import sympy
 
+from eomsym import checks
 from eomsym.exact.coefficients import Universal, universal
 from eomsym.exact.forests import MAX_NODES, require_memory
 from eomsym.exact.general_linear import LinearMethod
-from eomsym.exact.numbers import Exact, as_count
+from eomsym.exact.numbers import Exact
 from eomsym.exact.trees import Tree
+from eomsym.formulas.coefficients import style_of
 from eomsym.formulas.layout import ARTICLE, aligned, broken
 from eomsym.formulas.mathml import equations
 from eomsym.formulas.notation import linear_combination, summands, term_name
-from eomsym.formulas.coefficients import style_of
 from eomsym.optimisers.linear import GradientDescent
 
 __all__ = ["CounterTerms", "Term", "counter_terms"]
@@ -258,4 +259,4 @@ def counter_terms(order: int, *, method: LinearMethod | None = None) -> CounterT
     3.1. E. Hairer, C. Lubich, G. Wanner, *Geometric Numerical Integration*, 2nd ed., Springer 2006, section
     IX.9.1, doi:10.1007/3-540-30666-8.
     """
-    return CounterTerms(universal(as_count(order, "order", 0, MAX_NODES - 1) + 1, method or GradientDescent()))
+    return CounterTerms(universal(checks.count(order, "order", 0, MAX_NODES - 1) + 1, method or GradientDescent()))

@@ -1,15 +1,22 @@
 """Losses, each with its home."""
 
-from .convolution import Convolutional
 from .expression import Field, Loss
-from .invariant import NormalizedNetwork
+from .layers import Activation, BatchNorm, Bias, Conv, Layer, LayerNorm, Linear, Pool, Scale, WeightNorm
 from .network import DeepLinear, Network
 
 __all__ = [
-    "Convolutional",
+    "Activation",
+    "BatchNorm",
+    "Bias",
+    "Conv",
     "DeepLinear",
     "Field",
+    "Layer",
+    "LayerNorm",
+    "Linear",
     "Loss",
     "Network",
-    "NormalizedNetwork",
+    "Pool",
+    "Scale",
+    "WeightNorm",
 ]

@@ -35,6 +35,9 @@ ACTIVATIONS: dict[str, Callable[[Builder, Value, float], Value]] = {
 #: Those with ``s(c x) = c s(x)`` for ``c > 0``: layers can be rescaled against each other.
 HOMOGENEOUS = frozenset({"linear", "relu", "leaky_relu"})
 
+#: Those that have no derivative at zero.
+KINKED = HOMOGENEOUS - {"linear"}
+
 
 def region(loss: Objective, theta: Any) -> np.ndarray:
     """The activation region that a point lies in: which gates of the loss are open.

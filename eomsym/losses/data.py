@@ -1,4 +1,4 @@
-"""Data that ship with scikit-learn, and what is done to data before training."""
+"""Data that ship with scikit-learn, what is done to data before training, and what makes data fit a network."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.errors import InputError, MissingDependencyError, ShapeError
-from eomsym.losses.network import finite
 
-__all__ = ["digits", "standardised", "whitened"]
+__all__ = ["checked_data", "checked_inputs", "digits", "standardised", "whitened"]
 
 
 def digits(images: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -48,9 +48,7 @@ def digits(images: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     except ImportError as error:
         raise MissingDependencyError("the digits need scikit-learn; type: pip install 'eomsym[data]'") from error
     pixels, labels = load_digits(return_X_y=True)
-    count = len(pixels) if images is None else images
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 2 <= count <= len(pixels):
-        raise InputError(f"images must be an integer from 2 to {len(pixels)}, got {images!r}")
+    count = len(pixels) if images is None else checks.count(images, "images", 2, len(pixels))
     return standardised(pixels[:count]), np.array(labels[:count], dtype=np.int64)
 
 
@@ -117,8 +115,64 @@ def whitened(inputs: Any) -> np.ndarray:
 
 
 def _centred(inputs: Any) -> np.ndarray:
-    array = finite(inputs, "inputs")
+    array = checks.array(inputs, "inputs")
     if array.ndim != 2 or not array.size:
         raise ShapeError(f"inputs have shape {array.shape}, expected (samples, features)")
     centred: np.ndarray = array - array.mean(axis=0)
     return centred
+
+
+def checked_inputs(inputs: Any) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Inputs as read-only float64 rows of features, and the shape of one sample."""
+    x = checks.array(inputs, "inputs")
+    if x.ndim not in (2, 3, 4):
+        raise ShapeError(
+            f"inputs have shape {x.shape}, expected (samples, features) or images of shape (samples, channels, height, "
+            "width); for one sample type inputs[None], for one feature inputs[:, None]"
+        )
+    if not x.size:
+        raise ShapeError(
+            f"inputs of shape {x.shape} hold no {'samples' if not len(x) else 'features'}; give at least one"
+        )
+    shape = x.shape[1:] if x.ndim != 3 else (1, *x.shape[1:])
+    rows = x.reshape(len(x), -1)
+    rows.setflags(write=False)
+    return rows, shape
+
+
+def checked_data(inputs: np.ndarray, targets: Any, loss: str, outputs: int) -> np.ndarray:
+    """Targets as a read-only float64 array of shape (samples, outputs)."""
+    y = checks.array(targets, "targets")
+    samples = len(inputs)
+    if y.ndim and len(y) != samples:
+        raise ShapeError(f"inputs hold {samples} samples and targets {len(y)}; give one target for each sample")
+    if loss == "cross_entropy" and y.ndim == 1:
+        y = one_hot(y, outputs)
+    if y.shape != (samples, outputs):
+        hints = {
+            1: f'type loss="cross_entropy" for labels, or targets of {outputs} numbers for each sample'
+            if outputs > 1
+            else "type targets[:, None]",
+            2: f"give a last layer of {y.shape[-1] if y.ndim else 1} units, or other targets",
+        }
+        hint = hints.get(y.ndim, "give one row for each sample")
+        raise ShapeError(f"targets have shape {y.shape}, expected ({samples}, {outputs}); {hint}")
+    if loss == "cross_entropy" and not ((y >= 0).all() and np.allclose(y.sum(axis=1), 1)):
+        raise InputError(
+            "targets of cross_entropy must be labels, or rows of probabilities that sum to 1; type "
+            'loss="mse" for other numbers'
+        )
+    y.setflags(write=False)
+    return y
+
+
+def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Rows of the identity for integer labels 0..classes-1."""
+    if not np.equal(np.mod(labels, 1), 0).all():
+        raise InputError(f"labels must be integers from 0 to {classes - 1}, got {labels[np.mod(labels, 1) != 0][0]:g}")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        hint = "labels - 1" if low == 1 and high == classes else f"a last layer of {high + 1} units"
+        hint = "numpy.unique(labels, return_inverse=True)[1]" if low < 0 else hint
+        raise InputError(f"labels must be integers from 0 to {classes - 1}, got {low} to {high}; give {hint}")
+    return np.eye(classes)[labels.astype(np.int64)]

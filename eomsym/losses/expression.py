@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import sympy
@@ -25,13 +26,22 @@ class _Symbolic(Objective):
         self.variables = symbols(variables)
         self.expressions = tuple(_read(expression, self.variables) for expression in expressions)
         super().__init__(name, {v.name: Block(i, ()) for i, v in enumerate(self.variables)})
-        #: names of the functions that are not smooth
-        self.kinks = sorted(
-            {f.func.__name__ for e in self.expressions for f in e.atoms(sympy.Abs, sympy.Max, sympy.Min)}
-        )
-        self.smooth = not self.kinks
-        self._lowered = Lowering(self.variables)
-        self._values = [self._lowered.value(expression) for expression in self.expressions]
+        kinks = {f.func.__name__ for e in self.expressions for f in e.atoms(sympy.Abs, sympy.Max, sympy.Min)}
+        self.kinks = tuple(sorted(kinks))
+        self.smooth = not kinks
+        lowering = Lowering(self.variables)
+        self._bare = self._finished(lowering.builder, [lowering.value(expression) for expression in self.expressions])
+
+    def _finished(self, builder: Builder, values: list[Value]) -> Program:
+        """The program of the expressions."""
+        return builder.finish(values)
+
+    def _bare_program(self) -> Program:
+        return self._bare
+
+    @cached_property
+    def _content(self) -> tuple[Any, ...]:
+        return (self.expressions, self.variables, self.name, self.weight_decay)
 
     @property
     def symbols(self) -> tuple[sympy.Symbol, ...]:
@@ -73,9 +83,6 @@ class Loss(_Symbolic):
         """The loss as a sympy expression, without weight decay."""
         return self.expressions[0]
 
-    def _bare_program(self) -> Program:
-        return self._lowered.builder.finish(self._values)
-
 
 class Field(_Symbolic):
     """A velocity field ``theta' = F(theta)`` that need not be minus a gradient; ``g = -F``.
@@ -100,18 +107,18 @@ class Field(_Symbolic):
 
     def __init__(self, velocity: Iterable[Any], variables: str | Sequence[Any], name: str | None = None) -> None:
         components = [velocity] if isinstance(velocity, str) else list(velocity)
+        count = len(symbols(variables))
+        if len(components) != count:
+            raise ExpressionError(f"a field of {count} variables has {count} components, got {len(components)}")
         super().__init__(components, variables, name or f"[{', '.join(map(str, components))}]")
-        if len(components) != self.size:
-            raise ExpressionError(f"a field of {self.size} variables has {self.size} components, got {len(components)}")
 
-    @property
+    def _finished(self, builder: Builder, values: list[Value]) -> Program:
+        return builder.finish([builder.join([(i, -value) for i, value in enumerate(values)], len(values))])
+
+    @cached_property
     def program(self) -> Program:
-        if "program" not in self.__dict__:
-            builder = self._lowered.builder
-            g = builder.join([(i, -value) for i, value in enumerate(self._values)], self.size)
-            self.__dict__["program"] = self._decayed(group(builder.finish([g])))
-        found: Program = self.__dict__["program"]
-        return found
+        """The program whose output is g (weight decay included)."""
+        return self._decayed(group(self._bare))
 
 
 def _read(expression: Any, variables: tuple[sympy.Symbol, ...]) -> Any:

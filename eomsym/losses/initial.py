@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.errors import InputError, ShapeError
 
-__all__ = ["SCHEMES", "balanced", "orthonormal", "weights"]
+__all__ = ["SCHEMES", "balanced", "drawing", "orthonormal", "weights"]
 
+#: (rows, columns) -> matrix
+Draw = Callable[[int, int], np.ndarray]
 #: (random, rows, columns) -> matrix
 Scheme = Callable[[np.random.Generator, int, int], np.ndarray]
 
@@ -59,25 +62,31 @@ def weights(
     X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010.
     K. He, X. Zhang, S. Ren and J. Sun, Delving deep into rectifiers, ICCV 2015, doi:10.1109/ICCV.2015.123.
     """
-    if not math.isfinite(scale):
-        raise InputError(f"scale must be a finite number, got {scale!r}")
+    scale = checks.number(scale, "scale", such_as=1)
     random = np.random.default_rng(seed)
     if scheme == "balanced":
         rows, columns = widths[-1], widths[0]
         matrix = DEVIATIONS["xavier"](rows, columns) * random.standard_normal((rows, columns))
         return [scale * factor for factor in balanced(matrix, widths, random)]
-    if not callable(scheme) and scheme not in DEVIATIONS:
-        raise InputError(f"unknown scheme {scheme!r}; choose one of {', '.join(SCHEMES)}, or give a function")
-    found = []
-    for columns, rows in pairwise(widths):
-        if callable(scheme):
-            matrix = np.asarray(scheme(random, rows, columns), dtype=np.float64)
-            if matrix.shape != (rows, columns):
-                raise ShapeError(f"the scheme gave a matrix of shape {matrix.shape}, expected {(rows, columns)}")
-        else:
-            matrix = DEVIATIONS[scheme](rows, columns) * random.standard_normal((rows, columns))
-        found.append(scale * matrix)
-    return found
+    draw = drawing(scheme, random, scale)
+    return [draw(rows, columns) for columns, rows in pairwise(widths)]
+
+
+def drawing(scheme: str | Scheme, seed: int | np.random.Generator, scale: float = 1.0) -> Draw:
+    """A function that draws one matrix after the other, from its rows and columns."""
+    scale = checks.number(scale, "scale", such_as=1)
+    random = np.random.default_rng(seed)
+    if not callable(scheme):
+        deviation = DEVIATIONS[checks.choice(scheme, "scheme", SCHEMES, ", or give a function")]
+        return lambda rows, columns: scale * (deviation(rows, columns) * random.standard_normal((rows, columns)))
+
+    def draw(rows: int, columns: int) -> np.ndarray:
+        matrix = np.asarray(scheme(random, rows, columns), dtype=np.float64)
+        if matrix.shape != (rows, columns):
+            raise ShapeError(f"the scheme gave a matrix of shape {matrix.shape}, expected {(rows, columns)}")
+        return np.asarray(scale * matrix)
+
+    return draw
 
 
 def balanced(matrix: Any, widths: Sequence[int], seed: int | np.random.Generator = 0) -> list[np.ndarray]:

@@ -1,21 +1,25 @@
-"""Losses of networks on data, as a handful of array operations."""
+"""Losses of networks on data: layers one behind the other, as a handful of array operations."""
 
 from __future__ import annotations
 
-import copy
+import hashlib
 import math
 from collections.abc import Sequence
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.errors import InputError, ShapeError
-from eomsym.losses.activations import ACTIVATIONS
-from eomsym.losses.initial import Scheme, weights
-from eomsym.losses.objective import Block, Objective
-from eomsym.losses.program import Builder, Program, Value
+from eomsym.losses.architecture import checked_layers, fully_connected, names_of, sites_of
+from eomsym.losses.data import checked_data, checked_inputs
+from eomsym.losses.initial import Scheme, drawing, weights
+from eomsym.losses.layers import Activation, Layer, Linear, WeightNorm
+from eomsym.losses.objective import Objective, blocks_of
+from eomsym.losses.program import Builder, Program, Value, evaluate
+from eomsym.losses.sites import Site
 
 __all__ = ["DeepLinear", "Network"]
 
@@ -23,32 +27,48 @@ LOSSES = ("mse", "cross_entropy")
 
 
 class Network(Objective):
-    """A fully connected network ``W_n s(… s(W_1 x + b_1) …) + b_n`` on data, with full-batch loss.
+    """Layers one behind the other on data, with full-batch loss.
 
     Parameters
     ----------
-    widths : sequence of int
-        Inputs, hidden layers, outputs: ``(64, 50, 50, 10)``.
-    inputs : array_like, shape (samples, widths[0])
-    targets : array_like, shape (samples, widths[-1])
+    layers : sequence of int, or of layers
+        Widths of a fully connected network: inputs, hidden layers, outputs, ``(64, 50, 50, 10)``. Or any layers of
+        `eomsym.losses`: ``[Conv(8, 3), BatchNorm(), Activation("tanh"), Pool(2), Linear(10)]``. Blocks are named by
+        their letter and by the number of the last layer with weights: ``W1``, ``b1``, ``W2``, ….
+    inputs : array_like, shape (samples, features), (samples, height, width) or (samples, channels, height, width)
+        Square images of one channel may also come as rows of pixels.
+    targets : array_like, shape (samples, outputs)
         For ``"cross_entropy"`` also integer labels, shape (samples,), or rows of probabilities.
     activation : str
-        ``"tanh"``, ``"sigmoid"``, ``"softplus"``, ``"gelu"``, ``"sin"``, ``"linear"``; ``"relu"`` and
-        ``"leaky_relu"`` are piecewise linear: their counter terms hold inside an activation region.
+        Between the layers of a fully connected network, see :class:`eomsym.losses.Activation`; tanh by default. Layers
+        have their own.
     loss : {"mse", "cross_entropy"}
         Mean over samples of ``|f(x) - y|**2 / 2``, or of the cross-entropy of ``softmax(f(x))``.
     bias : bool
-        Whether layers have a bias.
+        Whether the layers of a fully connected network have a bias.
     slope : float
         Slope of ``leaky_relu`` below zero.
     name : str, optional
 
+    Attributes
+    ----------
+    layers : tuple of Layer
+    sites : tuple of Site
+        Where each of them stands.
+    names : tuple of dict
+        The names of its blocks by letter, for each layer.
+    inputs, targets : ndarray, shapes (samples, features), (samples, outputs)
+        The data; they cannot be written to.
+    kinks : tuple of str
+        What has no derivative somewhere: counter terms hold inside an activation region.
+
     Raises
     ------
     ShapeError
-        Widths do not fit the data.
+        Layers do not fit each other, or the data.
     InputError
-        Unknown activation or loss, data that are not finite, labels out of range.
+        Unknown activation or loss, data that are not finite, labels out of range; and, when it is evaluated, parameters
+        at which a normalisation divides by zero.
 
     Examples
     --------
@@ -58,52 +78,122 @@ class Network(Objective):
     <Network tanh network 2-3-1, mse, 2 samples (9 parameters)>
     >>> net.value(np.zeros(9))
     0.25
+    >>> from eomsym.losses import Conv, Pool
+    >>> images = np.arange(72.0).reshape(2, 6, 6) % 7
+    >>> net = Network([Conv(2, 3), Activation("relu"), Pool(2), Linear(3)], images, [0, 2], loss="cross_entropy")
+    >>> {name: block.shape for name, block in net.blocks.items()}, net.kinks
+    ({'W1': (2, 9), 'W2': (3, 8)}, ('relu',))
     """
 
     def __init__(
         self,
-        widths: Sequence[int],
+        layers: Sequence[int] | Sequence[Layer],
         inputs: Any,
         targets: Any,
-        activation: str = "tanh",
+        activation: str | None = None,
         loss: str = "mse",
         *,
         bias: bool = False,
         slope: float = 0.01,
         name: str | None = None,
     ) -> None:
-        self.widths = checked_widths(widths)
-        self.inputs, self.targets = checked_data(self.widths, inputs, targets, loss)
-        if activation not in ACTIVATIONS:
-            raise InputError(f"unknown activation {activation!r}; choose one of {', '.join(ACTIVATIONS)}")
-        self.activation = activation
-        self.loss = loss
-        self.bias = bool(bias)
-        self.slope = float(slope)
-        blocks: dict[str, Block] = {}
-        start = 0
-        for layer, (columns, rows) in enumerate(pairwise(self.widths), start=1):
-            shapes: list[tuple[str, tuple[int, ...]]] = [(f"W{layer}", (rows, columns))]
-            if self.bias:
-                shapes.append((f"b{layer}", (rows,)))
-            for block, shape in shapes:
-                blocks[block] = Block(start, shape)
-                start += math.prod(shape)
-        chain = "-".join(map(str, self.widths))
-        super().__init__(name or f"{self._kind()} {chain}, {loss}, {len(self.inputs)} samples", blocks)
+        chosen: Sequence[Any] = checked_layers(layers)
+        self.loss = checks.choice(loss, "loss", LOSSES)
+        data, shape = checked_inputs(inputs)
+        kind = f"network {', '.join(map(repr, chosen))}"
+        if isinstance(chosen[0], int):
+            widths = tuple(chosen)
+            if data.shape[1] != widths[0]:
+                raise ShapeError(
+                    f"inputs have shape {data.shape}, expected (samples, {widths[0]}) for widths {widths}; give widths "
+                    f"{(data.shape[1], *widths[1:])}, or other inputs"
+                )
+            kind = f"{self._kind(activation)} {'-'.join(map(str, widths))}"
+            chosen = fully_connected(widths, self._between(activation, slope), checks.flag(bias, "bias"))
+        elif activation is not None or bias:
+            raise InputError(
+                "layers have activations and biases of their own; leave out activation= and bias=, and put "
+                "Activation('tanh') and Bias() among the layers"
+            )
+        self.layers = tuple(chosen)
+        self.sites, outputs = sites_of(self.layers, shape, data)
+        self.names = names_of(self.layers, self.sites)
+        self.inputs, self.targets = data, checked_data(data, targets, self.loss, outputs)
+        self.widths = (
+            data.shape[1],
+            *(math.prod(layer.output(at)) for layer, at, _ in self._walk() if "W" in layer.parameters(at)),
+        )
+        self.kinks = tuple(dict.fromkeys(kink for layer in self.layers for kink in layer.kinks))
+        shapes = {names[k]: shape for layer, at, names in self._walk() for k, shape in layer.parameters(at).items()}
+        if not shapes:
+            raise InputError(f"layers {list(self.layers)} have no parameters; add one such as Linear({outputs})")
+        super().__init__(name or f"{kind}, {self.loss}, {len(data)} samples", blocks_of(shapes))
 
-    def _kind(self) -> str:
-        return f"{self.activation} network"
+    @staticmethod
+    def _kind(activation: str | None) -> str:
+        return f"{activation or 'tanh'} network"
+
+    @staticmethod
+    def _between(activation: str | None, slope: float) -> list[Layer]:
+        """What stands between the matrices of a fully connected network."""
+        return [Activation("tanh" if activation is None else activation, slope)]
+
+    def _walk(self) -> list[tuple[Layer, Site, dict[str, str]]]:
+        """Each layer, where it stands, and the names of its blocks by letter."""
+        return list(zip(self.layers, self.sites, self.names, strict=True))
+
+    @cached_property
+    def _content(self) -> tuple[Any, ...]:
+        return (self.layers, self.loss, self.digest, self.name, self.weight_decay)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the data, for records."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
+        text = hashlib.sha256(repr((self.inputs.shape, self.targets.shape)).encode())
+        for array in (self.inputs, self.targets):
+            text.update(np.ascontiguousarray(array).tobytes())
+        return text.hexdigest()
 
     @property
     def depth(self) -> int:
-        """Number of weight matrices."""
+        """Number of layers with weights."""
         return len(self.widths) - 1
+
+    def validate(self, theta: Any) -> np.ndarray:
+        """`theta` as a float64 vector of shape (n,) at which no norm or variance vanishes."""
+        vector = super().validate(theta)
+        if not self._divisors:
+            return vector
+        program = self.program.pruned([place for place, _ in self._divisors])
+        with np.errstate(all="ignore"):
+            values = evaluate(program, vector)
+        for place, (what, names) in zip(program.outputs, (told for _, told in self._divisors), strict=True):
+            smallest, largest = values[place].min(), values[place].max()
+            if not smallest > 1e-28 * largest:  # what rounding leaves of a zero, relative to the others
+                raise InputError(f"{what} is {smallest:.3g}, and it is divided by; change {names} or the inputs")
+        return vector
+
+    @cached_property
+    def _divisors(self) -> list[tuple[int, tuple[str, str]]]:
+        """Nodes that are divided by, in order, and how messages call them and the weights before them."""
+        told, last = [], "the layers before"
+        for layer, _, names in self._walk():
+            last = names.get("W", last)
+            if layer.divides_by:
+                told.append((f"the {layer.divides_by} of {layer!r} at {last}", last))
+        if not told:
+            return []
+        nodes = [node.inputs[0] for node in self.program.nodes if node.operation == "power"]
+        return list(zip(nodes, told, strict=True))
 
     def initial(
         self, seed: int | np.random.Generator = 0, scheme: str | Scheme = "xavier", scale: float = 1.0
     ) -> np.ndarray:
-        """Random parameters, shape (n,); biases are zero.
+        """Random parameters, shape (n,); biases are zero, factors one.
 
         Parameters
         ----------
@@ -116,11 +206,26 @@ class Network(Objective):
         Raises
         ------
         InputError
-            Unknown scheme, or widths that cannot be balanced.
+            Unknown scheme, or layers that cannot be balanced.
         """
-        theta = np.zeros(self.size)
-        for layer, matrix in enumerate(weights(self.widths, scheme, seed, scale), start=1):
-            theta[self.blocks[f"W{layer}"].place] = matrix.ravel()
+        if scheme == "balanced":
+            counted = [layer for layer, at, _ in self._walk() if "W" in layer.parameters(at)]
+            matrices = [self.blocks[f"W{number}"].shape for number in range(1, self.depth + 1)]
+            if not all(isinstance(layer, (Linear, WeightNorm)) for layer in counted) or any(
+                below[0] != above[1] for below, above in pairwise(matrices)
+            ):
+                raise InputError(
+                    f"{self.name} has no balanced weights: its matrices do not follow each other; choose one of "
+                    "xavier, he, near_zero, or give a function"
+                )
+            given = iter(weights((matrices[0][1], *(m[0] for m in matrices)), scheme, seed, scale))
+            draw = lambda rows, columns: next(given)  # noqa: E731
+        else:
+            draw = drawing(scheme, seed, scale)
+        theta = np.empty(self.size)
+        for layer, at, names in self._walk():
+            for letter, array in layer.initial(at, draw).items():
+                theta[self.blocks[names[letter]].place] = array.ravel()
         return theta
 
     def split(self, count: int) -> list[Self]:
@@ -130,6 +235,7 @@ class Network(Objective):
         ----------
         count : int
             Number of batches; it must divide the number of samples, since the loss is the mean of those of the batches.
+            With batch normalisation each batch has its own statistics, and the mean is another loss.
 
         Returns
         -------
@@ -148,44 +254,35 @@ class Network(Objective):
         [1, 1]
         """
         samples = len(self.inputs)
-        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1 or samples % count:
+        count = checks.count(count, "count", 1, samples)
+        if samples % count:
             divisors = [k for k in range(1, samples + 1) if samples % k == 0]
             raise InputError(
-                f"{samples} samples cannot be split into {count!r} equal batches; choose one of "
+                f"{samples} samples cannot be split into {count} equal batches; choose one of "
                 f"{', '.join(map(str, divisors))}, or leave some samples out"
             )
-        batches = []
-        for number in range(count):
-            batch = copy.copy(self)
-            batch.__dict__.pop("program", None)
-            batch.name = f"batch {number + 1} of {count} of {self.name}"
-            batch._keep(slice(number * samples // count, (number + 1) * samples // count))
-            batches.append(batch)
-        return batches
+        return [
+            self._on(
+                slice(k * samples // count, (k + 1) * samples // count), f"batch {k + 1} of {count} of {self.name}"
+            )
+            for k in range(count)
+        ]
 
-    def _keep(self, samples: slice) -> None:
-        """Leave out all other samples."""
-        self.inputs, self.targets = self.inputs[samples], self.targets[samples]
-
-    def _weight(self, builder: Builder, layer: int) -> Value:
-        block = self.blocks[f"W{layer}"]
-        return builder.part(block.start, (block.shape[0], block.shape[1]))
-
-    def _normalized(self, builder: Builder, hidden: Value) -> Value:
-        """What happens to a hidden layer before its activation; nothing here."""
-        return hidden
+    def _on(self, samples: slice, name: str) -> Self:
+        """The same network on some of its samples."""
+        inputs = self.inputs[samples]
+        sites, _ = sites_of(self.layers, self.sites[0].shape, inputs)
+        return self._with(sites=sites, inputs=inputs, targets=self.targets[samples], name=name)
 
     def _outputs(self, builder: Builder) -> Value:
         """Network outputs, shape (outputs, samples)."""
         hidden: Any = np.ascontiguousarray(self.inputs.T)
-        for layer in range(1, self.depth + 1):
-            hidden = self._weight(builder, layer) @ hidden
-            if self.bias:
-                block = self.blocks[f"b{layer}"]
-                hidden = hidden + builder.expand(builder.part(block.start, (block.size, 1)), 1, len(self.inputs))
-            if layer < self.depth:
-                hidden = self._normalized(builder, hidden)
-                hidden = ACTIVATIONS[self.activation](builder, hidden, self.slope)
+        for layer, at, names in self._walk():
+            blocks = {}
+            for letter, shape in layer.parameters(at).items():
+                rows = shape[0]
+                blocks[letter] = builder.part(self.blocks[names[letter]].start, (rows, math.prod(shape[1:])))
+            hidden = layer.lines(builder, at, hidden, blocks)
         result: Value = hidden
         return result
 
@@ -232,10 +329,15 @@ class DeepLinear(Network):
     def __init__(
         self, widths: Sequence[int], inputs: Any, targets: Any, loss: str = "mse", *, name: str | None = None
     ) -> None:
-        super().__init__(widths, inputs, targets, "linear", loss, name=name)
+        super().__init__(widths, inputs, targets, None, loss, name=name)
 
-    def _kind(self) -> str:
+    @staticmethod
+    def _kind(activation: str | None) -> str:
         return "deep linear network"
+
+    @staticmethod
+    def _between(activation: str | None, slope: float) -> list[Layer]:
+        return []
 
     def end_to_end(self, theta: Any) -> np.ndarray:
         """The matrix ``W_n ⋯ W_1``, shape (outputs, inputs)."""
@@ -246,7 +348,7 @@ class DeepLinear(Network):
 
     def _product(self, builder: Builder) -> Value:
         """``W_n ⋯ W_1``, multiplied from the narrower end."""
-        layers = [self._weight(builder, layer) for layer in range(1, self.depth + 1)]
+        layers = [builder.part(block.start, (block.shape[0], block.shape[1])) for block in self.blocks.values()]
         if self.widths[-1] <= self.widths[0]:
             return reduce(lambda product, weight: product @ weight, reversed(layers))
         return reduce(lambda product, weight: weight @ product, layers)
@@ -286,54 +388,3 @@ def loss_of_outputs(builder: Builder, outputs: Value, targets: np.ndarray, loss:
         partition = builder.sum(builder.elementwise("exp", logits), 0)
         total = builder.sum(partition.call("log")) - builder.sum(logits * targets.T)
     return total * (1 / len(targets))
-
-
-# data ---------------------------------------------------------------------------------------------------------------
-
-
-def checked_widths(widths: Sequence[int]) -> tuple[int, ...]:
-    """Widths as a tuple of at least two positive integers."""
-    try:
-        found = tuple(widths)
-    except TypeError as error:
-        raise InputError(f"widths must be integers such as (64, 16, 10), got {widths!r}") from error
-    if len(found) < 2 or not all(isinstance(w, (int, np.integer)) and w > 0 for w in found):
-        raise InputError(f"widths must be at least two positive integers such as (64, 16, 10), got {widths!r}")
-    return tuple(int(w) for w in found)
-
-
-def checked_data(widths: tuple[int, ...], inputs: Any, targets: Any, loss: str) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs (samples, widths[0]) and targets (samples, widths[-1]) as finite float64 arrays."""
-    if loss not in LOSSES:
-        raise InputError(f"unknown loss {loss!r}; choose one of {', '.join(LOSSES)}")
-    x, y = finite(inputs, "inputs"), finite(targets, "targets")
-    if x.ndim != 2 or x.shape[1] != widths[0]:
-        raise ShapeError(f"inputs have shape {x.shape}, expected (samples, {widths[0]}) for widths {widths}")
-    if loss == "cross_entropy" and y.ndim == 1:
-        y = one_hot(y, widths[-1])
-    if y.shape != (len(x), widths[-1]):
-        raise ShapeError(f"targets have shape {y.shape}, expected ({len(x)}, {widths[-1]}) for widths {widths}")
-    if len(x) == 0:
-        raise ShapeError("inputs hold no samples")
-    if loss == "cross_entropy" and not ((y >= 0).all() and np.allclose(y.sum(axis=1), 1)):
-        raise InputError("targets of cross_entropy must be labels, or rows of probabilities that sum to 1")
-    return x, y
-
-
-def finite(data: Any, name: str) -> np.ndarray:
-    """Data as a float64 array without NaN and infinity."""
-    try:
-        array = np.array(data, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be an array of numbers, got {type(data).__name__}") from error
-    if not np.isfinite(array).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise InputError(f"{name} must be finite, got {array[where]} at {where}")
-    return array
-
-
-def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Rows of the identity for integer labels 0..classes-1."""
-    if not (np.equal(np.mod(labels, 1), 0).all() and (labels >= 0).all() and (labels < classes).all()):
-        raise InputError(f"labels must be integers from 0 to {classes - 1}, got {labels.min()} to {labels.max()}")
-    return np.eye(classes)[labels.astype(np.int64)]

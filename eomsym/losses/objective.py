@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import FrozenInstanceError, dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.errors import InputError, ShapeError
 from eomsym.losses.gradient import gradient
 from eomsym.losses.grouping import group
 from eomsym.losses.program import Builder, Number, Program, Value, evaluate, exact
 
-__all__ = ["Block", "Objective"]
+__all__ = ["Block", "Objective", "blocks_of"]
 
 
 @dataclass(frozen=True)
@@ -37,21 +37,80 @@ class Block:
         return slice(self.start, self.start + self.size)
 
 
+def blocks_of(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Block]:
+    """Blocks one behind the other."""
+    blocks: dict[str, Block] = {}
+    start = 0
+    for name, shape in shapes.items():
+        blocks[name] = Block(start, shape)
+        start += blocks[name].size
+    return blocks
+
+
 class Objective:
-    """A loss L, or a velocity field F = -g, of a flat vector of n parameters.
+    """A loss L, or a velocity field F = -g, of a flat vector of n parameters. It never changes.
 
     Subclasses give the program of the bare loss (or field). This class adds weight decay and the gradient:
-    ``g = grad L + weight_decay * theta``.
+    ``g = grad L + weight_decay * theta``. Each attribute is set once. What is computed from them is kept with the
+    object, what is compiled in `eomsym.codegen`.
     """
 
-    #: True where all derivatives exist everywhere.
+    #: False where counter terms do not exist because of kinks.
     smooth: bool = True
+    #: What has no derivative somewhere.
+    kinks: tuple[str, ...] = ()
 
     def __init__(self, name: str, blocks: Mapping[str, Block]) -> None:
         self.name = name
         self.blocks: Mapping[str, Block] = MappingProxyType(dict(blocks))
         self.size = sum(block.size for block in blocks.values())
         self.weight_decay: Number = 0
+
+    # immutable ----------------------------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__:
+            raise FrozenInstanceError(
+                f"{name} of {self.name} cannot change; make another loss, such as loss.with_weight_decay(0.1)"
+            )
+        self.__dict__[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenInstanceError(f"{name} of {self.name} cannot be deleted")
+
+    def _with(self, **attributes: Any) -> Self:
+        """A copy with some attributes changed, and without what was computed from them."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self._facts() | attributes)
+        return other
+
+    def _facts(self) -> dict[str, Any]:
+        """Attributes that were set, without those that were computed."""
+        return {
+            name: value
+            for name, value in self.__dict__.items()
+            if not isinstance(getattr(type(self), name, None), cached_property)
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self._facts() | {"blocks": dict(self.blocks)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"blocks": MappingProxyType(state["blocks"])})
+
+    @cached_property
+    def _content(self) -> tuple[Any, ...] | None:
+        """What makes two objects of one class equal; None where only an object itself is."""
+        return None
+
+    def __eq__(self, other: object) -> bool:
+        if self is other or type(self) is not type(other):
+            return self is other
+        assert isinstance(other, Objective)
+        return self._content is not None and self._content == other._content
+
+    def __hash__(self) -> int:
+        return object.__hash__(self) if self._content is None else hash(self._content)
 
     # what subclasses provide --------------------------------------------------------------------------------------
 
@@ -102,10 +161,7 @@ class Objective:
             valid = False
         if not valid:
             raise InputError(f"weight_decay must be a finite number >= 0 (or a sympy symbol), got {weight_decay!r}")
-        other = copy.copy(self)
-        other.__dict__.pop("program", None)
-        other.weight_decay = number
-        return other
+        return self._with(weight_decay=number)
 
     @property
     def symbols(self) -> tuple[Any, ...]:
@@ -122,18 +178,7 @@ class Objective:
 
     def validate(self, theta: Any) -> np.ndarray:
         """`theta` as a float64 vector of shape (n,); ShapeError or InputError where it is not one."""
-        try:
-            vector = np.array(theta, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"theta must be {self.size} numbers, got {theta!r}") from error
-        if vector.shape != (self.size,):
-            raise ShapeError(
-                f"theta has shape {vector.shape}, expected ({self.size},): the parameters are {self._names()}"
-            )
-        if not np.isfinite(vector).all():
-            where = int(np.flatnonzero(~np.isfinite(vector))[0])
-            raise InputError(f"theta must be finite, got theta[{where}] = {vector[where]}")
-        return vector
+        return checks.vector(theta, "theta", self.size, f"the parameters are {self._names()}")
 
     def _names(self) -> str:
         names = list(self.blocks)

@@ -14,11 +14,12 @@ import numpy as np
 
 from eomsym.errors import InternalError
 from eomsym.losses.functions import FUNCTIONS, Function
+from eomsym.losses.indices import Indices
 from eomsym.losses.program import Builder, Node, Program, Value
+from eomsym.types import Array
 
 __all__ = ["OPERATIONS", "Operation", "operation"]
 
-Array = np.ndarray
 #: (builder, node, gradient of the output, the output, inputs) -> gradient of each input (None: does not depend on it)
 Adjoint = Callable[..., tuple[Value | None, ...]]
 #: (builder, node, the output, inputs, tangents of the inputs) -> tangent of the output
@@ -139,6 +140,50 @@ def _constant_tangent(builder: Builder, node: Node, output: Value, inputs: list[
     return builder.fix(np.full(node.shape, 0, dtype=object))
 
 
+def _gather(program: Program, node: Node, x: Array) -> Array:
+    places = node.parameters[0].array
+    found: Array = x.ravel()[np.maximum(places, 0)]
+    return np.where(places < 0, x.dtype.type(0) if x.dtype != object else 0, found)
+
+
+def _gather_adjoint(builder: Builder, node: Node, g: Value, output: Value, x: Value) -> tuple[Value, ...]:
+    places: Indices = node.parameters[0]
+    turned = places.inverse(x.shape[0] * x.shape[1])
+    if turned is not None:  # a permutation: read instead of added up
+        return (builder.apply("gather", [g], x.shape, (turned,)),)
+    return (builder.apply("scatter", [g], x.shape, node.parameters),)
+
+
+def _scatter(program: Program, node: Node, x: Array) -> Array:
+    places = node.parameters[0].array
+    out = np.zeros(node.size, dtype=x.dtype)
+    np.add.at(out, places[places >= 0], x.ravel()[places >= 0])
+    return out
+
+
+def swapped(builder: Builder, value: Value, batch: int) -> Value:
+    """Each of `batch` matrices, one below the other, transposed."""
+    rows, columns = value.shape[0] // batch, value.shape[1]
+    if batch == 1:
+        return value.T
+    places = np.arange(batch * rows * columns).reshape(batch, rows, columns).transpose(0, 2, 1)
+    return builder.apply("gather", [value], (batch * columns, rows), (Indices(places),))
+
+
+def _matmuls(program: Program, node: Node, a: Array, b: Array) -> Array:
+    batch = node.parameters[0]
+    result: Array = np.matmul(a.reshape(batch, -1, a.shape[1]), b.reshape(batch, -1, b.shape[1]))
+    return result
+
+
+def _matmuls_adjoint(builder: Builder, node: Node, g: Value, output: Value, a: Value, b: Value) -> tuple[Value, ...]:
+    batch = node.parameters[0]
+    return (
+        builder.apply("matmuls", [g, swapped(builder, b, batch)], a.shape, node.parameters),
+        builder.apply("matmuls", [swapped(builder, a, batch), g], b.shape, node.parameters),
+    )
+
+
 LINEAR: dict[str, Operation] = {
     "constant": Operation(lambda p, node: p.constants[node.parameters[0]], lambda b, node, g, y: (), _constant_tangent),
     "part": Operation(
@@ -187,6 +232,17 @@ LINEAR: dict[str, Operation] = {
     # Subtracts the largest entry of each column, held constant: for use inside expressions that do not
     # change when a constant is added to a column (softmax, log-sum-exp), whose exponentials then cannot overflow.
     "center": Operation(lambda p, node, a: a - a.max(axis=0), lambda b, node, g, y, a: (g,), _passed_on),
+    # The largest entry along an axis, held constant, for the same use.
+    "peak": Operation(
+        lambda p, node, a: a.max(axis=node.parameters[0], keepdims=True),
+        lambda b, node, g, y, a: (None,),
+        _constant_tangent,
+    ),
+    # What a gradient does not see (`stop_gradient`, `detach`); it moves with the parameters all the same.
+    "stop": Operation(lambda p, node, a: a, lambda b, node, g, y, a: (None,), _same),
+    # Entries of the input by their places, zero where the place is -1; and its adjoint.
+    "gather": Operation(_gather, _gather_adjoint, _same),
+    "scatter": Operation(_scatter, lambda b, node, g, y, a: (b.apply("gather", [g], a.shape, node.parameters),), _same),
 }
 
 
@@ -207,6 +263,8 @@ PRODUCTS: dict[str, Operation] = {
         lambda _, node, y, inputs, tangents: inputs[0] * tangents[0] * (2 * (node.parameters or (1,))[0]),
     ),
     "matmul": Operation(lambda p, node, a, b: a @ b, _matmul_adjoint, _bilinear),
+    # parameter: how many products of matrices that lie one below the other
+    "matmuls": Operation(_matmuls, _matmuls_adjoint, _bilinear),
 }
 
 

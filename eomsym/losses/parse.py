@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sympy
 
+from eomsym.checks import nearest
 from eomsym.errors import ExpressionError
 from eomsym.losses.functions import FUNCTIONS
 
@@ -120,12 +120,6 @@ class _Reader:
             return functions()[name](*arguments)
         except TypeError as error:
             raise ExpressionError(f"{name} got {len(arguments)} arguments: {error}") from error
-
-
-def nearest(name: str, known: Any) -> str:
-    """`` (did you mean …?)`` where a known name is close."""
-    found = difflib.get_close_matches(name, list(known), n=2, cutoff=0.5)
-    return f" (did you mean {' or '.join(found)}?)" if found else ""
 
 
 def unsupported(name: str) -> str:

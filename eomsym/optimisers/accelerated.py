@@ -11,7 +11,7 @@ from eomsym.errors import MethodError
 from eomsym.exact.general_linear import GeneralLinear
 from eomsym.exact.numbers import ETA, Exact, Scalar, as_exact
 from eomsym.optimisers.base import Method, no_trees
-from eomsym.optimisers.memory import fading, learning_rate, told_of_memory
+from eomsym.optimisers.memory import Memory, fading, learning_rate, told_of_memory
 from eomsym.optimisers.parameters import named
 
 __all__ = ["HeavyBall", "Nesterov"]
@@ -22,12 +22,12 @@ class _Accelerated(Method):
     """What heavy ball and Nesterov share: a momentum that is eliminated, or kept as the state ``p``."""
 
     beta: Exact
-    memory: str = "eliminated"
+    memory: Memory = "eliminated"
     eta: Exact | None = None
 
     _title = ""
 
-    def __init__(self, beta: Scalar, memory: str = "eliminated", eta: Scalar = None) -> None:
+    def __init__(self, beta: Scalar, memory: Memory = "eliminated", eta: Scalar = None) -> None:
         object.__setattr__(self, "beta", _momentum(beta))
         object.__setattr__(self, "memory", memory)
         object.__setattr__(self, "eta", learning_rate(memory, eta, beta=self.beta))

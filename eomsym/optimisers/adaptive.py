@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import sympy
 
+from eomsym import checks
 from eomsym.errors import MethodError
 from eomsym.exact.numbers import ETA, Exact, Scalar
-from eomsym.optimisers.memory import fading, learning_rate, told_of_memory
-from eomsym.optimisers.parameters import Nonlinear, decay, flag, named, not_negative, settle
+from eomsym.optimisers.memory import Memory, fading, learning_rate, told_of_memory
+from eomsym.optimisers.parameters import Nonlinear, decay, named, not_negative, settle
 
 __all__ = ["Adam", "AdamW", "RMSProp"]
 
@@ -65,11 +66,11 @@ class Adam(Nonlinear):
     epsilon: Scalar = "1/100000000"
     inside: bool = False
     bias_correction: bool = True
-    memory: str = "eliminated"
+    memory: Memory = "eliminated"
     eta: Scalar = None
 
     def __post_init__(self) -> None:
-        settle(self, beta1=decay, beta2=decay, epsilon=not_negative, inside=flag, bias_correction=flag)
+        settle(self, beta1=decay, beta2=decay, epsilon=not_negative, inside=checks.flag, bias_correction=checks.flag)
         object.__setattr__(self, "eta", learning_rate(self.memory, self.eta, beta1=self.beta1, beta2=self.beta2))
 
     @property
@@ -196,7 +197,7 @@ class RMSProp(Nonlinear):
     inside: bool = False
 
     def __post_init__(self) -> None:
-        settle(self, alpha=decay, epsilon=not_negative, inside=flag)
+        settle(self, alpha=decay, epsilon=not_negative, inside=checks.flag)
 
     @property
     def name(self) -> str:

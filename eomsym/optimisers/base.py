@@ -6,7 +6,8 @@ from typing import Any
 
 import sympy
 
-from eomsym.errors import InputError, MethodError
+from eomsym import checks
+from eomsym.errors import MethodError
 from eomsym.exact.general_linear import GeneralLinear, MethodSeries
 from eomsym.optimisers.stability.report import Stability, stability
 
@@ -34,9 +35,7 @@ class Method:
 
     def series(self, n: int) -> MethodSeries:
         """Return the first `n` Taylor coefficients of ``psi`` and ``chi`` (see :class:`GeneralLinear`)."""
-        if n < 1:
-            raise InputError(f"{n} coefficients were asked for; at least 1 is needed")
-        return self.general_linear().series(n)
+        return self.general_linear().series(checks.count(n, "n", 1))
 
     #: Whether rooted trees have coefficients for it: its step is linear in gradients.
     is_linear = True

@@ -7,7 +7,8 @@ from typing import Any
 
 import sympy
 
-from eomsym.errors import InputError, MethodError
+from eomsym import checks
+from eomsym.errors import MethodError
 from eomsym.exact.general_linear import GeneralLinear, MethodSeries, explicit_tableau
 from eomsym.exact.numbers import Exact, Scalar, as_exact, as_matrix, as_vector
 from eomsym.optimisers.base import Method
@@ -50,8 +51,7 @@ class GradientFlow(Method):
 
     def series(self, n: int) -> MethodSeries:
         """Return ``psi = chi = 1``."""
-        if n < 1:
-            raise InputError(f"{n} coefficients were asked for; at least 1 is needed")
+        n = checks.count(n, "n", 1)
         one = (sympy.S.One,) + (sympy.S.Zero,) * (n - 1)
         return MethodSeries((one,), ((sympy.S.Zero,),), (one,), (0,))
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import sympy
 
+from eomsym import checks
 from eomsym.errors import MethodError
-from eomsym.exact.numbers import Scalar, as_count
+from eomsym.exact.numbers import Scalar
 from eomsym.optimisers.parameters import Nonlinear, decay, named, settle
 
 __all__ = ["Muon"]
@@ -61,7 +62,7 @@ class Muon(Nonlinear):
     ns_steps: int = 5
 
     def __post_init__(self) -> None:
-        settle(self, beta=decay, ns_steps=lambda value, name: as_count(value, name, 1, 20))
+        settle(self, beta=decay, ns_steps=lambda value, name: checks.count(value, name, 1, 20))
 
     @property
     def name(self) -> str:

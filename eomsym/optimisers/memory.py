@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import sympy
 
 from eomsym.errors import MethodError
 from eomsym.exact.numbers import ETA, Exact, Scalar, as_exact
 
-__all__ = ["fading", "learning_rate", "told_of_memory"]
+__all__ = ["Memory", "fading", "learning_rate", "told_of_memory"]
+
+#: What becomes of the memory of a method: it is eliminated from the equation of motion, or a state of its own.
+Memory = Literal["eliminated", "kept"]
 
 
 def fading(beta: Exact, step: Exact) -> Exact:

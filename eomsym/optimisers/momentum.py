@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import sympy
 
+from eomsym import checks
 from eomsym.errors import MethodError
 from eomsym.exact.general_linear import GeneralLinear
-from eomsym.exact.numbers import Scalar, as_count, as_exact
+from eomsym.exact.numbers import Scalar, as_exact
 from eomsym.optimisers.base import Method
-from eomsym.optimisers.parameters import decay, flag, named, settle
+from eomsym.optimisers.parameters import decay, named, settle
 
 __all__ = ["Lookahead", "Momentum", "QuasiHyperbolic"]
 
@@ -61,7 +62,7 @@ class Momentum(Method):
     nesterov: bool = False
 
     def __post_init__(self) -> None:
-        settle(self, beta=decay, dampening=as_exact, nesterov=flag)
+        settle(self, beta=decay, dampening=as_exact, nesterov=checks.flag)
         if self.dampening == 1:
             raise MethodError("dampening = 1 leaves no gradient in the momentum; use dampening < 1")
         if self.nesterov and self.dampening != 0:
@@ -177,7 +178,7 @@ class Lookahead(Method):
     alpha: Scalar = "1/2"
 
     def __post_init__(self) -> None:
-        settle(self, steps=lambda value, name: as_count(value, name, 1, 50), alpha=as_exact)
+        settle(self, steps=lambda value, name: checks.count(value, name, 1, 50), alpha=as_exact)
         if self.alpha == 0:
             raise MethodError("alpha = 0 never moves the slow weights; use for instance alpha='1/2'")
 

@@ -1,15 +1,34 @@
-"""All optimisers by the name that a command takes, and their parameters; imports nothing heavy."""
+"""All optimisers by the name that a command takes; names and parameters are those of the classes themselves."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import difflib
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import eomsym.optimisers
+from eomsym import checks
 from eomsym.errors import InputError
+from eomsym.optimisers.base import Method
 
-__all__ = ["OPTIMISERS", "Optimiser", "build"]
+__all__ = ["Optimiser", "build", "call_of", "optimisers"]
+
+#: Names that are not those of the classes: what the field calls them, and what fits a command.
+_SHORT = {
+    "gradient-descent": "gd",
+    "sharpness-aware": "sam",
+    "linear-multistep": "multistep",
+    "quasi-hyperbolic": "qhm",
+    "sign-sgd": "sign",
+    "normalised-gradient": "normalised",
+    "clipped-gradient": "clipped",
+    "optimistic-gradient": "optimistic",
+    "proximal-point": "proximal",
+}
 
 
 @dataclass(frozen=True)
@@ -18,56 +37,92 @@ class Optimiser:
 
     Parameters
     ----------
-    title : str
-        Name of the class in `eomsym.optimisers`.
+    factory : type
+        Its class.
     parameters : dict of str to str
-        Parameters and what they take: ``"number"`` (exact), ``"count"``, ``"flag"``, ``"row"``, ``"rows"`` or a
-        choice ``"a|b"``.
+        Parameters and what they take: ``"number"`` (exact), ``"count"``, ``"counts"``, ``"flag"``, ``"row"``,
+        ``"rows"`` or a choice ``"a|b"``. What a class takes by keyword only is left out.
     needed : tuple of str
         Those without a default.
     """
 
-    title: str
+    factory: type[Method]
     parameters: Mapping[str, str]
     needed: tuple[str, ...] = ()
 
-    @property
-    def factory(self) -> Any:
-        """The class; imported when it is asked for."""
-        return getattr(importlib.import_module("eomsym.optimisers"), self.title)
+
+@cache
+def optimisers() -> dict[str, Optimiser]:
+    """All optimisers that can run, by name: gradient descent first, the others by the alphabet.
+
+    Examples
+    --------
+    >>> list(optimisers())[:4]
+    ['gd', 'adam', 'adamw', 'clipped']
+    >>> optimisers()["lookahead"].parameters, optimisers()["lookahead"].needed
+    ({'steps': 'count', 'alpha': 'number'}, ())
+    """
+    listed = [(name, Optimiser(cls, _kinds(cls), _needed(cls))) for name, cls in _classes()]
+    return dict(sorted(listed, key=lambda entry: (entry[0] != "gd", entry[0])))
 
 
-_MEMORY = {"memory": "eliminated|kept", "eta": "number"}
-_ADAM = {"beta1": "number", "beta2": "number", "epsilon": "number", "inside": "flag", "bias_correction": "flag"}
+def _classes() -> Iterator[tuple[str, type[Method]]]:
+    """The exported optimisers by name: not the base class, flows, and what wraps another optimiser."""
+    for title in eomsym.optimisers.__all__:
+        cls = getattr(eomsym.optimisers, title)
+        if cls is not Method and not cls.is_flow and Method not in _hints(cls).values():
+            kebab = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", title).replace("-W", "w").lower()
+            yield _SHORT.get(kebab, kebab), cls
 
-#: Optimisers by name.
-OPTIMISERS: dict[str, Optimiser] = {
-    "gd": Optimiser("GradientDescent", {}),
-    "proximal": Optimiser("ProximalPoint", {}),
-    "heavy-ball": Optimiser("HeavyBall", {"beta": "number", **_MEMORY}, ("beta",)),
-    "nesterov": Optimiser("Nesterov", {"beta": "number", **_MEMORY}, ("beta",)),
-    "optimistic": Optimiser("OptimisticGradient", {}),
-    "extragradient": Optimiser("Extragradient", {}),
-    "sam": Optimiser("SharpnessAware", {"r": "number"}, ("r",)),
-    "multistep": Optimiser("LinearMultistep", {"rho": "row", "sigma": "row"}, ("rho", "sigma")),
-    "runge-kutta": Optimiser("RungeKutta", {"A": "rows", "b": "row"}, ("A", "b")),
-    "epoch": Optimiser("Epoch", {"order": "count"}, ("order",)),
-    "momentum": Optimiser("Momentum", {"beta": "number", "dampening": "number", "nesterov": "flag"}, ("beta",)),
-    "qhm": Optimiser("QuasiHyperbolic", {"nu": "number", "beta": "number"}),
-    "lookahead": Optimiser("Lookahead", {"steps": "count", "alpha": "number"}),
-    "adam": Optimiser("Adam", {**_ADAM, **_MEMORY}),
-    "adamw": Optimiser("AdamW", {**_ADAM, **_MEMORY, "weight_decay": "number"}),
-    "rmsprop": Optimiser("RMSProp", {"alpha": "number", "epsilon": "number", "inside": "flag"}),
-    "sign": Optimiser("SignSGD", {"width": "number"}, ("width",)),
-    "lion": Optimiser(
-        "Lion",
-        {"beta1": "number", "beta2": "number", "width": "number", "weight_decay": "number"},
-    ),
-    "normalised": Optimiser("NormalisedGradient", {"epsilon": "number"}),
-    "normalised-sam": Optimiser("NormalisedSAM", {"r": "number", "epsilon": "number"}, ("r",)),
-    "clipped": Optimiser("ClippedGradient", {"threshold": "number"}, ("threshold",)),
-    "muon": Optimiser("Muon", {"beta": "number", "ns_steps": "count"}),
-}
+
+def _hints(cls: type[Method]) -> dict[str, Any]:
+    """Types of the fields of a dataclass."""
+    known = get_type_hints(cls)
+    return {field.name: known[field.name] for field in fields(cls)}  # type: ignore[arg-type]
+
+
+def _signature(cls: type[Method]) -> list[inspect.Parameter]:
+    found = inspect.signature(cls).parameters.values()
+    return [parameter for parameter in found if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+
+
+def _kinds(cls: type[Method]) -> dict[str, str]:
+    hints = _hints(cls)
+    return {parameter.name: _kind(hints[parameter.name]) for parameter in _signature(cls)}
+
+
+def _needed(cls: type[Method]) -> tuple[str, ...]:
+    return tuple(parameter.name for parameter in _signature(cls) if parameter.default is parameter.empty)
+
+
+def _kind(hint: Any) -> str:
+    """What a parameter of this type takes."""
+    if get_origin(hint) is Literal:
+        return "|".join(get_args(hint))
+    if get_origin(hint) is tuple:
+        inner = get_args(hint)[0]
+        return "rows" if get_origin(inner) is tuple else "counts" if inner is int else "row"
+    return {bool: "flag", int: "count"}.get(hint, "number")
+
+
+def call_of(value: Any) -> str:
+    """What to type for an optimiser that was given as its name or as its class.
+
+    Examples
+    --------
+    >>> call_of("heavy-ball"), call_of("sgd"), call_of(eomsym.optimisers.Muon)
+    ("eomsym.HeavyBall(beta='9/10')", 'eomsym.GradientDescent()', 'eomsym.optimisers.Muon()')
+    """
+    titles = {known.factory.__name__.lower(): name for name, known in optimisers().items()}
+    words = [*optimisers(), *titles]
+    asked = value.__name__ if isinstance(value, type) else value if isinstance(value, str) else "heavy-ball"
+    asked = {"sgd": "gd"}.get(asked.lower(), asked.lower().replace("_", "-").replace(" ", "-"))
+    (found, *_) = difflib.get_close_matches(asked, words, n=1) or ["heavy-ball"]
+    known = optimisers()[titles.get(found, found)]
+    home = "eomsym" if known.factory.__name__ in eomsym.__all__ else "eomsym.optimisers"
+    examples = {"rho": "[1, -1]", "sigma": "[1]", "A": "[[0]]", "b": "[1]", "order": "2", "beta": "'9/10'"}
+    needed = ", ".join(f"{name}={examples.get(name, chr(39) + '1/2' + chr(39))}" for name in known.needed)
+    return f"{home}.{known.factory.__name__}({needed})"
 
 
 def build(name: str, **parameters: Any) -> Any:
@@ -76,7 +131,7 @@ def build(name: str, **parameters: Any) -> Any:
     Parameters
     ----------
     name : str
-        One of `OPTIMISERS`.
+        One of :func:`optimisers`.
     **parameters
         As its class takes them.
 
@@ -94,9 +149,7 @@ def build(name: str, **parameters: Any) -> Any:
     >>> build("lookahead", steps=2, alpha="1/2").name
     'lookahead, steps = 2, alpha = 1/2'
     """
-    if name not in OPTIMISERS:
-        raise InputError(f"unknown optimiser {name!r}; choose one of {', '.join(OPTIMISERS)}")
-    chosen = OPTIMISERS[name]
+    chosen = optimisers()[checks.choice(name, "optimiser", optimisers())]
     unknown, missing = sorted(set(parameters) - set(chosen.parameters)), sorted(set(chosen.needed) - set(parameters))
     if unknown:
         known = ", ".join(chosen.parameters) or "no parameters"

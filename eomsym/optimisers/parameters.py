@@ -10,7 +10,7 @@ from eomsym.exact.general_linear import GeneralLinear
 from eomsym.exact.numbers import Exact, Scalar, as_exact
 from eomsym.optimisers.base import Method, no_trees
 
-__all__ = ["Nonlinear", "decay", "flag", "named", "not_negative", "positive", "settle"]
+__all__ = ["Nonlinear", "decay", "named", "not_negative", "positive", "settle"]
 
 
 class Nonlinear(Method):
@@ -53,13 +53,6 @@ def positive(value: Scalar, name: str) -> Exact:
     if exact.is_number and not exact > 0:
         raise MethodError(f"{name} = {exact}; expected a number > 0, such as {name}='{abs(exact) or '1/10'}'")
     return exact
-
-
-def flag(value: Any, name: str) -> bool:
-    """True or False and nothing else."""
-    if not isinstance(value, bool):
-        raise MethodError(f"{name} is {value!r}; expected True or False")
-    return value
 
 
 def named(title: str, **parameters: Any) -> str:

@@ -1,5 +1,6 @@
 """Symmetries of layers, and predictions for them."""
 
+from .networks import symmetries_of
 from .prediction import predict
 from .symmetry import RescalingSymmetry, ScaleInvariance, TranslationInvariance
 
@@ -8,4 +9,5 @@ __all__ = [
     "ScaleInvariance",
     "TranslationInvariance",
     "predict",
+    "symmetries_of",
 ]

@@ -27,11 +27,12 @@ from typing import TypeAlias
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.codegen.kernel import Kernel, compile
-from eomsym.dynamics.descent import checked_eta
 from eomsym.errors import InputError, MethodError, SymmetryError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.linear import GradientDescent
+from eomsym.types import Array
 
 __all__ = [
     "DESCENT",
@@ -46,7 +47,6 @@ __all__ = [
     "places_of",
 ]
 
-Array: TypeAlias = np.ndarray
 #: Order of the equation of motion (0 is gradient flow), or "descent" for the discrete iteration itself.
 Model: TypeAlias = int | str
 DESCENT = "descent"
@@ -260,7 +260,7 @@ def decay_rate(eta: float, decay: float, model: Model = DESCENT) -> float:
     >>> [round(decay_rate(0.1, 1.0, model), 6) for model in (0, 1, 2, "descent")]
     [1.0, 1.05, 1.053333, 1.053605]
     """
-    eta = checked_eta(eta)
+    eta = checks.positive(eta, "eta")
     if not 0 <= decay < 1 / eta:
         raise InputError(
             f"weight decay {decay!r} must lie in 0 <= decay < 1/eta = {1 / eta:g}; take a smaller decay or eta"
@@ -275,7 +275,7 @@ def decay_rate(eta: float, decay: float, model: Model = DESCENT) -> float:
 
 def places_of(
     loss: Objective, names: str | tuple[str, ...], row: int | None = None, column: int | None = None
-) -> Array:
+) -> np.ndarray:
     """Places of a block (or of several), or of one row or column of it, in the flat vector."""
     if isinstance(names, tuple):
         return np.concatenate([places_of(loss, name, row, column) for name in names])
@@ -288,7 +288,7 @@ def places_of(
             if places.ndim != 2 or not 0 <= index < places.shape[axis]:
                 raise InputError(f"block {names} of shape {block.shape} has no {('row', 'column')[axis]} {index}")
             places = np.take(places, [index], axis=axis)
-    flat: Array = places.ravel()
+    flat: np.ndarray = places.ravel()
     return flat
 
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from eomsym.codegen.kernel import Kernel, checked_order, compile
-from eomsym.dynamics.descent import checked_count, checked_eta, descend
+from eomsym import checks
+from eomsym.codegen.kernel import Kernel, compile
+from eomsym.dynamics.descent import descend
 from eomsym.dynamics.flow import flow
 from eomsym.errors import DivergenceError, InputError, TableError
 from eomsym.losses.activations import region, region_changes
 from eomsym.losses.objective import Objective
-from eomsym.symmetries.noether import DESCENT, LARGEST_ORDER, Array, Check, Model, Symmetry, decay_rate
+from eomsym.symmetries.noether import DESCENT, LARGEST_ORDER, Check, Model, Symmetry, decay_rate
+from eomsym.types import Array, Progress
 
 __all__ = ["Predictions", "Run", "Series", "predict"]
 
-Progress = Callable[[int, int, str], None]
 #: Points of Gauss's quadrature in each recorded interval of a flow: exact for polynomials of degree 11.
 NODES = 6
 
@@ -171,17 +172,17 @@ def predict(
     ----------
     T. Miyagawa, Toward Equation of Motion for Deep Neural Networks, NeurIPS 2022, arXiv:2210.15898.
     """
-    theta, eta = loss.validate(start), checked_eta(eta)
-    steps, every = checked_count(steps, "steps", 1), checked_count(every, "every", 1)
+    theta, eta = loss.validate(start), checks.positive(eta, "eta")
+    steps, every = checks.count(steps, "steps", 1), checks.count(every, "every", 1)
     if steps % every:
         raise InputError(f"every={every} must divide steps={steps}")
-    chosen, ladder = tuple(symmetries), tuple(sorted({checked_order(order) for order in orders}))
+    chosen, ladder = tuple(symmetries), tuple(sorted({checks.order(order) for order in orders}))
     if chosen and ladder and ladder[-1] > LARGEST_ORDER:
         raise InputError(f"symmetries predict to order {LARGEST_ORDER}, got order {ladder[-1]}")
     decay_rate(eta, float(loss.weight_decay))
-    checks = {symmetry: symmetry.check(loss, theta) for symmetry in chosen}
+    checked = {symmetry: symmetry.check(loss, theta) for symmetry in chosen}
     kernel = compile(loss, max(ladder, default=0))
-    times = eta * every * np.arange(steps // every + 1)
+    times: Array = eta * every * np.arange(steps // every + 1.0)
     report = progress or (lambda done, total, what: None)
 
     report(0, len(ladder) + 1, label(DESCENT))
@@ -203,7 +204,7 @@ def predict(
         for symmetry in chosen:
             series[symmetry, order] = _along(motion, points, times, eta, symmetry)
     report(len(ladder) + 1, len(ladder) + 1, "")
-    return Predictions(times, eta, runs, series, checks)
+    return Predictions(times, eta, runs, series, checked)
 
 
 def _descent(

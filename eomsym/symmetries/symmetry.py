@@ -18,14 +18,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.codegen.kernel import Kernel
-from eomsym.dynamics.descent import checked_eta
 from eomsym.errors import InputError, ShapeError
 from eomsym.losses.objective import Objective
 from eomsym.symmetries.noether import (
     DESCENT,
     LARGEST_ORDER,
-    Array,
     Generated,
     Model,
     Quadratic,
@@ -34,6 +33,7 @@ from eomsym.symmetries.noether import (
     decay_rate,
     places_of,
 )
+from eomsym.types import Array
 
 __all__ = ["RescalingSymmetry", "ScaleInvariance", "TranslationInvariance"]
 
@@ -84,7 +84,7 @@ class ScaleInvariance(Quadratic):
 
     def effective_rate(self, loss: Objective, theta: Array, eta: float) -> float:
         """Learning rate of the direction of the block, ``eta / |theta_A|**2``."""
-        return checked_eta(eta) / float(self.value(loss, loss.validate(theta))[0])
+        return checks.positive(eta, "eta") / float(self.value(loss, loss.validate(theta))[0])
 
     @staticmethod
     def equilibrium(eta: float, decay: float, gradient: float, model: Model = DESCENT) -> float:

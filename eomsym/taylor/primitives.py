@@ -133,6 +133,30 @@ def matmul(at, z, x, y, i, c):
                 add_product(total, left, y[row(h, p)], (k + 1 - bottom) * rows, inner, columns, spare)
 
 
+def matmuls(at, z, x, y, i, c):
+    """i3 products of matrices of i0 × i1 and i1 × i2, each table holding them one behind the other."""
+    d, low, mixed, weights, zero, scratch = at
+    rows, inner, columns = i[0], i[1], i[2]
+    z[row(d, d if mixed else 0) : row(d, d) + 1] = zero
+    spare = scratch[inner * columns :]
+    for k in range(d + 1):
+        h = d - k
+        for p in range(d if mixed and k == d else (low if k else 0), k + 1):
+            for e in range(h if mixed else (low if h else 0), h + 1):
+                for b in range(i[3]):
+                    right = y[row(h, e)][b * inner * columns : (b + 1) * inner * columns]
+                    if mixed and 0 < k < d:  # a weighted sum of entries of y
+                        right = scratch[: inner * columns]
+                        right[:] = zero
+                        for g in range(low, h + 1):
+                            share, v = weights[p + g], y[row(h, g)]
+                            for q in range(inner * columns):
+                                right[q] += share * v[b * inner * columns + q]
+                    total = z[row(d, d if mixed else p + e)][b * rows * columns : (b + 1) * rows * columns]
+                    left = x[row(k, p)][b * rows * inner : (b + 1) * rows * inner]
+                    add_product(total, left, right, rows, inner, columns, spare)
+
+
 def add_product(total, left, right, rows, inner, columns, spare):
     """Add ``left @ right`` to `total`, flat arrays of matrices of rows × inner and inner × columns."""
     if rows * inner * columns < 1000:
@@ -277,6 +301,38 @@ def center(at, z, x, y, i, c):
                     peak = x[0, r * columns + q]
             for r in range(rows):
                 z[0, r * columns + q] -= peak
+
+
+def peak(at, z, x, y, i, c):
+    """The largest number of degree 0 of matrices of i0 × i1 along the axis i2, a constant."""
+    rows, columns, axis = i[0], i[1], i[2]
+    if at[0] > 0:
+        z[begin(at) : row(at[0], at[0]) + 1] = at[4]
+        return
+    for q in range(z.shape[1]):
+        first = q if axis == 0 else q * columns
+        largest = x[0, first]
+        for r in range(1, rows if axis == 0 else columns):
+            number = x[0, first + r * (columns if axis == 0 else 1)]
+            if number > largest:
+                largest = number
+        z[0, q] = largest
+
+
+def gather(at, z, x, y, i, c):
+    """Lanes of x by their places ``i1 …`` (``i0`` is 0), or lanes of x added at their places (1); -1 is nowhere."""
+    places = i[1:]
+    for r in range(begin(at), row(at[0], at[0]) + 1):
+        out, line = z[r], x[r]
+        if i[0]:
+            for q in range(out.size):
+                out[q] = at[4]
+            for q in range(line.size):
+                if places[q] >= 0:
+                    out[places[q]] += line[q]
+        else:
+            for q in range(out.size):
+                out[q] = line[places[q]] if places[q] >= 0 else at[4]
 
 
 def gate(at, z, x, y, i, c):

@@ -159,6 +159,13 @@ def _matmul(w: Writer, node: Node) -> None:
     w.write("matmul", w.input(0), w.input(1), [rows, inner, node.shape[1]])
 
 
+def _matmuls(w: Writer, node: Node) -> None:
+    (batch,) = node.parameters
+    rows, inner = w.shape(0)[0] // batch, w.shape(0)[1]
+    w.scratch = (max(w.scratch[0], inner * node.shape[1]), max(w.scratch[1], node.size))
+    w.write("matmuls", w.input(0), w.input(1), [rows, inner, node.shape[1], batch])
+
+
 def _matmul_right(w: Writer, node: Node) -> None:
     w.write("matmul_right", w.input(0), None, [*w.shape(0), node.shape[1]], w.constant(node.parameters[0]))
 
@@ -265,6 +272,7 @@ RULES: dict[str, Callable[[Writer, Node], None]] = {
     "multiply": _multiply,
     "square": _square,
     "matmul": _matmul,
+    "matmuls": _matmuls,
     "matmul_right": _matmul_right,
     "matmul_left": _matmul_left,
     "constant": _array(0),
@@ -280,6 +288,10 @@ RULES: dict[str, Callable[[Writer, Node], None]] = {
     "sum": lambda w, node: w.write("total", w.input(0), None, [*w.shape(0), node.parameters[0]]),
     "expand": lambda w, node: w.write("expand", w.input(0), None, [*node.shape, node.parameters[0]]),
     "center": lambda w, node: w.write("center", w.input(0), None, node.shape),
+    "peak": lambda w, node: w.write("peak", w.input(0), None, [*w.shape(0), node.parameters[0]]),
+    "stop": lambda w, node: w.copied(0, 0, 0, node.size),
+    "gather": lambda w, node: w.write("gather", w.input(0), None, [0, *node.parameters[0].array.tolist()]),
+    "scatter": lambda w, node: w.write("gather", w.input(0), None, [1, *node.parameters[0].array.tolist()]),
     "gate": _gate,
     "filter": _filter,
     "series": _series,

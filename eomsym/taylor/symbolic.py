@@ -8,6 +8,7 @@ from typing import Any, overload
 
 import sympy
 
+from eomsym import checks
 from eomsym.errors import ExpressionError, InputError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
@@ -62,8 +63,7 @@ def modified_field(
     E. Hairer, C. Lubich and G. Wanner, Geometric Numerical Integration, 2nd ed., Springer (2006), example IX.1.1,
     doi:10.1007/3-540-30666-8.
     """
-    if isinstance(order, bool) or not isinstance(order, int) or order < 0:
-        raise InputError(f"order must be an integer >= 0 (0 is gradient flow), got {order!r}")
+    order = checks.order(order)
     method = GradientDescent() if method is None else method
     losses = tuple(loss) if isinstance(loss, (list, tuple)) else (loss,)
     for one in losses:

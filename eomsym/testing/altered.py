@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from eomsym.codegen.kernel import Kernel, checked_order
+from eomsym import checks
+from eomsym.codegen.kernel import Kernel
 from eomsym.errors import InputError
 
 __all__ = ["AlteredKernel", "altered"]
@@ -61,4 +62,4 @@ def altered(kernel: Kernel, row: int, change: float | Callable[[np.ndarray], np.
     """
     if not isinstance(kernel, Kernel):
         raise InputError(f"expected a kernel, such as eomsym.compile(loss, 3), got {type(kernel).__name__}")
-    return AlteredKernel(kernel.losses, kernel.order, kernel.method, kernel.form, checked_order(row), change)
+    return AlteredKernel(kernel.losses, kernel.order, kernel.method, kernel.form, checks.order(row), change)

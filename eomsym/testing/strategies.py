@@ -12,17 +12,17 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eomsym.codegen.kernel import compile
 from eomsym.errors import MissingDependencyError
 from eomsym.losses.expression import Loss
-from eomsym.losses.invariant import NORMALIZATIONS, NormalizedNetwork
+from eomsym.losses.layers import Activation, BatchNorm, Layer, LayerNorm, Linear, WeightNorm
 from eomsym.losses.network import DeepLinear, Network
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.accelerated import HeavyBall, Nesterov
 from eomsym.optimisers.base import Method
 from eomsym.optimisers.linear import Extragradient, GradientDescent, OptimisticGradient, ProximalPoint, SharpnessAware
+from eomsym.types import Array
 
 try:
     from hypothesis import strategies as st
@@ -44,7 +44,6 @@ __all__ = [
     "step_sizes",
 ]
 
-Array = NDArray[np.float64]
 GRID = 16
 
 
@@ -159,8 +158,8 @@ def homogeneous_networks(
     Examples
     --------
     >>> from hypothesis import find
-    >>> find(homogeneous_networks(), lambda net: True).activation
-    'relu'
+    >>> find(homogeneous_networks(), lambda net: True).layers
+    (Linear(1), Activation('relu'), Linear(1))
     """
     activation = draw(st.sampled_from(("relu", "leaky_relu")))
     slope = draw(st.integers(1, 2 * GRID)) / GRID
@@ -169,7 +168,7 @@ def homogeneous_networks(
 
 
 @st.composite
-def invariant_networks(draw: DrawFn, most_units: int = 3) -> NormalizedNetwork:
+def invariant_networks(draw: DrawFn, most_units: int = 3) -> Network:
     """Networks whose first layer is normalised, and hence scale-invariant.
 
     Parameters
@@ -180,14 +179,15 @@ def invariant_networks(draw: DrawFn, most_units: int = 3) -> NormalizedNetwork:
     Examples
     --------
     >>> from hypothesis import find
-    >>> find(invariant_networks(), lambda net: True).normalization
-    'batch'
+    >>> find(invariant_networks(), lambda net: True).layers
+    (Linear(2), BatchNorm(), Activation('tanh'), Linear(1))
     """
-    normalization = draw(st.sampled_from(NORMALIZATIONS))
-    hidden = draw(st.integers(2, most_units))
+    hidden = Linear(draw(st.integers(2, most_units)))
+    kinds: list[list[Layer]] = [[hidden, BatchNorm()], [hidden, LayerNorm()], [WeightNorm(hidden)]]
+    normalised = draw(st.sampled_from(kinds))
     inputs = _array(draw, (4, 2), 1.0) + np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 3.0], [-3.0, 1.0]])
     targets = _array(draw, (4, 1), 1.0)
-    return NormalizedNetwork((2, hidden, 1), inputs, targets, normalization=normalization)
+    return Network([*normalised, Activation("tanh"), Linear(1)], inputs, targets)
 
 
 def _data(draw: DrawFn, depths: tuple[int, int], most: int, loss: str) -> tuple[Array, Array, tuple[int, ...]]:

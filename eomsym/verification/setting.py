@@ -57,6 +57,7 @@ def _written(loss: Objective) -> dict[str, Any]:
     else:
         options = {key: value for key, value in vars(loss).items() if not key.startswith("_")}
         written["options"] = {key: plain(value) for key, value in options.items() if _simple(value)}
+        written["options"] |= {"layers": [repr(layer) for layer in getattr(loss, "layers", ())]}
     return written | {"weight_decay": str(loss.weight_decay)}
 
 

@@ -52,7 +52,7 @@ def test_the_run_confirms_the_guarantee(widths: tuple[int, ...], seed: int) -> N
 def test_more_steps_for_a_smaller_start_but_polynomially_many() -> None:
     loss = whitened((2, 1, 1, 1))
     aim = (loss.targets.T @ loss.inputs / 12)[0]
-    steps = [guarantee_convergence(loss, balanced(loss, s * aim), 0.01).steps for s in (0.1, 0.05, 0.025)]
+    steps = [guarantee_convergence(loss, balanced(loss, s * aim), epsilon=0.01).steps for s in (0.1, 0.05, 0.025)]
     assert steps[0] < steps[1] < steps[2] < 16 * steps[0]
 
 
@@ -61,15 +61,15 @@ def test_hypotheses_are_named() -> None:
     aim = (loss.targets.T @ loss.inputs / 12)[0]
     start = balanced(loss, 0.3 * aim)
     with pytest.raises(HypothesisError, match="a balanced start"):
-        guarantee_convergence(loss, start + 0.1, 0.01)
+        guarantee_convergence(loss, start + 0.1, epsilon=0.01)
     with pytest.raises(HypothesisError, match="a cosine above -1"):
-        guarantee_convergence(loss, balanced(loss, -0.3 * aim), 0.01)
+        guarantee_convergence(loss, balanced(loss, -0.3 * aim), epsilon=0.01)
     with pytest.raises(HypothesisError, match="that are not zero"):
-        guarantee_convergence(loss, 0 * start, 0.01)
+        guarantee_convergence(loss, 0 * start, epsilon=0.01)
     stretched = eom.DeepLinear((2, 2, 1), 2 * loss.inputs, loss.targets)
     with pytest.raises(HypothesisError, match="whitened data"):
-        guarantee_convergence(stretched, start, 0.01)
+        guarantee_convergence(stretched, start, epsilon=0.01)
     with pytest.raises(HypothesisError, match="one output, squared error"):
-        guarantee_convergence(loss.with_weight_decay(1), start, 0.01)
+        guarantee_convergence(loss.with_weight_decay(1), start, epsilon=0.01)
     with pytest.raises(HypothesisError, match="one output, squared error"):
-        guarantee_convergence(eom.Loss("x**2", variables="x"), [1.0], 0.01)
+        guarantee_convergence(eom.Loss("x**2", variables="x"), [1.0], epsilon=0.01)

@@ -9,8 +9,8 @@ import pytest
 from problems import ROSENBROCK
 
 import eomsym as eom
-from eomsym.bounds.fundamental import measured_bound
-from eomsym.bounds.rigorous import EnclosedCurvature, enclose_flow, enclose_terms, rigorous_distance
+from eomsym.bounds import distance, enclose_flow, enclose_terms
+from eomsym.bounds.rigorous import EnclosedCurvature
 from eomsym.errors import ExpressionError, HypothesisError, MissingDependencyError
 
 TANH = eom.Loss("(tanh(x*y) - 1/2)**2 + exp(-x)*y**2/8 + atan(x)**2", variables="x y")
@@ -21,7 +21,7 @@ def test_terms_contain_the_exact_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     from eomsym.taylor.table import counter_terms_at
 
     loss = ROSENBROCK.build()
-    enclosed = enclose_terms(loss, ROSENBROCK.start, 4)
+    enclosed = enclose_terms(loss, ROSENBROCK.start, order=4)
     exact = counter_terms_at(terms_plan(loss, 4), [Fraction(-1, 2), Fraction(1)], 4)
     from flint import arb, ctx
 
@@ -32,14 +32,14 @@ def test_terms_contain_the_exact_ones(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_terms_of_functions_agree_with_the_kernel() -> None:
-    enclosed = enclose_terms(TANH, [0.4, -0.3], 3)
+    enclosed = enclose_terms(TANH, [0.4, -0.3], order=3)
     floats = np.array([[float(ball.mid()) for ball in row] for row in enclosed])
     np.testing.assert_allclose(floats, eom.compile(TANH, 3).terms([0.4, -0.3]), rtol=1e-12)
 
 
 @pytest.mark.parametrize("order", range(3))
 def test_flow_is_enclosed(order: int) -> None:
-    enclosure = enclose_flow(TANH, [-0.5, 1.0], 0.05, 6, order, substeps=2)
+    enclosure = enclose_flow(TANH, [-0.5, 1.0], eta=0.05, steps=6, order=order, substeps=2)
     path = eom.flow(eom.compile(TANH, order), [-0.5, 1.0], eta=0.05, time=enclosure.times)
     gaps = np.linalg.norm(path.thetas - enclosure.centres, axis=1)
     assert np.all(gaps <= enclosure.radii + 3 * path.error)
@@ -49,9 +49,9 @@ def test_flow_is_enclosed(order: int) -> None:
 def test_gradient_descent_stays_within_epsilon_machine_checked() -> None:
     loss = ROSENBROCK.build()
     for order, epsilon in enumerate((2.2e-2, 1.3e-3, 3e-4)):
-        bound = rigorous_distance(loss, ROSENBROCK.start, 0.1, 10, order, substeps=2)
+        bound = distance(loss, ROSENBROCK.start, eta=0.1, steps=10, order=order, certificate="rigorous", substeps=2)
         assert bound.largest <= epsilon
-        assert bound.proven
+        assert bound.certificate == "rigorous"
         end = eom.flow(eom.compile(loss, order), ROSENBROCK.start, eta=0.1, time=1.0).thetas[-1]
         true = np.linalg.norm(eom.descend(loss, ROSENBROCK.start, eta=0.1, steps=10).thetas[-1] - end)
         assert true <= bound.value
@@ -73,7 +73,7 @@ def test_enclosed_curvature_contains_random_spectra() -> None:
 
 
 def test_enclosed_curvature_proves_bounds_for_any_loss() -> None:
-    bound = measured_bound(TANH, [-0.5, 1.0], 0.05, 10, 1, EnclosedCurvature(TANH))
+    bound = distance(TANH, [-0.5, 1.0], eta=0.05, steps=10, order=1, curvature=EnclosedCurvature(TANH))
     descent = eom.descend(TANH, [-0.5, 1.0], eta=0.05, steps=10)
     motion = eom.flow(eom.compile(TANH, 1), [-0.5, 1.0], eta=0.05, time=descent.times)
     true = np.linalg.norm(descent.thetas - motion.thetas, axis=1)
@@ -85,14 +85,14 @@ def test_enclosed_curvature_proves_bounds_for_any_loss() -> None:
 def test_kinks_and_unknown_functions_are_refused() -> None:
     net = eom.Network((1, 1, 1), [[1.0]], [[1.0]], "relu")
     with pytest.raises(HypothesisError, match="smooth loss"):
-        enclose_terms(net, [0.5, 0.5], 0)
+        enclose_terms(net, [0.5, 0.5], order=0)
     with pytest.raises(ExpressionError, match="erf has no value in Arb balls; write the loss with one of exp, tanh"):
-        enclose_terms(eom.Network((1, 1, 1), [[1.0]], [[1.0]], "gelu"), [0.5, 0.5], 1)
+        enclose_terms(eom.Network((1, 1, 1), [[1.0]], [[1.0]], "gelu"), [0.5, 0.5], order=1)
 
 
 def test_a_box_outside_of_the_domain_is_refused() -> None:
     with pytest.raises(HypothesisError, match="no bound"):
-        rigorous_distance(eom.Loss("log(x)", variables="x"), [0.2], 0.05, 5)
+        distance(eom.Loss("log(x)", variables="x"), [0.2], eta=0.05, steps=5, certificate="rigorous")
 
 
 def test_without_flint(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,4 +100,4 @@ def test_without_flint(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(sys.modules, "flint", None)
     with pytest.raises(MissingDependencyError, match="rigorous"):
-        enclose_terms(TANH, [0.4, -0.3], 1)
+        enclose_terms(TANH, [0.4, -0.3], order=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from eomsym.bounds.tables import Row, compare_bounds
+from eomsym.bounds.tables import DistanceRow, compare_distances
 from eomsym.cli import main
 from eomsym.losses.network import DeepLinear
 
@@ -16,7 +16,7 @@ TOY = DeepLinear((1, 1, 1, 1), inputs=[[1.0]], targets=[[1.0]])
 
 
 def test_rows_of_a_network() -> None:
-    rows = compare_bounds(TOY, [0.3, 0.3, 0.3], 2.0, 100, range(2), rigorous=True)
+    rows = compare_distances(TOY, [0.3, 0.3, 0.3], eta=0.02, steps=100, orders=range(2), rigorous=True)
     for row in rows:
         assert not row.violated
         assert row.true <= row.measured.value <= 1.05 * row.true  # type: ignore[union-attr]
@@ -27,8 +27,8 @@ def test_rows_of_a_network() -> None:
 
 
 def test_a_violation_would_be_seen() -> None:
-    (row,) = compare_bounds(TOY, [0.3, 0.3, 0.3], 1.0, 20, [0])
-    too_far = Row(0, 10 * row.true, row.doubt, row.leading, row.refined, row.plain, row.measured, None, None)
+    (row,) = compare_distances(TOY, [0.3, 0.3, 0.3], eta=0.05, steps=20, orders=[0])
+    too_far = DistanceRow(0, 10 * row.true, row.doubt, row.leading, row.refined, row.plain, row.measured, None, None)
     assert too_far.violated == ("measured",)
 
 
@@ -60,11 +60,12 @@ def test_command_for_learning_rates() -> None:
     result = CliRunner().invoke(main, [*arguments, "--orders", "0,1", "--json"])
     assert result.exit_code == 0, result.output
     first, second = json.loads(result.stdout)
-    assert first["theorem"]["value"] < first["search"]["value"] < first["predicted"] < second["search"]["value"]
+    assert first["theorem"]["value"] < first["proven"]["value"] < first["measured"]["value"] < first["predicted"]
+    assert first["predicted"] < second["proven"]["value"] < second["measured"]["value"] <= second["predicted"]
     assert second["theorem"] is None
     text = CliRunner().invoke(main, [*arguments, "--orders", "1"]).stdout.splitlines()
-    assert text[1].split() == ["order", "theorem", "search", "predicted"]
-    assert len(text[2].split()) == 3
+    assert text[1].split() == ["order", "theorem", "proven", "measured", "predicted"]
+    assert len(text[2].split()) == 4
 
 
 def test_what_is_no_number_is_null() -> None:
@@ -81,10 +82,10 @@ def test_what_is_no_number_is_null() -> None:
     "arguments, message",
     [
         (["--problem", "nothing"], "unknown problem 'nothing'"),
-        (["--loss", "x**2"], "--loss needs --variables and --start"),
+        (["--loss", "x**2"], "--loss needs --variables"),
         (["--start", "1"], "add --loss EXPR"),
         (["--epsilon", "0.1", "--steps", "5"], "leave out --steps and --rigorous"),
-        (["--epsilon", "-1"], "epsilon=-1.0: expected a positive number"),
+        (["--epsilon", "-1"], "epsilon must be a finite number > 0, got -1.0"),
         (["--loss", "x**2", "--problem", "rosenbrock"], "exclude each other"),
     ],
 )

@@ -64,7 +64,7 @@ def test_curvature_of_a_polynomial_over_a_ball() -> None:
 @pytest.mark.parametrize("order", range(4))
 def test_bounds_of_a_polynomial_hold_at_every_order(order: int) -> None:
     loss, start, eta, steps = eom.Loss("(1-x)**2/2 + (y-x**2)**2/2", variables="x y"), [-0.5, 1.0], 0.01, 50
-    bound = eom.bounds.distance_bound(loss, start, eta, steps, order)
+    bound = eom.bounds.distance(loss, start, eta=eta, steps=steps, order=order, certificate="proven")
     descent = eom.descend(loss, start, eta=eta, steps=steps)
     motion = eom.flow(eom.compile(loss, order), start, eta=eta, time=descent.times)
     true = np.linalg.norm(descent.thetas - motion.thetas, axis=1)
@@ -109,9 +109,8 @@ def test_only_what_is_not_known_comes_from_the_majorant() -> None:
 
 def test_other_functions_of_the_same_matrices_are_refused() -> None:
     rng = np.random.default_rng(0)
-    loss = eom.losses.NormalizedNetwork(
-        (2, 3, 1), rng.standard_normal((6, 2)), rng.standard_normal((6, 1)), activation="linear"
-    )
+    layers = [eom.losses.Linear(3), eom.losses.BatchNorm(), eom.losses.Linear(1)]
+    loss = eom.Network(layers, rng.standard_normal((6, 2)), rng.standard_normal((6, 1)))
     with pytest.raises(HypothesisError, match="needed a network without biases"):
         curvature_of(loss)
 
@@ -154,14 +153,14 @@ def test_irrational_coefficients_and_high_orders() -> None:
     spectrum = curvature_of(eom.Loss("sqrt(2)*x**2", variables="x")).at(np.zeros(1)).spectrum(1.0)
     assert spectrum.upper == pytest.approx(2 * math.sqrt(2))
     loss = eom.Loss("x**2/2 + x**3/30", variables="x")
-    assert eom.bounds.distance_bound(loss, [1.0], 0.05, 1, order=16).value < 1e-12
+    assert eom.bounds.distance(loss, [1.0], eta=0.05, steps=1, order=16, certificate="proven").value < 1e-12
     with pytest.raises(HypothesisError, match="too many from order 18 on, got order 17"):
-        eom.bounds.distance_bound(loss, [1.0], 0.05, 1, order=17)
+        eom.bounds.distance(loss, [1.0], eta=0.05, steps=1, order=17, certificate="proven")
 
 
 def test_a_step_that_leaves_the_activation_region_has_no_bound() -> None:
     loss = eom.Network((1, 2, 1), [[1.0]], [[3.0]], "relu")
     start = [0.5, 0.01, 1.0, 1.0]  # the second unit is close to its kink
-    assert eom.bounds.distance_bound(loss, start, 1e-4, 3, order=1).proven
+    assert eom.bounds.distance(loss, start, eta=1e-4, steps=3, order=1, certificate="proven").proven
     with pytest.raises(HypothesisError, match=r"activation region|one step to stay in the ball of radius"):
-        eom.bounds.distance_bound(loss, start, 0.02, 3, order=1)
+        eom.bounds.distance(loss, start, eta=0.02, steps=3, order=1, certificate="proven")

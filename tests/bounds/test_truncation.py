@@ -10,8 +10,9 @@ import pytest
 import sympy
 
 import eomsym as eom
+from eomsym.bounds import best_order
 from eomsym.bounds.terms import cauchy_numbers, term_bounds
-from eomsym.bounds.truncation import CONSTANT, GAMMA, best_truncation, defect_bound, exponential_bound, step_defect
+from eomsym.bounds.truncation import CONSTANT, GAMMA, defect_bound, exponential_bound, step_defect
 from eomsym.errors import HypothesisError, InputError
 
 
@@ -71,26 +72,26 @@ def test_bounds_refuse_large_steps() -> None:
 
 
 def test_best_order_falls_as_the_step_grows() -> None:
-    kernel = eom.compile(eom.Loss("-x**3/3", variables="x"), 16)
-    found = [best_truncation(kernel, [1.0], eta) for eta in (0.3, 0.4, 0.5, 0.7)]
-    assert [f.best for f in found] == sorted((f.best for f in found), reverse=True)
+    loss = eom.Loss("-x**3/3", variables="x")
+    found = [best_order(loss, [1.0], eta=eta) for eta in (0.3, 0.4, 0.5, 0.7)]
+    assert [f.order for f in found] == sorted((f.order for f in found), reverse=True)
     assert found[0].error < found[-1].error
-    small = best_truncation(kernel, [1.0], 0.01)
+    small = best_order(eom.compile(loss, 2), [1.0], eta=0.01)
     assert small.at_floor
-    assert small.best < 8
+    assert small.order < 8
 
 
 def test_measured_step_errors_follow_the_next_term() -> None:
-    kernel = eom.compile(eom.Loss("(1-x)**2/2 + (y-x**2)**2/2", variables="x y"), 6)
-    found = best_truncation(kernel, [-0.5, 1.0], 0.02)
+    loss = eom.Loss("(1-x)**2/2 + (y-x**2)**2/2", variables="x y")
+    found = best_order(loss, [-0.5, 1.0], eta=0.02, highest=5)
     clear = found.measured > 100 * found.floor
     assert clear[:3].all()
     np.testing.assert_allclose(found.measured[clear], found.predicted[clear], rtol=0.35)
 
 
-def test_best_truncation_needs_terms_of_gradient_descent() -> None:
-    loss = eom.Loss("x**4", variables="x")
-    with pytest.raises(InputError, match="needs a kernel such as"):
-        best_truncation(eom.compile(loss, 0), [1.0], 0.1)
-    with pytest.raises(InputError, match="of gradient descent"):
-        best_truncation(eom.compile(loss, 4, method=eom.HeavyBall("1/2")), [1.0], 0.1)
+def test_best_order_needs_a_step_that_stays() -> None:
+    loss = eom.Loss("-x**4", variables="x")
+    with pytest.raises(InputError, match="highest must be an integer >= 0"):
+        best_order(loss, [1.0], eta=0.1, highest=-1)
+    with pytest.raises(HypothesisError, match="none that stays finite with eta = 1e\\+03"):
+        best_order(loss, [1.0], eta=1e3, highest=0)

@@ -106,9 +106,9 @@ def test_the_file_runs_without_this_package(tmp_path):
 
 
 REFUSED = [
-    ((), "expected one of --loss EXPR and --field EXPRS"),
-    ((*OWN, "--field", "x; y"), "expected one of --loss EXPR and --field EXPRS"),
-    (("--loss", "x**2"), "--loss and --field need --variables"),
+    ((), "which problem? give one of --problem NAME, --loss EXPR"),
+    ((*OWN, "--field", "x; y"), "--loss and --field exclude each other"),
+    (("--loss", "x**2"), "--loss needs --variables"),
     (("--loss", "x*z", "--variables", "x y"), "unknown name"),
     (("--loss", "gamma(x)", "--variables", "x"), "gamma"),
     (("--field", "x", "--variables", "x y"), "a field of 2 variables has 2 components, got 1"),
@@ -116,7 +116,7 @@ REFUSED = [
     ((*OWN, "--order", "many"), "Invalid value for '--order'"),
     ((*OWN, "--method", "newton"), "Invalid value for '--method'"),
     ((*OWN, "--method", "heavy-ball"), "--method heavy-ball needs --beta, such as --beta 9/10"),
-    ((*OWN, "--method", "heavy-ball", "--beta", "beta"), "holds the symbol beta; give it a number"),
+    ((*OWN, "--method", "heavy-ball", "--beta", "beta"), "'beta' is not a number"),
     ((*OWN, "--beta", "1/2"), "--method gd does not take --beta"),
     ((*OWN, "--weight-decay", "much"), "'much' is not a number such as 9/10 or 0.9"),
     ((*OWN, "--weight-decay", "-1"), "weight_decay must be a finite number >= 0"),
@@ -140,5 +140,5 @@ def test_an_unwritable_file_is_refused(tmp_path):
     blocked.write_text("not a folder")
     run = emit(*OWN, "--output", str(blocked / "kernel.py"))
     assert run.exit_code == 2
-    assert "cannot write to the folder" in run.stderr
+    assert "file is no folder; name another file" in run.stderr
     assert blocked.read_text() == "not a folder"

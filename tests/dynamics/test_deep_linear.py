@@ -177,10 +177,14 @@ def test_refusals() -> None:
         balancedness([np.ones(2)])
     with pytest.raises(InputError, match="depth must be an integer >= 1, got 0"):
         ScalarMotion(0, 1.0)
-    with pytest.raises(InputError, match=r"target must be a norm > 0, got -1\.0"):
+    with pytest.raises(InputError, match=r"target must be a finite number > 0, got -1\.0"):
         ScalarMotion(2, -1.0)
     motion = ScalarMotion(2, 1.0)
-    bad: list[tuple[Any, ...]] = [(0.0, 0.5, "radius"), (1.0, 1.5, "cosine must lie between"), (1.0, 1.0, "strictly")]
+    bad: list[tuple[Any, ...]] = [
+        (0.0, 0.5, "radius"),
+        (1.0, 1.5, "cosine must be"),
+        (1.0, 1.0, "strictly"),
+    ]
     for radius, cosine, message in bad:
         with pytest.raises(InputError, match=message):
             motion.invariant(radius, cosine)

@@ -106,7 +106,7 @@ def test_bad_input():
         eom.descend(LOSS, [1.0], eta=ETA, steps=1)
     with pytest.raises(ShapeError, match=r"memory has shape \(3,\), expected \(0,\)"):
         eom.descend(LOSS, START, eta=ETA, steps=1, memory=[1.0, 2.0, 3.0])
-    with pytest.raises(InputError, match="unknown memory 'past'; choose 'rest', 'flow'"):
+    with pytest.raises(InputError, match="unknown memory 'past'; choose one of rest, flow, or give"):
         eom.descend(LOSS, START, eta=ETA, steps=1, memory="past")
     with pytest.raises(MethodError, match="holds the symbol beta; give it a number"):
         eom.descend(LOSS, START, eta=ETA, steps=1, method=eom.HeavyBall(sympy.Symbol("beta")))

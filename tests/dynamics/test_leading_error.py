@@ -97,5 +97,5 @@ def test_start_and_time_must_fit() -> None:
     kernel = eom.compile(ROSENBROCK.build(), 2)
     with pytest.raises(ShapeError, match=r"\(1,\)"):
         leading_error(kernel, [1.0], time=1.0, orders=[0])
-    with pytest.raises(InputError, match="time=-1"):
+    with pytest.raises(InputError, match="time must be a finite number > 0, got -1"):
         leading_error(kernel, ROSENBROCK.start, time=-1.0, orders=[0])

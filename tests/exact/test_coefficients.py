@@ -209,9 +209,9 @@ def test_colours_of_one_batch_are_none() -> None:
 
 
 def test_bad_input() -> None:
-    with pytest.raises(InputError, match="max_nodes is 21; expected an integer from 1 to 20"):
+    with pytest.raises(InputError, match="max_nodes must be an integer from 1 to 20, got 21"):
         universal(21, GradientDescent())
-    with pytest.raises(InputError, match="max_nodes is 0"):
+    with pytest.raises(InputError, match="max_nodes must be an integer from 1 to 20, got 0"):
         universal(0, GradientDescent())
     with pytest.raises(InputError, match=r"expected a method object such as eomsym.GradientDescent\(\)"):
         universal(3, "heavy ball")  # type: ignore[arg-type]

@@ -197,7 +197,7 @@ def test_bad_input() -> None:
         modified_equation(RK4)
     with pytest.raises(InputError, match=r"modifying_integrator\(method, 6\)"):
         modifying_integrator(RK4)
-    with pytest.raises(InputError, match="order is 13; expected an integer from 1 to 12"):
+    with pytest.raises(InputError, match="order must be an integer from 1 to 12, got 13"):
         order_conditions(13)
     with pytest.raises(InputError, match="2 coefficients were given for 4 trees"):
         Series(3, sympy.S.One, (sympy.S.One,) * 2)

@@ -96,5 +96,5 @@ def test_bad_input() -> None:
         forest(4).of_size(5)
     with pytest.raises(InputError, match="is not among the trees with 4 nodes and 1 colours"):
         forest(4).index(Tree(colour=1))
-    with pytest.raises(InputError, match="colours is 0; expected an integer from 1 to 127"):
+    with pytest.raises(InputError, match="colours must be an integer from 1 to 127, got 0"):
         forest(4, 0)

@@ -17,8 +17,8 @@ from eomsym.errors import InputError
 from eomsym.experiments import discretisation, layers
 from eomsym.experiments.discretisation import compare
 from eomsym.experiments.experiment import Claim, Experiment, Line, Panel
-from eomsym.experiments.simulate import EXPERIMENTS, simulate
 from eomsym.experiments.rerun import rerun
+from eomsym.experiments.simulate import EXPERIMENTS, simulate
 from eomsym.output.records import dumps
 from eomsym.output.style import colour
 

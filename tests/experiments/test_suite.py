@@ -2,36 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
-import numpy as np
 import pytest
 
-from eomsym.errors import InputError, MissingDependencyError
-from eomsym.experiments.suite import DEFAULT_PROBLEMS, PROBLEMS, digits, verify_problems
-
-
-def test_digits_are_standardised() -> None:
-    inputs, targets = digits()
-    assert inputs.shape == (1797, 64)
-    assert targets.shape == (1797, 10)
-    np.testing.assert_allclose(inputs.mean(axis=0), 0.0, atol=1e-12)
-    deviation = inputs.std(axis=0)
-    assert np.all((np.abs(deviation - 1) < 1e-12) | (deviation == 0))
-    assert np.sum(deviation == 0) == 3  # three corner pixels are always white
-    np.testing.assert_array_equal(targets.sum(axis=1), 1.0)
-    assert np.all(targets.sum(axis=0) > 170)
-    few, _ = digits(1000)
-    np.testing.assert_allclose(few.mean(axis=0), 0.0, atol=1e-12)
-    with pytest.raises(ValueError, match="read-only"):
-        inputs[0, 0] = 1.0
-
-
-def test_scikit_learn_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("sklearn")]:
-        monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'eomsym\[data\]'"):
-        digits.__wrapped__()
+from eomsym.errors import InputError
+from eomsym.experiments.suite import DEFAULT_PROBLEMS, PROBLEMS, verify_problems
 
 
 def test_default_holds_a_shallow_and_a_deep_network() -> None:

@@ -147,7 +147,7 @@ def test_bad_points_are_explained():
         loss.gradient([1, 2, 3])
     with pytest.raises(InputError, match=r"theta must be finite, got theta\[1\] = nan"):
         loss.value([1.0, np.nan])
-    with pytest.raises(InputError, match="theta must be 2 numbers"):
+    with pytest.raises(InputError, match="theta must be an array of real numbers, got str 'ab'"):
         loss.value("ab")
     for decay in (-1, float("inf"), float("nan"), "a lot"):
         with pytest.raises(InputError, match="weight_decay must be a finite number >= 0"):

@@ -11,7 +11,6 @@ import pytest
 import eomsym as eom
 from eomsym.errors import InputError, ShapeError
 from eomsym.losses.activations import ACTIVATIONS, region, region_changes
-from eomsym.losses.convolution import Convolutional, patches
 from eomsym.losses.initial import balanced
 from eomsym.losses.network import DeepLinear, Network
 
@@ -142,42 +141,6 @@ def test_inside_a_region_a_relu_network_is_followed_at_its_order() -> None:
         assert np.log2(errors[0] / errors[1]) == pytest.approx(order + 1, abs=0.05)
 
 
-# convolution ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kernel, stride", [(3, 1), (2, 2), (3, 2)])
-def test_convolution_by_loops(kernel: int, stride: int) -> None:
-    random = np.random.default_rng(6)
-    images = random.standard_normal((4, 36))
-    net = Convolutional(2, (3, 2), images, [0, 1, 1, 0], "tanh", "cross_entropy", kernel=kernel, stride=stride)
-    theta = net.initial(0)
-    w = net.unpack(theta)
-    count = (6 - kernel) // stride + 1
-    outputs = []
-    for image in images.reshape(4, 6, 6):
-        hidden = np.empty((2, count, count))
-        for f, filter_ in enumerate(w["W1"].reshape(2, kernel, kernel)):
-            for row in range(count):
-                for column in range(count):
-                    window = image[row * stride : row * stride + kernel, column * stride : column * stride + kernel]
-                    hidden[f, row, column] = (window * filter_).sum()
-        outputs.append(w["W3"] @ np.tanh(w["W2"] @ np.tanh(hidden).ravel()))
-    assert net.value(theta) == pytest.approx(cross_entropy(np.array(outputs), np.array([0, 1, 1, 0])), rel=1e-13)
-    np.testing.assert_allclose(net.gradient(theta), differences(net, theta), atol=2e-9)
-
-
-def test_convolution_refuses() -> None:
-    with pytest.raises(InputError, match="square images"):
-        patches(np.zeros((2, 10)), 2)
-    with pytest.raises(InputError, match="does not fit images of 3 x 3"):
-        patches(np.zeros((2, 9)), 4)
-    net = Convolutional(2, (2,), np.eye(4), [0, 1, 1, 0], loss="cross_entropy", kernel=2)
-    with pytest.raises(InputError, match="no balanced weights"):
-        net.initial(0, "balanced")
-    with pytest.raises(InputError, match="at least two positive integers"):
-        Convolutional(0, (2,), np.eye(4), [0, 1, 1, 0], loss="cross_entropy", kernel=2)
-
-
 # starts ---------------------------------------------------------------------------------------------------------------
 
 
@@ -215,7 +178,7 @@ def test_weights_of_your_own() -> None:
 
 def test_refused_starts() -> None:
     net = Network((3, 2, 3), np.eye(3), np.eye(3))
-    with pytest.raises(InputError, match="unknown scheme 'zero'; choose one of xavier, he, near_zero, balanced"):
+    with pytest.raises(InputError, match="unknown scheme 'zero'; choose one of xavier, he, near_zero, balanced, or"):
         net.initial(scheme="zero")
     with pytest.raises(InputError, match=r"widths \(3, 2, 3\) cannot be balanced.*at least 3 wide"):
         net.initial(scheme="balanced")
@@ -231,20 +194,63 @@ def test_refused_starts() -> None:
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (((3,), INPUTS, TARGETS), "at least two positive integers"),
+        (((3,), INPUTS, TARGETS), "widths must be at least two positive integers such as"),
         (((3, 0, 2), INPUTS, TARGETS), "at least two positive integers"),
-        ((3, INPUTS, TARGETS), "widths must be integers"),
-        (((4, 2), INPUTS, TARGETS), r"inputs have shape \(7, 3\), expected \(samples, 4\)"),
-        (((3, 3), INPUTS, TARGETS), r"targets have shape \(7, 2\), expected \(7, 3\)"),
-        (((3, 2), INPUTS * np.nan, TARGETS), "inputs must be finite, got nan at"),
-        (((3, 2), "abc", TARGETS), "inputs must be an array of numbers"),
-        (((3, 2), INPUTS[:0], TARGETS[:0]), "no samples"),
-        (((3, 2), INPUTS, TARGETS, "tan"), "unknown activation 'tan'; choose one of linear, tanh"),
-        (((3, 2), INPUTS, TARGETS, "tanh", "hinge"), "unknown loss 'hinge'"),
-        (((3, 2), INPUTS, TARGETS, "tanh", "cross_entropy"), "rows of probabilities"),
-        (((3, 2), INPUTS, LABELS + 1, "tanh", "cross_entropy"), "labels must be integers from 0 to 1, got 1"),
+        (((3, True, 2), INPUTS, TARGETS), "at least two positive integers"),
+        ((3, INPUTS, TARGETS), "layers must be widths such as .* got 3"),
+        (((4, 2), INPUTS, TARGETS), r"inputs have shape \(7, 3\), expected \(samples, 4\).* give widths \(3, 2\)"),
+        (((3, 3), INPUTS, TARGETS), r"targets have shape \(7, 2\), expected \(7, 3\); give a last layer of 2 units"),
+        (((3, 2), INPUTS, TARGETS[:5]), "inputs hold 7 samples and targets 5; give one target for each sample"),
+        (
+            ((3, 2), INPUTS, LABELS),
+            r"expected \(7, 2\); type loss=\"cross_entropy\" for labels, or",
+        ),
+        (((3, 1), INPUTS, LABELS), r"expected \(7, 1\); type targets\[:, None\]"),
+        (((3, 2), INPUTS, np.ones((7, 2, 1))), r"expected \(7, 2\); give one row for each sample"),
+        (((3, 2), INPUTS[0], TARGETS), r"inputs have shape \(3,\), expected .*for one sample type inputs\[None\]"),
+        (
+            ((3, 2), INPUTS * np.nan, TARGETS),
+            r"inputs must be finite, got inputs\[0, 0\] = nan; leave such",
+        ),
+        (((3, 2), INPUTS, TARGETS * np.inf), r"targets must be finite, got targets\[0, 0\] = "),
+        (((3, 2), "abc", TARGETS), "inputs must be an array of real numbers, got str 'abc'"),
+        (((3, 2), INPUTS + 1j, TARGETS), "inputs must be an array of real numbers, got ndarray"),
+        (((3, 2), INPUTS[:0], TARGETS[:0]), "hold no samples; give at least one"),
+        (((3, 2), INPUTS[:, :0], TARGETS), "hold no features; give at least one"),
+        (((3, 2), INPUTS, TARGETS, "tan"), r"unknown activation 'tan'; choose one of linear, tanh.*did you mean tanh"),
+        (((3, 2), INPUTS, TARGETS, "tanh", "hinge"), "unknown loss 'hinge'; choose one of mse, cross_entropy"),
+        (((3, 2), INPUTS, TARGETS, "tanh", "cross_entropy"), r"rows of probabilities that sum to 1; type loss=\"mse\""),
+        (((3, 2), INPUTS, LABELS + 1, "tanh", "cross_entropy"), "from 0 to 1, got 1 to 2; give labels - 1"),
+        (((3, 2), INPUTS, LABELS * 4, "tanh", "cross_entropy"), "got 0 to 4; give a last layer of 5 units"),
+        (((3, 2), INPUTS, LABELS - 1, "tanh", "cross_entropy"), r"got -1 to 0; give numpy.unique\(labels, return_inv"),
+        (((3, 2), INPUTS, LABELS + 0.5, "tanh", "cross_entropy"), "labels must be integers from 0 to 1, got 0.5"),
     ],
 )
 def test_bad_networks(arguments: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Network(*arguments)
+
+
+@pytest.mark.parametrize("options, message", [({"bias": 1}, "bias must be True or False"), ({"slope": "x"}, "slope")])
+def test_bad_options(options: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Network((3, 2), INPUTS, TARGETS, **options)
+
+
+@pytest.mark.parametrize(
+    "count, message", [(2, "7 samples cannot be split into 2 equal batches; choose one of 1, 7"), (0, "count must be"),
+                       (8, "count must be an integer from 1 to 7, got 8")],
+)  # fmt: skip
+def test_uneven_batches(count: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Network((3, 2), INPUTS, TARGETS).split(count)
+
+
+def test_batches_are_the_network_on_their_samples() -> None:
+    net = Network((3, 4, 2), INPUTS[:6], TARGETS[:6], bias=True).with_weight_decay(0.1)
+    theta = net.initial(0)
+    parts = net.split(3)
+    assert sum(part.value(theta) for part in parts) / 3 == pytest.approx(net.value(theta), rel=1e-14)
+    alone = Network((3, 4, 2), INPUTS[2:4], TARGETS[2:4], bias=True, name=parts[1].name).with_weight_decay(0.1)
+    assert parts[1] == alone
+    assert parts[1].program.nodes == alone.program.nodes

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from eomsym.optimisers.adaptive import Adam, AdamW, RMSProp
 from eomsym.optimisers.averages import Averaged
 from eomsym.optimisers.matrix import Muon
 from eomsym.optimisers.momentum import Lookahead, Momentum, QuasiHyperbolic
-from eomsym.optimisers.names import OPTIMISERS, build
+from eomsym.optimisers.names import build, optimisers
 from eomsym.optimisers.normalised import ClippedGradient, NormalisedGradient, NormalisedSAM
 from eomsym.optimisers.signs import Lion, SignSGD
 
@@ -265,7 +267,7 @@ def test_adam_is_that_of_optax(inside):
         (lambda: Adam(beta2="3/2"), MethodError, r"beta2 = 3/2; expected a number from 0 to below 1, such as beta2="),
         (lambda: Adam(epsilon="-1/10"), MethodError, r"epsilon = -1/10; expected a number >= 0"),
         (lambda: Adam(beta1=0.9), InexactError, r"beta1 is 0.9, a float; exact numbers are needed, for example '0.9'"),
-        (lambda: Adam(inside=1), MethodError, r"inside is 1; expected True or False"),
+        (lambda: Adam(inside=1), InputError, r"inside must be True or False, got 1"),
         (lambda: Adam(memory="kept"), MethodError, r"needs the learning rate; add for instance eta='1/100'"),
         (lambda: Adam(memory="lost"), MethodError, r"unknown memory 'lost'; choose 'eliminated' or 'kept'"),
         (
@@ -287,11 +289,11 @@ def test_adam_is_that_of_optax(inside):
         (lambda: ClippedGradient(-2), MethodError, r"threshold = -2; expected a number > 0, such as threshold='2'"),
         (lambda: Momentum("1/2", "1/2", nesterov=True), MethodError, r"takes no dampening, and got 1/2"),
         (lambda: Momentum("1/2", 1), MethodError, r"dampening = 1 leaves no gradient"),
-        (lambda: Lookahead(0), InputError, r"steps is 0; expected an integer from 1 to 50"),
+        (lambda: Lookahead(0), InputError, r"steps must be an integer from 1 to 50, got 0"),
         (lambda: Lookahead(2, 0), MethodError, r"alpha = 0 never moves the slow weights"),
-        (lambda: Muon(ns_steps=0.5), InputError, r"ns_steps is 0.5; expected an integer from 1 to 20"),
+        (lambda: Muon(ns_steps=0.5), InputError, r"ns_steps must be an integer from 1 to 20, got 0.5"),
         (lambda: Averaged("gd", "1/2"), MethodError, r"expected a method such as GradientDescent\(\), got str"),
-        (lambda: build("sgd"), InputError, r"unknown optimiser 'sgd'; choose one of gd, proximal"),
+        (lambda: build("sgd"), InputError, r"unknown optimiser 'sgd'; choose one of gd, adam"),
         (lambda: build("sam"), InputError, r"sam needs r"),
         (lambda: build("muon", width=1), InputError, r"muon does not take width; it takes beta, ns_steps"),
     ],
@@ -307,14 +309,36 @@ def test_where_a_norm_vanishes_it_is_said():
     np.testing.assert_array_equal(eom.compile(QUARTIC, 1, method=ClippedGradient(1)).terms([0.0, 0.0]), 0)
 
 
-@pytest.mark.parametrize("name", OPTIMISERS)
-def test_the_list_of_names_knows_the_parameters(name):
-    import inspect
-
-    known = OPTIMISERS[name]
-    signature = inspect.signature(known.factory).parameters
-    own = {key: value for key, value in signature.items() if key not in ("explicit", "label")}
-    assert set(own) == set(known.parameters)
-    assert [key for key, value in own.items() if value.default is inspect.Parameter.empty] == list(known.needed)
-    if not known.needed:
+@pytest.mark.parametrize("name", optimisers())
+def test_the_list_of_names_knows_the_classes(name):
+    known = optimisers()[name]
+    assert known.factory.__name__ in eom.optimisers.__all__
+    if known.needed:
+        with pytest.raises(InputError, match=f"{name} needs {', '.join(sorted(known.needed))}"):
+            build(name)
+    else:
         assert build(name).name
+    with pytest.raises(InputError, match=f"{name} does not take momentun; it takes"):
+        build(name, momentun=1)
+
+
+def test_an_optimiser_that_is_exported_is_found(monkeypatch):
+    """One class and its line in the list of exported names: parameters and defaults are read off the class."""
+
+    @dataclass(frozen=True)
+    class SlowStart(eom.optimisers.Method):
+        share: Any
+        rows: tuple[tuple[int, ...], ...] = ()
+        fast: bool = False
+        rounds: int = 3
+        kind: Literal["a", "b"] = "a"
+
+    monkeypatch.setattr(eom.optimisers, "__all__", [*eom.optimisers.__all__, "SlowStart"])
+    monkeypatch.setattr(eom.optimisers, "SlowStart", SlowStart, raising=False)
+    optimisers.cache_clear()
+    try:
+        found = optimisers()["slow-start"]
+    finally:
+        optimisers.cache_clear()
+    assert found.parameters == {"share": "number", "rows": "rows", "fast": "flag", "rounds": "count", "kind": "a|b"}
+    assert found.needed == ("share",)

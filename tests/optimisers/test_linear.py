@@ -183,8 +183,8 @@ def test_text_is_read_exactly() -> None:
             lambda: GeneralLinear([1], [[1]], [[1]], [[0]], [0, 1]),
             r"colours are \(0, 1\), expected 1 integers",
         ),
-        (lambda: GradientDescent().series(0), "0 coefficients were asked for"),
-        (lambda: GradientFlow().series(0), "0 coefficients were asked for"),
+        (lambda: GradientDescent().series(0), "n must be an integer >= 1, got 0"),
+        (lambda: GradientFlow().series(0), "n must be an integer >= 1, got 0"),
     ],
 )
 def test_bad_input(make, match: str) -> None:  # type: ignore[no-untyped-def]

@@ -10,9 +10,7 @@ import numpy as np
 from hypothesis import assume
 
 import eomsym as eom
-from eomsym.bounds.bound import Bound
-from eomsym.bounds.fundamental import distance_bound, measured_bound
-from eomsym.bounds.step_size import safe_step_size, search_step_size
+from eomsym.bounds import Bound, distance, step_size
 from eomsym.bounds.terms import term_bounds, tree_bounds
 from eomsym.bounds.truncation import exponential_bound, step_defect
 from eomsym.curvature.closed_form import curvature_of
@@ -39,7 +37,7 @@ def regime(run: Run, order: int = 0) -> str:
     return f"order {order}, eta |A| {f'<= {limits[0]}' if limits else '> 0.5'}"
 
 
-def bounded(function: Any, *arguments: Any, **options: Any) -> Bound:
+def bounded(function: Any, *arguments: Any, **options: Any) -> Any:
     """The bound, or an example that does not count: a hypothesis does not hold."""
     try:
         return function(*arguments, **options)
@@ -69,12 +67,12 @@ def holds(bound: Bound, true: np.ndarray, doubt: float) -> float:
 
 
 def check_distance(run: Run, order: int = 0) -> float:
-    bound = bounded(distance_bound, run.loss, run.start, run.eta, run.steps, order)
+    bound = bounded(distance, run.loss, run.start, eta=run.eta, steps=run.steps, order=order, certificate="proven")
     return holds(bound, *truth(run, order))
 
 
 def check_measured(run: Run, order: int = 0) -> float:
-    bound = bounded(measured_bound, run.loss, run.start, run.eta, run.steps, order, rtol=1e-10, atol=1e-12)
+    bound = bounded(distance, run.loss, run.start, eta=run.eta, steps=run.steps, order=order)
     return holds(bound, *truth(run, order))
 
 
@@ -94,7 +92,7 @@ def quadratic(eigenvalues: list[float]) -> tuple[Any, GivenCurvature]:
 def check_quadratic(eigenvalues: list[float], start: np.ndarray, eta: float, steps: int) -> float:
     """Gradient flow of a quadratic loss in closed form: nothing is integrated."""
     loss, exact = quadratic(eigenvalues)
-    bound = bounded(distance_bound, loss, start, eta, steps, 0, exact)
+    bound = bounded(distance, loss, start, eta=eta, steps=steps, certificate="proven", curvature=exact)
     values, times = np.array(eigenvalues), eta * np.arange(steps + 1)
     gaps = (np.exp(-np.outer(times, values)) - (1 - eta * values) ** np.arange(steps + 1)[:, None]) * start
     return holds(bound, np.linalg.norm(gaps, axis=1), ROUNDING)
@@ -102,7 +100,7 @@ def check_quadratic(eigenvalues: list[float], start: np.ndarray, eta: float, ste
 
 def check_step_size(run: Run, epsilon: float) -> float:
     time = run.eta * run.steps
-    allowed = bounded(safe_step_size, run.loss, run.start, epsilon, time, cells=8).value
+    allowed = bounded(step_size, run.loss, run.start, time=time, epsilon=epsilon, certificate="theorem").eta
     assume(np.isfinite(allowed))
     steps = max(int(np.ceil(time / (0.999 * allowed))), 1)
     assume(steps <= 2000)
@@ -115,7 +113,9 @@ def check_step_size(run: Run, epsilon: float) -> float:
 
 def check_search(run: Run, epsilon: float, order: int) -> float:
     time = run.eta * run.steps
-    eta = bounded(search_step_size, run.loss, run.start, epsilon, time, order, most_steps=100).value
+    eta = bounded(
+        step_size, run.loss, run.start, time=time, epsilon=epsilon, order=order, certificate="proven", most_steps=100
+    ).eta
     true, doubt = truth(Run(run.loss, run.start, eta, round(time / eta)), order)
     assert_bound_holds(true, epsilon, atol=doubt)
     return float(epsilon / true.max()) if true.max() > 100 * doubt else math.nan

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from properties import checks
 
-from eomsym.bounds import fundamental
+from eomsym.bounds import proven
 from eomsym.bounds.truncation import step_defect
 from eomsym.curvature.hessian import Spectrum
 from eomsym.testing import Run, runs, starts
@@ -74,5 +74,5 @@ def test_one_order_too_many_claimed(monkeypatch: pytest.MonkeyPatch, order: int)
     def wrong(derivatives: Any, distance: float, eta: float, order: int, *rest: Any) -> float:
         return step_defect(derivatives, distance, eta, order + 1, *rest)
 
-    monkeypatch.setattr(fundamental, "step_defect", wrong)
+    monkeypatch.setattr(proven, "step_defect", wrong)
     caught(distance(order), runs())

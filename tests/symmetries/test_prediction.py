@@ -10,7 +10,7 @@ import pytest
 
 import eomsym as eom
 from eomsym.errors import DivergenceError, InputError, SymmetryError
-from eomsym.losses.invariant import NormalizedNetwork
+from eomsym.losses import Activation, BatchNorm, Linear
 from eomsym.losses.network import DeepLinear, Network
 from eomsym.symmetries.noether import DESCENT, decay_rate
 from eomsym.symmetries.prediction import Predictions, follow_in_steps, predict, with_nodes
@@ -27,7 +27,8 @@ ETA, DECAY, STEPS = 0.2, 0.25, 20
 
 @cache
 def normalised() -> Predictions:
-    net = NormalizedNetwork((3, 4, 3), INPUTS, LABELS, loss="cross_entropy").with_weight_decay(DECAY)
+    layers = [Linear(4), BatchNorm(), Activation("tanh"), Linear(3)]
+    net = Network(layers, INPUTS, LABELS, loss="cross_entropy").with_weight_decay(DECAY)
     return predict(net, net.initial(1, scale=3.0), eta=ETA, steps=STEPS, symmetries=[NORM, SUM], orders=range(4))
 
 

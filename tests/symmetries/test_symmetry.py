@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import eomsym as eom
 from eomsym.errors import InputError, MethodError, ShapeError, SymmetryError
-from eomsym.losses.invariant import NORMALIZATIONS, NormalizedNetwork
+from eomsym.losses import Activation, BatchNorm, LayerNorm, Linear, WeightNorm
 from eomsym.losses.network import DeepLinear, Network
 from eomsym.symmetries.noether import DESCENT, Symmetry, bare_gradient, bare_hessian, decay_rate
 from eomsym.symmetries.symmetry import RescalingSymmetry, ScaleInvariance, TranslationInvariance
@@ -25,10 +25,20 @@ def data(features: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray
     return random.standard_normal((8, features)), random.integers(0, classes, 8)
 
 
+NORMALISED = {
+    "batch": lambda layer: [layer, BatchNorm()],
+    "layer": lambda layer: [layer, LayerNorm()],
+    "weight": lambda layer: [WeightNorm(layer)],
+}
+
+
 def build(kind: str, widths: tuple[int, ...], seed: int) -> Any:
     inputs, labels = data(widths[0], widths[-1], seed)
-    if kind in NORMALIZATIONS:
-        return NormalizedNetwork(widths, inputs, labels, loss="cross_entropy", normalization=kind)
+    if kind in NORMALISED:
+        layers: list[Any] = []
+        for units in widths[1:-1]:
+            layers += [*NORMALISED[kind](Linear(units)), Activation("tanh")]
+        return Network([*layers, Linear(widths[-1])], inputs, labels, loss="cross_entropy")
     if kind == "deep linear":
         return DeepLinear(widths, inputs, labels, "cross_entropy")
     return Network(widths, inputs, labels, kind, "cross_entropy", bias=True, slope=0.3)

@@ -170,7 +170,7 @@ def test_orders_are_integers_from_zero_on(orders: Any) -> None:
 
 @pytest.mark.parametrize("time", [0.0, -1.0, math.nan, math.inf, "long"])
 def test_time_is_positive(time: Any) -> None:
-    with pytest.raises(InputError, match="expected a positive number, such as time="):
+    with pytest.raises(InputError, match="time must be a finite number > 0, got"):
         eom.verify(ROSENBROCK.build(), ROSENBROCK.start, time=time)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from eomsym.errors import ExpressionError, InputError
+from eomsym import checks
+from eomsym.errors import ExpressionError
 from eomsym.losses.functions import FUNCTIONS
 from eomsym.losses.program import exact
 
@@ -63,8 +64,7 @@ class Decimals:
     """
 
     def __init__(self, digits: int) -> None:
-        if isinstance(digits, bool) or not isinstance(digits, int) or digits < 2:
-            raise InputError(f"digits must be an integer >= 2, got {digits!r}")
+        checks.count(digits, "digits", 2)
         self.context = mpmath.MPContext()
         self.context.dps = digits + 5
         self.digits = digits

@@ -1,0 +1,124 @@
+"""The order at which one step of the equation of motion is closest to gradient descent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from eomsym.curvature.hessian import as_kernel
+from eomsym.dynamics.descent import checked_count
+from eomsym.dynamics.flow import as_times, check_positive, integrate
+from eomsym.errors import DivergenceError, HypothesisError, TableError
+
+if TYPE_CHECKING:
+    from eomsym.codegen.kernel import Kernel
+    from eomsym.losses.objective import Objective
+
+__all__ = ["BestOrder", "best_order"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class BestOrder:
+    """The errors of one step at all orders.
+
+    Attributes
+    ----------
+    eta : float
+    orders : ndarray of int, shape (m,)
+    predicted : ndarray, shape (m,)
+        ``eta**(K+2) |term_(K+1)|``, the leading error of one step.
+    measured : ndarray, shape (m,)
+        Distance after one step of the equation of motion from gradient descent; NaN where it diverges.
+    floor : float
+        Below this the measurement is rounding.
+    """
+
+    eta: float
+    orders: NDArray[np.int64]
+    predicted: Array
+    measured: Array
+    floor: float
+
+    @property
+    def order(self) -> int:
+        """The order with the smallest measured error; the smallest order that reaches the floor, if one does."""
+        reached = np.flatnonzero(self.measured <= self.floor)
+        return int(self.orders[reached[0] if len(reached) else np.nanargmin(self.measured)])
+
+    @property
+    def at_floor(self) -> bool:
+        """Whether rounding, and not the series, decides the best order."""
+        return bool(np.nanmin(self.measured) <= self.floor)
+
+    @property
+    def error(self) -> float:
+        """The measured error of one step at the best order."""
+        return float(self.measured[self.orders == self.order][0])
+
+
+def best_order(loss: Objective | Kernel, start: ArrayLike, *, eta: float, highest: int = 15) -> BestOrder:
+    """Find the order at which one step of the equation of motion is closest to gradient descent.
+
+    The series of counter terms diverges: for each learning rate there is an order beyond which more terms are worse.
+
+    Parameters
+    ----------
+    loss : Objective or Kernel
+    start : array_like, shape (n,)
+    eta : float
+    highest : int
+        Orders ``0 … highest`` are compared.
+
+    Returns
+    -------
+    BestOrder
+
+    Raises
+    ------
+    InputError
+        If an argument cannot be used.
+    HypothesisError
+        If the motion diverges at every order.
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> found = eom.bounds.best_order(eom.Loss("-x**3/3", variables="x"), [1.0], eta=0.4)
+    >>> found.order, found.at_floor
+    (13, False)
+
+    References
+    ----------
+    E. Hairer, C. Lubich, G. Wanner, Geometric Numerical Integration (2006), section IX.7, doi:10.1007/3-540-30666-8.
+    """
+    rate, top = check_positive("eta", eta), checked_count(highest, "highest", 0)
+    kernel = as_kernel(loss, top + 1)
+    point = kernel.loss.validate(start)
+    goal = point - rate * kernel.gradient(point)
+    orders = np.arange(top + 1)
+    sizes = rate ** (orders + 2.0) * np.linalg.norm(kernel.terms(point), axis=1)[1:]
+    measured = np.full(len(orders), np.nan)
+    scale = max(float(np.max(np.abs(point))), float(np.max(np.abs(goal))))
+    steepest = float(np.linalg.norm(kernel.gradient(point)))
+    floor = 50 * float(np.finfo(np.float64).eps) * max(scale, rate * steepest)
+    for order in orders:
+        truncated = kernel.at_order(int(order))
+        try:
+            ends, error, _ = integrate(
+                lambda y, field=truncated.field: field(y, rate),  # type: ignore[misc]
+                point, as_times(rate), 3e-13, 1e-15 * max(scale, 1e-300),
+            )  # fmt: skip
+        except (DivergenceError, TableError):
+            continue
+        floor = max(floor, 3 * error)
+        measured[order] = np.linalg.norm(ends[-1] - goal)
+    if np.isnan(measured).all():
+        raise HypothesisError(
+            f"needed one step of the motion, got none that stays finite with eta = {rate:.3g}; use a smaller eta"
+        )
+    return BestOrder(rate, orders, sizes, measured, floor)

@@ -1,0 +1,92 @@
+"""What float64 may have taken from a number: allowances that bounds add.
+
+A run in float64 is an orbit of exact gradient descent with a small defect at each step; so is any sequence that is
+compared with it. The allowances are worst cases of the usual model ``fl(a op b) = (a op b)(1 + d)``, ``|d| <= eps/2``:
+Higham, Accuracy and Stability of Numerical Algorithms (2002), section 2.2, doi:10.1137/1.9780898718027.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eomsym.bounds.terms import tree_bounds
+from eomsym.errors import HypothesisError
+
+if TYPE_CHECKING:
+    from eomsym.codegen.kernel import Kernel
+    from eomsym.curvature.hessian import Neighbourhood
+
+__all__ = ["EPS", "field_rounding", "outward", "steeper_terms", "step_rounding"]
+
+Array = NDArray[np.float64]
+EPS = float(np.finfo(np.float64).eps)
+TINY = float(np.finfo(np.float64).tiny)
+#: Relative rounding of a counter term, against the sum of the magnitudes of its trees.
+TERM = 256 * EPS
+
+
+def outward(value: float) -> float:
+    """A number that is not below `value` before some hundred roundings.
+
+    Examples
+    --------
+    >>> outward(1.0) > 1.0
+    True
+    """
+    return value * (1 + 512 * EPS) + TINY
+
+
+def step_rounding(around: Neighbourhood, size: float, eta: float, slope: float) -> float:
+    """Largest rounding error of one step of gradient descent in float64, near a point.
+
+    Parameters
+    ----------
+    around : Neighbourhood
+    size : float
+        Length of theta after the step.
+    eta : float
+    slope : float
+        Length of the gradient.
+    """
+    return EPS * (size + 2 * eta * slope) + 2 * eta * around.rounding() + 4 * TINY
+
+
+def field_rounding(kernel: Kernel, around: Neighbourhood, terms: Array, eta: float) -> float:
+    """Largest rounding error of the velocity of the equation of motion at a point.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    around : Neighbourhood
+    terms : ndarray, shape (K+1, n)
+        The counter terms there.
+    eta : float
+    """
+    order = kernel.order
+    powers = eta ** np.arange(1.0, order + 1)
+    sizes = np.linalg.norm(terms, axis=1)
+    try:
+        # Sums over trees with all signs positive: what cancels in a term is in them.
+        sizes = tree_bounds(around.derivatives().at(0.0, order), order) if order else sizes
+    except HypothesisError:
+        sizes = 16 * sizes
+    return around.rounding() + TERM * float(powers @ sizes[1:]) + 4 * EPS * float(np.linalg.norm(terms[0]))
+
+
+def steeper_terms(around: Neighbourhood, radius: float, eta: float, order: int) -> float | None:
+    """Lipschitz constant of ``sum_(1<=k<=K) eta**k term_k`` on a ball; None where the derivatives are not known."""
+    if order == 0:
+        return 0.0
+    try:
+        known = around.derivatives()
+    except HypothesisError:
+        return None
+    wide = max(radius, 1e-6)
+    near, far = tree_bounds(known.at(wide * np.array([1.0, 1.125]), order), order).T
+    chords = (far - near) / (0.125 * wide)  # power series with coefficients >= 0: steeper than the derivative
+    with np.errstate(invalid="ignore"):
+        found = float(eta ** np.arange(1.0, order + 1) @ chords[1:])
+    return found if np.isfinite(found) else np.inf

@@ -1,0 +1,258 @@
+"""Checks of arguments, one home for all of them.
+
+Each gives the argument back as what it should be, or raises an error that says what was expected, what was got and what
+to type instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Collection
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from eomsym.errors import InputError, ShapeError
+from eomsym.types import Array
+
+__all__ = ["array", "choice", "count", "flag", "nearest", "number", "order", "positive", "shown", "vector"]
+
+
+def shown(value: Any, most: int = 60) -> str:
+    """A value as an error message shows it: short, whatever it is.
+
+    Examples
+    --------
+    >>> shown("tanh"), shown(list(range(1000)), 12)
+    ("'tanh'", '[0, 1, 2, 3…')
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to write integers of many digits
+        text = f"an integer of {value.bit_length()} bits" if isinstance(value, int) else type(value).__name__
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def count(value: Any, name: str, least: int = 0, most: int | None = None, note: str = "") -> int:
+    """An integer from `least` to `most`.
+
+    Parameters
+    ----------
+    value : object
+    name : str
+        Of the argument.
+    least : int
+    most : int, optional
+    note : str
+        What the message adds to the range.
+
+    Raises
+    ------
+    InputError
+        It is no integer, or out of range.
+
+    Examples
+    --------
+    >>> count(3, "steps", 1)
+    3
+    >>> count(2.5, "order", 0, 19)
+    Traceback (most recent call last):
+    ...
+    eomsym.errors.InputError: order must be an integer from 0 to 19, got 2.5; type order=2
+    """
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if whole and int(value) >= least and (most is None or int(value) <= most):
+        return int(value)
+    try:
+        fitting = max(least, math.floor(value))
+    except (TypeError, ValueError, OverflowError):
+        fitting = least
+    if most is not None:
+        fitting = min(fitting, most)
+    span = f">= {least}" if most is None else f"from {least} to {most}"
+    told = f"{name} must be an integer {span}{note and f' ({note})'}, got {shown(value)}"
+    raise InputError(f"{told}; type {name}={fitting}")
+
+
+def order(value: Any, most: int | None = None) -> int:
+    """An order of an equation of motion, or InputError.
+
+    Examples
+    --------
+    >>> order(-1)
+    Traceback (most recent call last):
+    ...
+    eomsym.errors.InputError: order must be an integer >= 0 (0 is gradient flow), got -1; type order=0
+    """
+    return count(value, "order", 0, most, "0 is gradient flow")
+
+
+def number(value: Any, name: str, least: float = -math.inf, most: float = math.inf, such_as: float = 0.1) -> float:
+    """A finite number from `least` to `most`, as a float.
+
+    Raises
+    ------
+    InputError
+        It is no finite number, or out of range. Texts and truth values are no numbers.
+
+    Examples
+    --------
+    >>> number(1, "scale")
+    1.0
+    >>> number(-1, "slope", 0)
+    Traceback (most recent call last):
+    ...
+    eomsym.errors.InputError: slope must be a finite number >= 0, got -1; type slope=0.1
+    """
+    found = _float(value)
+    if not (math.isfinite(found) and least <= found <= most):
+        span = f" from {least:g} to {most:g}" if most < math.inf else f" >= {least:g}" if least > -math.inf else ""
+        raise InputError(f"{name} must be a finite number{span}, got {shown(value)}; type {name}={such_as:g}")
+    return found
+
+
+def positive(value: Any, name: str, such_as: float = 0.01) -> float:
+    """A finite number above zero, as a float.
+
+    Raises
+    ------
+    InputError
+        It is no such number.
+
+    Examples
+    --------
+    >>> positive(1, "eta")
+    1.0
+    >>> positive(0, "time", 1)
+    Traceback (most recent call last):
+    ...
+    eomsym.errors.InputError: time must be a finite number > 0, got 0; type time=1
+    """
+    found = _float(value)
+    if not (math.isfinite(found) and found > 0):
+        raise InputError(f"{name} must be a finite number > 0, got {shown(value)}; type {name}={such_as:g}")
+    return found
+
+
+def _float(value: Any) -> float:
+    """NaN for what is no number."""
+    if isinstance(value, (str, bytes, bool, np.bool_)):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def flag(value: Any, name: str) -> bool:
+    """True or False and nothing else.
+
+    Examples
+    --------
+    >>> flag(1, "bias")
+    Traceback (most recent call last):
+    ...
+    eomsym.errors.InputError: bias must be True or False, got 1; type bias=True
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputError(f"{name} must be True or False, got {shown(value)}; type {name}=True")
+    return bool(value)
+
+
+def choice(value: Any, name: str, options: Collection[str], more: str = "") -> str:
+    """One of some names.
+
+    Parameters
+    ----------
+    value : object
+    name : str
+    options : collection of str
+    more : str
+        What else could be given, for the message.
+
+    Raises
+    ------
+    InputError
+        It is none of them.
+
+    Examples
+    --------
+    >>> choice("tan", "activation", ("linear", "tanh"))
+    Traceback (most recent call last):
+    ...
+    eomsym.errors.InputError: unknown activation 'tan'; choose one of linear, tanh (did you mean tanh?)
+    """
+    if isinstance(value, str) and value in options:
+        return value
+    raise InputError(
+        f"unknown {name} {shown(value)}; choose one of {', '.join(options)}{more}{nearest(str(value), options)}"
+    )
+
+
+def nearest(name: str, known: Any) -> str:
+    """`` (did you mean …?)`` where a known name is close.
+
+    Examples
+    --------
+    >>> nearest("tanf", ["tanh", "sin"])
+    ' (did you mean tanh?)'
+    """
+    found = difflib.get_close_matches(name, list(known), n=2, cutoff=0.5)
+    return f" (did you mean {' or '.join(found)}?)" if found else ""
+
+
+def array(data: Any, name: str) -> Array:
+    """A copy of some data as a float64 array of finite numbers.
+
+    Raises
+    ------
+    InputError
+        It is no array of real numbers, or one of them is NaN or infinite.
+
+    Examples
+    --------
+    >>> array([[1, 2], [3, float("nan")]], "inputs")
+    Traceback (most recent call last):
+    ...
+    eomsym.errors.InputError: inputs must be finite, got inputs[1, 1] = nan; leave such entries out or replace them
+    """
+    try:
+        if np.iscomplexobj(data):
+            raise TypeError
+        found = np.array(data, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"{name} must be an array of real numbers, got {type(data).__name__} {shown(data, 40)}"
+        ) from error
+    if not np.isfinite(found).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(found))[0])
+        place = f"{name}[{', '.join(map(str, where))}]" if where else name
+        raise InputError(f"{name} must be finite, got {place} = {found[where]}; leave such entries out or replace them")
+    return found
+
+
+def vector(data: Any, name: str, size: int, note: str = "") -> Array:
+    """A copy of some data as a float64 vector of finite numbers, shape (size,).
+
+    Raises
+    ------
+    InputError
+        As for :func:`array`.
+    ShapeError
+        It has another shape.
+
+    Examples
+    --------
+    >>> vector([1, 2], "direction", 3)
+    Traceback (most recent call last):
+    ...
+    eomsym.errors.ShapeError: direction has shape (2,), expected (3,)
+    """
+    found = array(data, name)
+    if found.shape != (size,):
+        raise ShapeError(f"{name} has shape {found.shape}, expected ({size},){note and f': {note}'}")
+    return found

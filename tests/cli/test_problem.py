@@ -1,0 +1,220 @@
+"""The options of the problem, which all commands share: every way to give a problem, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import eomsym as eom
+from eomsym.cli import main
+from eomsym.cli.problem import Problem
+from eomsym.errors import InputError, ShapeError
+
+RNG = np.random.default_rng(7)
+INPUTS, TARGETS = RNG.standard_normal((12, 3)), RNG.standard_normal((12, 2))
+CLASSES = RNG.integers(0, 2, 12)
+MINE = """
+import eomsym as eom
+
+loss = eom.Loss("x**4/4 + y**2/2 + x*y/3", variables="x y")
+start = [1.0, -0.5]
+method = eom.Nesterov("1/4")
+time = 0.5
+ladder = [40, 80, 160]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my.py").write_text(MINE)
+    np.savez("data.npz", inputs=INPUTS, targets=TARGETS)
+    np.savez("classes.npz", x=INPUTS, y=CLASSES)
+    np.savetxt("data.csv", np.hstack([INPUTS, TARGETS]), delimiter=",", header="a,b,c,u,v", comments="")
+    np.savetxt("classes.csv", np.hstack([INPUTS, CLASSES[:, None]]), delimiter=",", fmt="%.18g")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def test_a_file_gives_loss_start_method_time_and_ladder() -> None:
+    result = run("verify", "--file", "my.py", "--orders", "0,1", "--no-plot")
+    assert result.exit_code == 0, result.output
+    (report,) = json.loads(Path("eomsym-verify/verify.json").read_text())["records"]
+    assert (report["method"], report["time"], report["steps"]) == ("Nesterov, beta = 1/4", 0.5, [40, 80, 160])
+    assert report["start"] == [1.0, -0.5]
+
+
+def test_what_is_typed_goes_before_the_file() -> None:
+    typed = ("--method", "gd", "--time", "1", "--ladder", "10,20", "--start", "0.5, 0.5")
+    result = run("verify", "--file", "my.py", "--orders", "0", "--no-plot", *typed)
+    assert result.exit_code == 0, result.output
+    (report,) = json.loads(Path("eomsym-verify/verify.json").read_text())["records"]
+    assert (report["method"], report["time"], report["steps"]) == ("gradient descent", 1.0, [10, 20])
+    assert report["start"] == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("name", ["data.npz", "data.csv"])
+def test_a_network_on_data(name: str) -> None:
+    (given,) = Problem(data=Path(name), network="3-4-2", activation="sigmoid", seed=5).read()
+    expected = eom.Network((3, 4, 2), INPUTS, TARGETS, activation="sigmoid")
+    np.testing.assert_array_equal(given.start, expected.initial(seed=5))
+    assert given.loss.value(given.start) == pytest.approx(expected.value(given.start), rel=1e-14)
+    assert given.seed == 5
+
+
+@pytest.mark.parametrize("name", ["classes.npz", "classes.csv"])
+def test_classes_for_cross_entropy(name: str) -> None:
+    decay = "1/100"
+    (given,) = Problem(data=Path(name), network="3-2", objective="cross-entropy", weight_decay=decay).read()
+    expected = eom.Network((3, 2), INPUTS, CLASSES, loss="cross_entropy").with_weight_decay(Fraction(1, 100))
+    assert given.loss.value(given.start) == pytest.approx(expected.value(given.start), rel=1e-14)
+
+
+def test_batches_of_data() -> None:
+    (given,) = Problem(data=Path("data.npz"), network="3-2").read()
+    assert len(given.batches(eom.optimisers.Epoch(3))) == 3
+    typed = ("--data", "data.npz", "--network", "3-2", "--method", "epoch", "--batches", "2", "--orders", "0")
+    result = run("verify", *typed, "--no-plot")
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("command", ["derive", "emit"])
+def test_all_commands_take_all_problems(command: str) -> None:
+    for typed in (
+        ("--file", "my.py"),
+        ("--problem", "rosenbrock"),
+        ("--field", "x - x*y; x*y - y", "--variables", "x y"),
+        ("--data", "data.npz", "--network", "3-1-2", "--activation", "linear"),
+    ):
+        result = run(command, *typed, "--order", "1")
+        assert result.exit_code == 0, result.output
+        assert result.stdout
+
+
+def test_a_bare_verify_without_data_does_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    from eomsym.experiments import suite
+
+    suite.digits.cache_clear()
+    try:
+        result = run("verify", "--orders", "0", "--no-plot")
+        asked = run("verify", "--problem", "digits-2", "--orders", "0", "--no-plot")
+    finally:
+        suite.digits.cache_clear()
+    assert result.exit_code == 0, result.output
+    assert "Rosenbrock-like loss" in result.stdout
+    for name in ("digits-2", "digits-3"):
+        assert f"{name} is left out: the digits come with scikit-learn; type: pip install" in result.stderr
+    assert asked.exit_code == 2
+    assert "pip install 'eomsym[data]'" in asked.stderr
+
+
+BAD_FILES = {
+    "division": ("import eomsym\n\nloss = 1/0\n", "bad.py, line 3: ZeroDivisionError: division by zero"),
+    "grammar": ("import eomsym\nloss = = 3\n", "bad.py, line 2: SyntaxError: invalid syntax"),
+    "name": ("loss = undefined\n", "bad.py, line 1: NameError: name 'undefined' is not defined"),
+    "loss": (
+        "import eomsym\nloss = eomsym.Loss('x**2 + z', variables='x')\n",
+        "bad.py, line 2: ExpressionError: unknown name 'z'",
+    ),
+    "exit": ("raise SystemExit(0)\n", "bad.py, line 1: SystemExit: 0"),
+    "called": ("def f():\n    return [][1]\n\nloss = f()\n", "bad.py, line 2: IndexError: list index out of range"),
+    "empty": ("", "bad.py does not define loss and start"),
+    "no start": (MINE.replace("start = ", "begin = "), "bad.py does not define start"),
+    "no loss": ("loss, start = 'x**2', [1.0]\n", "expected a loss such as eomsym.Loss('x**2', variables='x'), got str"),
+    "method": (f"{MINE}method = 'heavy-ball'\n", "eomsym.HeavyBall"),
+    "ladder": (f"{MINE}ladder = 10\n", "expected two or more different positive integers"),
+    "time": (f"{MINE}time = 'long'\n", "time"),
+    "own method": (
+        f"{MINE}\nclass Mine(eom.optimisers.Method):\n    name, is_linear = 'mine', False\n\n"
+        "    def update(self, circuit):\n        return circuit.oops()\n\n\nmethod = Mine()\n",
+        "bad.py, line 14: AttributeError: 'Circuit' object has no attribute 'oops'",
+    ),
+}
+
+
+@pytest.mark.parametrize("text, complaint", BAD_FILES.values(), ids=BAD_FILES)
+def test_a_bad_file_is_bad_input_and_its_line_is_named(text: str, complaint: str) -> None:
+    Path("bad.py").write_text(text)
+    result = run("verify", "--file", "bad.py", "--no-plot")
+    assert result.exit_code == 2, result.output
+    assert complaint in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+
+
+BAD_OPTIONS = [
+    ((), "which problem?"),
+    (("--file", "my.py", "--problem", "rosenbrock"), "--problem and --file exclude each other"),
+    (("--field", "x"), "--field needs --variables"),
+    (("--loss", "x", "--variables", "x"), "--loss needs --start"),
+    (("--loss", "", "--variables", "x", "--start", "1"), "cannot read the expression"),
+    (("--loss", "x**2", "--variables", "", "--start", "1"), "variables must be names or symbols"),
+    (("--loss", "x**2", "--variables", "x x", "--start", "1"), "variables must be distinct"),
+    (("--loss", "x**2", "--variables", "x", "--start", ""), "theta has shape (0,), expected (1,)"),
+    (("--loss", "x**2", "--variables", "x", "--start", "inf"), "must be finite"),
+    (("--problem", "rosenbrock", "--variables", "x"), "add --loss EXPR or --field EXPRS"),
+    (("--problem", "rosenbrock", "--seed", "1"), "--seed describe a network on data; add --data FILE"),
+    (("--network", "3-2", "--problem", "rosenbrock"), "--network describe a network on data; add --data FILE"),
+    (("--data", "data.npz"), "--data needs the widths of a network, such as --network 64-16-10"),
+    (("--data", "data.npz", "--network", "3-a"), "expected widths, such as --network 64-16-10"),
+    (("--data", "data.npz", "--network", "4-2"), "inputs have shape (12, 3), expected (samples, 4)"),
+    (("--data", "data.csv", "--network", "5-2"), "5 columns; the network takes 5 inputs"),
+    (("--data", "my.py", "--network", "3-2"), "expected a file that ends in .npz or .csv"),
+    (("--data", "none.npz", "--network", "3-2"), "File 'none.npz' does not exist"),
+    (("--file", "none.py"), "File 'none.py' does not exist"),
+    (("--data", "empty.csv", "--network", "3-2"), "no lines of numbers"),
+    (("--data", "words.csv", "--network", "3-2"), "words.csv, line 3: expected numbers, got 'x,y,z,1,2'"),
+    (("--data", "ragged.csv", "--network", "1-1"), "ragged.csv, line 2: 3 columns, the lines above have 2"),
+    (("--data", "nan.csv", "--network", "1-1"), "must be finite"),
+    (("--data", "broken.npz", "--network", "1-1"), "cannot be read as an .npz archive"),
+    (("--data", "other.npz", "--network", "1-1"), "expected arrays `inputs` and `targets`, got a, b"),
+    (("--data", "objects.npz", "--network", "1-1"), "cannot be read as an .npz archive"),
+    (("--data", "data.npz", "--network", "3-2", "--objective", "cross-entropy"), "targets"),
+    (("--data", "data.csv", "--network", "4-1", "--objective", "cross-entropy"), "targets"),
+    (("--problem", "rosenbrock", "--weight-decay", "1e999999999"), "is not a number"),
+    (("--problem", "rosenbrock", "--method", "epoch", "--batches", "2"), "give --data with --network"),
+    (("--problem", "rosenbrock", "--method", "epoch", "--batches", "0"), "expected a permutation"),
+    (("--problem", "rosenbrock", "--method", "lookahead", "--inner-steps", "100"), "from 1 to 50"),
+    (("--problem", "rosenbrock", "--method", "lookahead", "--inner-steps", "5.5"), "expected an integer"),
+]
+
+
+@pytest.mark.parametrize("typed, complaint", BAD_OPTIONS, ids=lambda value: value if isinstance(value, str) else "")
+def test_bad_options(typed: tuple[str, ...], complaint: str) -> None:
+    Path("empty.csv").write_text("a,b\n")
+    Path("words.csv").write_text("1,2,3,4,5\n1,2,3,4,5\nx,y,z,1,2\n")
+    Path("ragged.csv").write_text("1,2\n1,2,3\n")
+    Path("nan.csv").write_text("1,nan\n1,2\n")
+    Path("broken.npz").write_bytes(Path("data.npz").read_bytes()[:200])
+    np.savez("other.npz", a=INPUTS, b=TARGETS)
+    np.savez("objects.npz", inputs=np.array([{}], dtype=object), targets=TARGETS)
+    result = run("bound" if typed == () else "verify", *typed, "--no-plot") if typed else run("emit")
+    assert result.exit_code == 2, result.output
+    assert complaint in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_errors_are_those_of_the_library() -> None:
+    with pytest.raises(InputError, match="exclude each other"):
+        list(Problem(problems=("rosenbrock",), expression="x").read())
+    with pytest.raises(ShapeError, match="5 columns; the network takes 5 inputs"):
+        list(Problem(data=Path("data.csv"), network="5-2").read())
+
+
+@pytest.mark.slow
+def test_the_example_of_the_help_runs_as_a_program() -> None:
+    typed = ["--loss", "x**2*y**2 + (x-1)**2", "--variables", "x y", "--start", "-0.5, 1", "--no-plot"]
+    command = [sys.executable, "-m", "eomsym", "verify", *typed, "--ladder", "40,80,160"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
