@@ -13,7 +13,10 @@ import pytest
 
 PACKAGES = (
     "eomsym",
-    *(f"eomsym.{part}" for part in ("bounds", "curvature", "formulas", "losses", "optimisers", "symmetries")),
+    *(
+        f"eomsym.{part}"
+        for part in ("bounds", "curvature", "formulas", "losses", "optimisers", "output", "symmetries", "testing")
+    ),
 )
 ROOT = Path(__file__).parents[1]
 REFERENCE = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs/reference").glob("*.md"))
@@ -25,7 +28,21 @@ OBJECTS = {
 }
 
 
-@pytest.mark.parametrize("value", sorted(OBJECTS, key=lambda value: value.__name__), ids=lambda value: value.__name__)
+def results(value: object) -> set[type]:
+    """The classes of this package that a public function, or a method of a public class, gives back."""
+    methods = [method for name, method in inspect.getmembers(value, inspect.isfunction) if not name.startswith("_")]
+    functions = methods if inspect.isclass(value) else [value]
+    notes = [inspect.unwrap(function).__annotations__.get("return", "") for function in functions]  # type: ignore[attr-defined]
+    homes = [importlib.import_module(function.__module__) for function in functions]  # type: ignore[attr-defined]
+    named = {(home, name) for home, note in zip(homes, notes, strict=True) for name in re.findall(r"\w+", str(note))}
+    classes = {getattr(home, name, None) for home, name in named}
+    return {c for c in classes if inspect.isclass(c) and c.__module__.startswith("eomsym.") and c.__name__[0] != "_"}
+
+
+PUBLIC = sorted(OBJECTS | set().union(*map(results, OBJECTS)), key=lambda value: value.__name__)
+
+
+@pytest.mark.parametrize("value", PUBLIC, ids=lambda value: value.__name__)
 def test_public_name_has_its_entry(value: type) -> None:
     """By its own entry, or by its module with all members."""
     alone = rf"^\.\. auto(class|function|exception):: ([\w.]*\.)?{value.__name__}$"
