@@ -50,6 +50,13 @@ def test_public_name_has_its_entry(value: type) -> None:
     assert re.search(alone, REFERENCE, re.MULTILINE) or re.search(module, REFERENCE, re.MULTILINE)
 
 
+def test_cost_of_a_change_reads_the_same_everywhere() -> None:
+    pages = [(ROOT / page).read_text(encoding="utf-8") for page in ("CONTRIBUTING.md", "docs/development/house.md")]
+    tables = [re.findall(r"^\| change .*?\n\n", page, re.MULTILINE | re.DOTALL) for page in pages]
+    assert tables[0] == tables[1]
+    assert len(tables[0]) == 1
+
+
 @pytest.fixture
 def extension(request: pytest.FixtureRequest) -> ModuleType:
     """An extension of the build of the pages, by its name."""
