@@ -63,7 +63,8 @@ def extension(request: pytest.FixtureRequest) -> ModuleType:
     if request.param == "mathml":
         pytest.importorskip("sphinx", reason="the extra docs is not installed")
     spec = importlib.util.spec_from_file_location(request.param, ROOT / f"docs/_ext/{request.param}.py")
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
