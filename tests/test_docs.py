@@ -77,7 +77,10 @@ def extension(request: pytest.FixtureRequest) -> ModuleType:
         (r"<p>the rate \(\eta\)</p>", r"raw TeX: \("),
         ("<p>costs $x^2$ here</p>", "raw TeX: $x^2$"),
         (r"<td>\frac12 Hg</td>", r"raw TeX: \frac"),
-        ("<pre>&lt;Figure size 640x480 with 1 Axes&gt;</pre>", "a figure that is not shown: <Figure size"),
+        (
+            '<div class="cell_output docutils container"><div><pre>&lt;Figure size 640x480 with 1 Axes&gt;</pre></div></div>',
+            "a figure that is not shown: <Figure size",
+        ),
         ('<script src="https://cdn.example/a.js"></script>', "an outside host: https://cdn.example/a.js"),
         ('<link rel="stylesheet" href="//fonts.example/a.css">', "an outside host: //fonts.example/a.css"),
         ('<img src="http://shields.example/a.svg">', "an outside host: http://shields.example/a.svg"),
@@ -93,7 +96,7 @@ def test_incomplete_page_is_found(extension: ModuleType, page: str, fault: str) 
 def test_complete_page_passes(extension: ModuleType, tmp_path: Path) -> None:
     page = """<script src="_static/a.js"></script><link rel="canonical" href="https://a.example/page.html">
     <p>5 $ and 7 $, <a href="https://arxiv.org/abs/2210.15898">a link</a>, <math><mi>η</mi></math>, <code>$x$</code></p>
-    <dt class="sig">latex(eta='\\eta')</dt><pre>print(r"\\frac12")</pre><img src="a.svg">"""
+    <dt class="sig">latex(eta='\\eta')</dt><pre>print(r"\\frac12") &lt;Figure of 1 panel&gt;</pre><img src="a.svg">"""
     assert extension.faults_of_page(page) == []
     (tmp_path / "a.html").write_text(page, encoding="utf-8")
     (tmp_path / "a.css").write_text("p { background: url(https://a.example/b.png) }", encoding="utf-8")

@@ -31,6 +31,7 @@ class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.open: list[str] = []
+        self.outputs: list[bool] = []  # of the open divs, which are outputs of cells
         self.faults: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -38,6 +39,8 @@ class _Reader(HTMLParser):
         signature = tag == "dt" and "sig" in (values.get("class") or "").split()
         if tag in VERBATIM or signature:
             self.open.append(tag)
+        if tag == "div":
+            self.outputs.append("cell_output" in (values.get("class") or "").split())
         fetches = tag != "link" or (values.get("rel") or "") not in ("canonical", "license", "author")
         for name in FETCHED.get(tag, ()) if fetches else ():
             if OUTSIDE.match((values.get(name) or "").strip()):
@@ -47,9 +50,11 @@ class _Reader(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if self.open and self.open[-1] == tag:
             self.open.pop()
+        if tag == "div" and self.outputs:
+            self.outputs.pop()
 
     def handle_data(self, data: str) -> None:
-        if UNSHOWN.search(data) and "script" not in self.open:
+        if any(self.outputs) and UNSHOWN.search(data):
             self.faults.append(f"a figure that is not shown: {data.strip()[:70]}")
         if "style" in self.open:
             self.faults += [f"an outside host in a style: {host}" for host in IN_STYLE.findall(data)]
@@ -92,5 +97,5 @@ def _check(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.connect("build-finished", _check)
+    app.connect("build-finished", _check, priority=900)  # after the theme has written its last styles
     return {"parallel_read_safe": True, "parallel_write_safe": True}
