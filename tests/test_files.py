@@ -87,10 +87,10 @@ def test_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pyte
         write(path, "new")
 
     def stopped(*_: object) -> None:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("stopped")
 
     monkeypatch.setattr(os, "fsync", stopped)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="stopped"):
         replace(path, "new")
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["record.json"]

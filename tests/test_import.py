@@ -16,7 +16,7 @@ import pytest
 import eomsym
 from eomsym.errors import EomsymError
 
-PARTS = ("", ".bounds", ".curvature", ".formulas", ".losses", ".optimisers", ".symmetries")
+PARTS = ("", ".bounds", ".curvature", ".formulas", ".losses", ".optimisers", ".output", ".symmetries")
 PACKAGES = tuple(importlib.import_module(f"eomsym{part}") for part in PARTS)
 HEAVY = ("jax", "matplotlib", "numba", "numpy", "scipy", "sklearn", "sympy", "torch")
 NAMES = [(package, name) for package in PACKAGES for name in package.__all__]

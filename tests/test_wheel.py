@@ -23,6 +23,7 @@ def test_wheel_holds_the_package_and_runs(tmp_path: Path) -> None:
     info = f"eomsym-{eomsym.__version__}.dist-info"
     assert {name for name in names if name.endswith(".py")} == sources
     assert "eomsym/py.typed" in names
+    assert {path.relative_to(ROOT).as_posix() for path in (ROOT / "eomsym").rglob("*.json")} <= names
     assert f"{info}/licenses/LICENSE" in names
     assert {name.split("/")[0] for name in names} == {"eomsym", info}
 

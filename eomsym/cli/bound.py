@@ -54,7 +54,7 @@ def command(
         raise InputError("bounds are those of gradient descent; leave `method` out of the file")
     duration = check_positive("time", given.time if time is None else time)
     if epsilon is None:
-        _distances(given, duration, given.ladder[0] if steps is None else steps, chosen, rigorous, as_json)
+        _distances(given, duration, (given.ladder or (10,))[0] if steps is None else steps, chosen, rigorous, as_json)
     elif rigorous or steps is not None:
         raise InputError("--epsilon asks for learning rates; leave out --steps and --rigorous")
     else:

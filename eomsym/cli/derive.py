@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from eomsym.cli.methods import method_options
-from eomsym.cli.options import Command, read_scalar
+from eomsym.cli.options import Command, command_line, read_scalar
 from eomsym.cli.problem import Given, Problem, problem_options
 from eomsym.cli.show import note
 from eomsym.errors import InputError
 
 if TYPE_CHECKING:
-    from eomsym.formulas.documents import Concrete
+    from eomsym.formulas.documents import Concrete, Derivation
     from eomsym.optimisers.base import Method
 
-FORMATS = ("text", "latex", "json", "python", "html")
+FORMATS = ("text", "latex", "mathml", "json", "python", "html")
 
 
 def concrete_terms(given: Given, order: int, method: Method, decay: Any) -> Concrete:
@@ -30,10 +31,9 @@ def concrete_terms(given: Given, order: int, method: Method, decay: Any) -> Conc
     if decay is not None:
         loss = [one.with_weight_decay(decay) for one in loss] if isinstance(loss, list) else loss.with_weight_decay(decay)
     found = eom.modified_field(loss, order, method=method)
-    described = f"L = {given.name}" if isinstance(given.loss, eom.Loss) else given.name
-    if decay is not None:
-        described += f" with weight decay {decay}"
-    return Concrete(described, found.variables, found.terms)
+    plain = isinstance(given.loss, eom.Loss)
+    described = (f"L = {given.name}" if plain else given.name) + (f" with weight decay {decay}" if decay else "")
+    return Concrete(described, found.variables, found.terms, given.loss.expression if plain else None)
 
 
 @click.command(cls=Command)
@@ -42,8 +42,22 @@ def concrete_terms(given: Given, order: int, method: Method, decay: Any) -> Conc
 @click.option("--order", type=int, metavar="INTEGER",
               help="Highest power of the learning rate.  [default: 3; 2 for nonlinear optimisers]")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
-@click.option("--xi", is_flag=True, help="Miyagawa's notation (text and latex).")
-@click.option("--group", type=click.Choice(["none", "hessian", "denominator"]), default="none", show_default=True)
+@click.option(
+    "--width",
+    type=float,
+    metavar="PT",
+    default=345.0,
+    show_default=True,
+    help="Of the text for latex, in points: longer formulas are broken. 0 breaks none.",
+)
+@click.option("--xi", is_flag=True, help="Miyagawa's notation (text, latex and mathml).")
+@click.option(
+    "--group",
+    type=click.Choice(["auto", "none", "hessian", "denominator"]),
+    default="auto",
+    show_default=True,
+    help="What to pull out of a sum; auto: denominators that hold symbols, above order 2.",
+)
 @click.option("--indices", is_flag=True, help="Index notation (text and latex).")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Not stdout.")
 def command(
@@ -51,42 +65,61 @@ def command(
     method: Method | None,
     order: int | None,
     form: str,
-    xi: bool,
-    group: str,
-    indices: bool,
+    width: float,
     output: Path | None,
+    **notation: Any,
 ) -> None:
     """Derive the counter terms of an optimiser, exactly.
 
     Without --loss the formulas hold for every loss: g is its gradient, H its Hessian. With --loss and
     --variables the terms of that loss follow them. Parameters of the optimiser may be symbols: --beta beta.
     """
-    import eomsym as eom
-    from eomsym.files import write as write_file
-    from eomsym.formulas.elementwise import elementwise_terms
+    from eomsym.files import check_writable, write
+    from eomsym.output.records import dumps
     from eomsym.output.terminal import echo
 
-    if form not in ("text", "latex") and (xi or indices or group != "none"):
-        raise InputError("--xi, --indices and --group are for --format text and latex")
+    if form not in ("text", "latex") and (notation["indices"] or notation["group"] in ("hessian", "denominator")):
+        raise InputError("--indices and --group are for --format text and latex")
+    if form not in ("text", "latex", "mathml") and notation["xi"]:
+        raise InputError("--xi is for --format text, latex and mathml")
+    if not 0 <= width < math.inf or 0 < width < 150:
+        raise InputError(f"--width {width:g}: expected a width in points from 150 on, such as 345, or 0 for no breaks")
+    if output is not None:
+        check_writable(output)
+    document = derivation(problem, method, order, notation)
+    written = {
+        "text": document.text,
+        "latex": lambda: document.latex(width or None),
+        "json": lambda: dumps(document.record(command=command_line())).rstrip("\n"),
+    }
+    text = written.get(form, getattr(document, form, document.text))().rstrip("\n")
+    if output is None:
+        echo(text)
+    else:
+        note(f"wrote {write(output, text + chr(10))}")
+
+
+def derivation(
+    problem: Problem, method: Method | None, order: int | None, notation: dict[str, Any]
+) -> Derivation:
+    """Derive what the options ask for."""
+    import eomsym as eom
+    from eomsym.formulas.documents import Derivation
+    from eomsym.formulas.elementwise import elementwise_terms
+
     decay = None if problem.weight_decay is None else read_scalar(problem.weight_decay)
     given = next(replace(problem, weight_decay=None).read(start=False)) if problem.described else None
     method = method or (given.method if given else None) or eom.GradientDescent()
-    linear = method.is_linear
-    order = order if order is not None else 3 if linear else 2
-    terms: Any = eom.counter_terms(order, method=method) if linear else None
-    if not linear and form not in ("text", "latex"):
-        raise InputError(f"{method.name} has formulas in text and latex only; use --format text")
+    order = order if order is not None else 3 if method.is_linear else 2
+    terms: Any = eom.counter_terms(order, method=method) if method.is_linear else None
     concrete = None if given is None else concrete_terms(given, order, method, decay)
-    if linear:
+    if method.is_linear:
         note_radius(method)
     elif concrete is None or order <= 2:
+        if any((notation["xi"], notation["indices"], notation["group"] in ("hessian", "denominator"))):
+            raise InputError(f"--xi, --group and --indices are for formulas on trees, which {method.name} has not")
         terms = elementwise_terms(method, order)
-    options = {"xi": xi, "group": group, "indices": indices, "hessian": "H" if decay is None else "A"}
-    text = write(terms, concrete, form, decay, options)
-    if output is None:
-        echo(text.rstrip("\n"))
-    else:
-        note(f"wrote {write_file(output, text)}")
+    return Derivation(method, order, terms, concrete, decay, **notation)
 
 
 def note_radius(method: Method) -> None:
@@ -108,35 +141,3 @@ def shown(value: Any) -> str:
         return str(value)
     digits = f"{float(value):.6g}"
     return f"{value} = {digits}" if len(str(value)) < 30 else digits
-
-
-def write(terms: Any, concrete: Concrete | None, form: str, decay: Any, options: dict[str, Any]) -> str:
-    """Return the document in the format that was asked for."""
-    import sympy
-
-    from eomsym.formulas.documents import to_html, to_json, to_python
-    from eomsym.formulas.coefficients import style_of
-    from eomsym.formulas.terms import CounterTerms
-
-    shown = str(decay) if decay is None or decay.is_Atom else f"({decay})"
-    letter = style_of("unicode").symbol(shown)
-    note = "" if decay is None else f"g = grad L + {shown} theta and A = its Jacobian"
-    if form == "json":
-        return to_json(terms, concrete, note)
-    if form == "python":
-        return to_python(terms, concrete, note)
-    if form == "html":
-        return to_html(terms, concrete, note and f"g = ∇L + {letter} θ and H = ∇²L + {letter} I")
-    if form == "latex":
-        lines = [terms.latex(**(options if isinstance(terms, CounterTerms) else {}))] if terms else []
-        if concrete:
-            rows = (rf"\mathrm{{term}}_{{{k}}} &= {sympy.latex(sympy.Matrix(x))}" for k, x in enumerate(concrete.terms))
-            lines += ["\\begin{align*}", " \\\\\n".join(rows), "\\end{align*}"]
-        return "\n".join(lines) + "\n"
-    lines = [terms.format(**options) if isinstance(terms, CounterTerms) else str(terms)] if terms else []
-    if note:
-        lines.append(f"with {note}")
-    if concrete:
-        lines += ["", concrete.description]
-        lines += [f"term_{k} = [{', '.join(map(str, row))}]" for k, row in enumerate(concrete.terms)]
-    return "\n".join(lines) + "\n"

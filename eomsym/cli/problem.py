@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Given", "Problem", "file_problem", "problem_options"]
 
-#: Time and ladder of what has none of its own.
-TIME, LADDER = 1.0, (10, 20, 40, 80)
-ACTIVATIONS = ("tanh", "sigmoid", "softplus", "gelu", "sin", "linear", "relu", "leaky_relu")
+#: Time of what has none of its own.
+TIME = 1.0
 OBJECTIVES = {"cross-entropy": "cross_entropy", "mse": "mse"}
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -44,7 +43,8 @@ class Given:
         None where a command needs no start and none was given.
     name : str
     time : float
-    ladder : tuple of int
+    ladder : tuple of int or None
+        None where the problem has none of its own.
     method : Method or None
         That of the user's file, if it has one.
     seed : int or None
@@ -57,7 +57,7 @@ class Given:
     start: Any
     name: str
     time: float = TIME
-    ladder: tuple[int, ...] = LADDER
+    ladder: tuple[int, ...] | None = None
     method: Method | None = None
     seed: int | None = None
     setting: Mapping[str, Any] = field(default_factory=dict)
@@ -227,7 +227,7 @@ def problem_options(*, several: bool = False, start: bool = True) -> Callable[[C
         (("--data",), {"type": _FILE, "metavar": "FILE", "help":
          "Data for a network: .npz with `inputs` and `targets`, or .csv with the targets in its last columns."}),
         (("--network",), {"metavar": "WIDTHS", "help": "Widths of the network, such as 64-16-10."}),
-        (("--activation",), {"type": click.Choice(ACTIVATIONS), "help": "Its activation.  [default: tanh]"}),
+        (("--activation",), {"metavar": "NAME", "names": activations, "help": "Its activation, tanh by default:"}),
         (("--objective",), {"type": click.Choice(list(OBJECTIVES)), "help": "Its loss.  [default: mse]"}),
         (("--seed",), {"type": click.IntRange(min=0), "metavar": "INTEGER", "help":
          "Of its random weights.  [default: 0]"}),
@@ -247,6 +247,13 @@ def problem_options(*, several: bool = False, start: bool = True) -> Callable[[C
         return options("Problem", chosen)(command)  # type: ignore[return-value]
 
     return decorate
+
+
+def activations() -> list[str]:
+    """Names of the activations of a network."""
+    from eomsym.losses.activations import ACTIVATIONS
+
+    return list(ACTIVATIONS)
 
 
 def problem_names() -> list[str]:
@@ -291,7 +298,7 @@ def file_problem(path: Path, *, start: bool = True) -> Given:
         names.get("start"),
         getattr(names["loss"], "name", path.name),
         names.get("time", TIME),
-        names.get("ladder", LADDER),
+        names.get("ladder"),
         names.get("method"),
     )
 

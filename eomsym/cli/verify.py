@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @method_options()
 @click.option("--time", type=float, metavar="T", help="Fixed time T; the learning rates are T over the ladder.  "
               "[default: that of the problem, or 1]")  # fmt: skip
-@click.option("--ladder", metavar="INTEGERS", help="Numbers of steps.  [default: that of the problem, or 10,20,40,80]")
+@click.option("--ladder", metavar="INTEGERS", help="Numbers of steps.  [default: that of the problem, or of eom.verify]")
 @click.option("--orders", default="0-4", show_default=True, metavar="INTEGERS", help="Orders K.")
 @output_options("eomsym-verify", "verify")
 def command(
@@ -45,16 +45,16 @@ def command(
 
     paths = files.checked("verify")
     asked = integers(orders, "--orders")
-    rungs = integers(ladder, "--ladder") if ladder else None
+    rungs = integers(ladder, "--ladder") if ladder is not None else None
     reports: list[Report] = []
     for given in _problems(problem):
         with progress_bar(given.name) as progress:
-            chosen = method or given.method
+            chosen, steps = method or given.method, given.ladder if rungs is None else rungs
             report = eom.verify(
                 given.batches(chosen),
                 given.start,
                 time=given.time if time is None else time,
-                ladder=given.ladder if rungs is None else rungs,
+                **({} if steps is None else {"ladder": steps}),
                 orders=asked,
                 method=chosen,
                 name=given.name,

@@ -28,8 +28,9 @@ from eomsym.dynamics.leading_error import leading_error
 from eomsym.experiments.experiment import Claim, Experiment, Line, Panel
 from eomsym.losses.activations import region, region_changes
 from eomsym.losses.data import digits
-from eomsym.losses.layers import Activation, BatchNorm, Conv, Linear
+from eomsym.losses.layers import Activation, Conv, Linear
 from eomsym.losses.network import DeepLinear, Network
+from eomsym.losses.normalisation import BatchNorm
 from eomsym.optimisers.linear import RungeKutta
 from eomsym.symmetries.noether import DESCENT
 from eomsym.symmetries.prediction import follow_in_steps, label

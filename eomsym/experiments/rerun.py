@@ -63,12 +63,15 @@ def rerun(
     if found.get("schema") != "eomsym.verification":
         raise InputError(f"got a record of {found.get('schema')!r}; only verifications and experiments run again")
     setting, name = found["setting"], found["setting"].get("problem")
+    losses: list[Any]
     if loss is not None:
         losses = list(loss) if isinstance(loss, (list, tuple)) else [loss]
     else:
         losses = [PROBLEMS[name].build()[0]] if name in PROBLEMS else list(map(make_loss, setting["losses"]))
     if (data := data_of(losses)) != found["data_hash"]:
-        raise InputError(f"the loss has data {data}, the record has {found['data_hash']}; give the loss with those data")
+        raise InputError(
+            f"the loss has data {data}, the record has {found['data_hash']}; give the loss with those data"
+        )
     if found["start"] is None:
         raise InputError("the record holds its start as a hash only; call eomsym.verify with the start that you had")
     return verify(

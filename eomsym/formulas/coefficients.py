@@ -82,6 +82,7 @@ def _ratio(p: int, q: int, above: list[tuple[str, bool, int]], below: list[tuple
     """Write ``p above / (q below)``; factors come as (base, whether it is a sum, exponent)."""
     if p == q == 1 and not above and not below:
         return ""
+
     def side(number: int, factors: list[tuple[str, bool, int]]) -> tuple[list[str], str]:
         parts = [style.number(number)] if number != 1 or not factors else []
         if style.stacked and len(parts) + len(factors) == 1 and factors and factors[0][2] == 1 and (below or q != 1):

@@ -16,7 +16,7 @@ from eomsym.errors import InputError, MethodError
 from eomsym.formulas.coefficients import style_of
 from eomsym.formulas.layout import ARTICLE, aligned
 from eomsym.formulas.mathml import equations
-from eomsym.formulas.monomials import Dot, Hessian, Named, Third, collected, normal, theta
+from eomsym.formulas.monomials import Dot, Hessian, Named, Third, collected, g, normal, theta
 from eomsym.formulas.notation import term_name
 from eomsym.formulas.spelling import note, summands, written
 from eomsym.formulas.wires import Formulas, Frame, Wire, no_formula
@@ -86,12 +86,21 @@ class ElementwiseTerms:
         InputError
             There is no such format.
         """
-        style, names = style_of(format), [term_name(k, format) for k in range(len(self))]
-        rows = list(zip(names, (written(term, format) for term in self.shortened), strict=True))
+        style, rows = style_of(format), self.rows(format)
         if format == "latex":
             return aligned(rows, width)
         lines = [style.whole(style.equation(*row)) for row in rows]
         return "\n".join(lines if format == "mathml" else [*lines, note(self.shortened, self.names, format)])
+
+    def rows(self, format: str, *, hessian: str = "H") -> list[tuple[str, str]]:
+        """The left and right sides of the equations, one for each order."""
+        return [(term_name(k, format), written(term, format, hessian=hessian)) for k, term in enumerate(self.shortened)]
+
+    @property
+    def parameters(self) -> set[Any]:
+        """The symbols of the optimiser's parameters."""
+        expressions = [*self.terms, *(name.stands_for for name in self.names)]
+        return {x for e in expressions for x in e.free_symbols if not isinstance(x, Named)} - {g, theta}
 
     def latex(self, *, width: float | None = ARTICLE) -> str:
         """The equations in an ``align*`` environment of amsmath, and below a line that says what the symbols are."""

@@ -37,7 +37,7 @@ _NAMES = {
     "qquad": 20.0, "alpha": 6.4, "beta": 6.2, "gamma": 5.7, "delta": 4.8, "epsilon": 4.1, "varepsilon": 4.7,
     "iota": 3.6, "xi": 4.8, "theta": 5.0, "Theta": 7.8, "Gamma": 6.3, "Delta": 8.4, "psi": 6.9, "omega": 6.6,
     "lambda": 5.9, "rho": 5.2, "limits": 0, "displaystyle": 0, "left": 0, "right": 0, "big": 0, "bigl": 0, "bigr": 0,
-    "Bigl": 3.4, "Bigr": 3.4, "top": 7.8,
+    "biggl": 3.6, "biggr": 3.6, "top": 7.8,
 }  # fmt: skip
 _BINARY = {"+": 12.3, "-": 12.3, "cdot": 7.3, "times": 12.3, "odot": 12.3, "circ": 9.5}
 _RELATIONS = {"=": 13.4, "<": 13.4, ">": 13.4, "le": 13.4, "leq": 13.4, "ge": 13.4, "to": 15.6, "approx": 13.4}
@@ -47,7 +47,10 @@ _UPRIGHT = {
 _FRACTIONS = {"frac": 1.0, "dfrac": 1.0, "tfrac": _SCRIPT}
 _TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|[^\\\s]|\s+", re.S)
 #: After these a sign belongs to what follows it.
-_OPENING = {"", "(", "[", "{", "=", ",", "&", r"\left", r"\bigl", r"\Bigl", r"\langle", r"\lVert", "^", "_", "|"}
+_OPENING = {"", "(", "[", "{", "=", ",", "&", r"\left", r"\bigl", r"\biggl", r"\langle", r"\lVert", "^", "_", "|"}
+
+#: These are read together with what belongs to them.
+_WHOLE = {"{", "^", "_", r"\left"}
 
 
 def latex_width(formula: str) -> float:
@@ -100,7 +103,7 @@ class _Reader:
         total, before = 0.0, ""
         while (token := self.next()) and token != end:
             total += self.atom(token, script, before)
-            before = token
+            before = "}" if token in _WHOLE else token
         return total
 
     def atom(self, token: str, script: float, before: str) -> float:
@@ -120,6 +123,8 @@ class _Reader:
         if name in _FRACTIONS:
             inner = min(script, _FRACTIONS[name])
             return max(self.argument(inner), self.argument(inner)) + 2.5
+        if name in ("dot", "bar", "hat"):
+            return self.argument(script)
         if name == "sqrt":
             return self.argument(script) + 8.5
         if token == r"\operatorname" or name in ("mathrm", "mathsf", "mathbf", "text", "mathit"):
@@ -142,14 +147,14 @@ class _Reader:
 
     def bracketed(self, script: float) -> float:
         r"""``\left( … \right)``: brackets as high as what they hold, and thin spaces around."""
-        self.next()
+        low, tall = (4.6, 7.4) if self.next() == "(" else (3.0, 5.4)
         start, total, before = self.place, 0.0, ""
         while (token := self.next()) and token != r"\right":
             total += self.atom(token, script, before)
-            before = token
+            before = "}" if token in _WHOLE else token
         self.next()
         high = any(word in ("\\frac", "\\sum", "\\dfrac") for word in self.tokens[start : self.place])
-        return total + (2 * 7.4 if high and script == 1 else 2 * 3.9 * script) + 2.0 * script
+        return total + 2 * (tall if high and script == 1 else low * script) + 3.4 * script
 
 
 # breaking -------------------------------------------------------------------------------------------------------------
@@ -180,68 +185,73 @@ def broken(formula: str, width: float | None = ARTICLE, before: float = 0.0) -> 
     >>> broken("a + b - c", 35)
     ['a + b', '\\quad {}- c']
     >>> broken(r"\frac{a + b - c}{d}", 40)
-    ['\\frac{1}{d} \\Bigl(a + b', '\\quad {}- c\\Bigr)']
+    ['\\frac{1}{d} \\biggl(a + b', '\\quad {}- c\\biggr)']
     """
     room = float("inf") if width is None else width - before
     if latex_width(formula) <= room:
         return [formula]
     lines: list[str] = []
     line, used = "", 0.0
-    for piece in _pieces(formula, room - 2 * _QUAD):
+    for fresh, piece in _pieces(formula, room - _QUAD):
         more = latex_width(f"x {piece}") - _LETTERS["x"]  # as a sign between two things
-        if line and used + more > room:
+        if line and (fresh or used + more > room):
             lines.append(line.rstrip())
             line, used, piece = r"\quad {}" + piece.lstrip(), _QUAD + more, ""
         line, used = line + piece, used + (more if piece else 0)
     return [*lines, line.rstrip()]
 
 
-def _pieces(formula: str, limit: float) -> Iterator[str]:
-    """Parts of a formula that stay whole; but for the first, each begins with its sign."""
+def _pieces(formula: str, limit: float) -> Iterator[tuple[bool, str]]:
+    """Parts of a formula that stay whole, and whether one begins a line; but for the first, each begins with a sign."""
     for part in _summands(formula):
         if latex_width(part) <= limit:
-            yield part
+            yield False, part
         else:
-            yield from _opened(part, limit)
+            opened = list(_opened(part, limit))
+            # its parts are easier to follow from the beginning of a line
+            yield from ((fresh or k == 0 < len(opened) - 1, piece) for k, (fresh, piece) in enumerate(opened))
 
 
 def _summands(formula: str) -> list[str]:
     """Cut a formula before each plus and minus that is not inside of anything."""
     parts, depth, before = [""], 0, ""
     for token in _TOKEN.findall(formula):
-        closes = token in ("}", "]", r"\right", r"\rangle", r"\bigr", r"\Bigr")
+        closes = token in ("}", "]", r"\right", r"\rangle", r"\bigr", r"\biggr")
         depth -= closes
         if token in "+-" and depth == 0 and before not in _OPENING:
             parts.append("")
         parts[-1] += token
-        depth += token in ("{", "[", r"\left", r"\langle", r"\bigl", r"\Bigl")
+        depth += token in ("{", "[", r"\left", r"\langle", r"\bigl", r"\biggl")
         before = before if token.isspace() else token
     return parts
 
 
-def _opened(part: str, limit: float) -> Iterator[str]:
+def _opened(part: str, limit: float) -> Iterator[tuple[bool, str]]:
     """Break inside of the widest bracket, or inside of a fraction."""
     whole = max(_groups(part), key=lambda place: latex_width(part[place[0] : place[1]]), default=None)
     if whole is None:
-        yield part
+        yield False, part
         return
     start, end = whole
     front, inner, back = part[:start], part[start:end], part[end:]
     if inner.startswith(r"\left"):
         words, left, right = inner[6:-7], inner[5], inner[-1]
-        size = "Big" if "frac" in words else "big"
+        size = "bigg" if "frac" in words else "big"
         first, *rest = _pieces(words, limit)
         left, right = rf"{front}\{size}l{left}", rf"\{size}r{right}{back}"
     else:  # \frac{above}{below}
         above, below = _arguments(inner)
         first, *rest = _pieces(above, limit)
-        left, right = rf"{front}\frac{{1}}{{{below}}} \Bigl(", rf"\Bigr){back}"
+        left, right = rf"{front}\frac{{1}}{{{below}}} \biggl(", rf"\biggr){back}"
     if not rest:
-        yield part
+        yield False, part
         return
-    yield left + first
-    yield from rest[:-1]
-    yield rest[-1].rstrip() + right
+    (begins, last) = rest[-1]
+    for fresh, piece in ((False, left + first[1]), *rest[:-1], (begins, last.rstrip() + right)):
+        if latex_width(piece) > limit:  # the ends have grown
+            yield from ((fresh and k == 0, found) for k, (_, found) in enumerate(_opened(piece, limit)))
+        else:
+            yield fresh, piece
 
 
 def _groups(part: str) -> Iterator[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 from xml.sax.saxutils import escape
@@ -20,6 +21,7 @@ class MathMLStyle(TextStyle):
     """Presentation MathML, as browsers draw it without help."""
 
     minus, plus, nabla, comma = "<mo>−</mo>", "<mo>+</mo>", "<mo>∇</mo>", "<mo>,</mo>"
+    name, equals = "mathml", "<mo>=</mo>"
     total, stacked = "<mo>∑</mo>", True
 
     def number(self, value: int) -> str:
@@ -28,8 +30,10 @@ class MathMLStyle(TextStyle):
 
     def symbol(self, name: str, index: str = "") -> str:
         """Write a name, with an index or without."""
-        letter = f"<mi>{escape(pretty(name))}</mi>"
-        return f"<msub>{letter}<mn>{escape(index)}</mn></msub>" if index else letter
+        base, below = _parts(name)
+        letter = f"<mi>{escape(pretty(base))}</mi>"
+        below = " ".join(filter(None, (below, index)))
+        return f"<msub>{letter}<mn>{escape(below)}</mn></msub>" if below else letter
 
     def power(self, base: str, exponent: int) -> str:
         """Write a power with a whole exponent."""
@@ -147,9 +151,16 @@ class MathMLStyle(TextStyle):
         return f'<math xmlns="{NAMESPACE}">{formula}</math>'
 
 
+def _parts(name: str) -> tuple[str, str]:
+    """A name and its index: ``beta1`` is ``beta`` and ``1``."""
+    found = re.fullmatch(r"([A-Za-z]+)_?(\d+)", name)
+    return (found[1], found[2]) if found else (name, "")
+
+
 def mathml_of(value: Any) -> str:
-    """Return an expression or matrix in presentation MathML, with entities that XML knows too."""
-    return str(sympy.mathml(value, printer="presentation")).replace("&InvisibleTimes;", "&#x2062;")
+    """Return an expression or matrix in presentation MathML, with entities that XML knows too, and true minus signs."""
+    text = str(sympy.mathml(value, printer="presentation"))
+    return text.replace("&InvisibleTimes;", "&#x2062;").replace("<mo>-</mo>", "<mo>−</mo>")
 
 
 def equations(rows: Iterable[tuple[str, Sequence[str]]]) -> str:

@@ -8,11 +8,11 @@ from eomsym.errors import InputError
 from eomsym.exact.numbers import Exact
 from eomsym.exact.trees import Tree
 from eomsym.formulas.coefficients import spell, style_of
+from eomsym.output.pictures import Picture
+from eomsym.output.style import OKABE_ITO
 
 __all__ = ["draw_table", "draw_tree"]
 
-# Colours of Okabe and Ito, told apart by colour-blind readers.
-_PALETTE = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#0072b2", "#d55e00", "#f0e442")
 _STEP = 16.0  # distance of two levels
 _RADIUS = 4.0
 
@@ -45,36 +45,42 @@ def _shapes(tree: Tree, x: float, y: float) -> tuple[float, float, list[str]]:
         if p >= 0
     ]
     discs = [
-        f'<circle cx="{a:g}" cy="{b:g}" r="{_RADIUS:g}" fill="{_PALETTE[c % len(_PALETTE)] if c else "currentColor"}"/>'
+        f'<circle cx="{a:g}" cy="{b:g}" r="{_RADIUS:g}" fill="{_fill(c)}"/>'
         for (a, b), (_, _, c, _) in zip(points, nodes, strict=True)
     ]
     return _STEP * width, _STEP * (1 + max(depth for _, depth, _, _ in nodes)), lines + discs
 
 
-def _svg(width: float, height: float, label: str, shapes: list[str]) -> str:
+def _fill(colour: int) -> str:
+    """The first colour is that of the text around, so that a tree shows on black and on white."""
+    others = [shade for name, shade in OKABE_ITO.items() if name not in ("black", "yellow")]
+    return others[(colour - 1) % len(others)] if colour else "currentColor"
+
+
+def _svg(width: float, height: float, label: str, shapes: list[str]) -> Picture:
     size = f'width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{label}">'
-    return head + "".join(shapes) + "</svg>"
+    return Picture(head + "".join(shapes) + "</svg>")
 
 
-def draw_tree(tree: Tree) -> str:
+def draw_tree(tree: Tree) -> Picture:
     """Draw a tree, its root at the bottom; nodes are filled by their colours.
 
     Returns
     -------
-    str
-        A complete ``svg`` element.
+    Picture
+        It shows itself in a notebook; its text is a complete ``svg`` element.
 
     Examples
     --------
-    >>> draw_tree(Tree.parse("[..]")).count("<circle")
+    >>> str(draw_tree(Tree.parse("[..]"))).count("<circle")
     3
     """
     width, height, shapes = _shapes(tree, 0, _STEP * (1 + tree.height))
     return _svg(width, height, f"rooted tree {tree.brackets}", shapes)
 
 
-def draw_table(coefficients: Mapping[Tree, Exact], columns: int | None = None) -> str:
+def draw_table(coefficients: Mapping[Tree, Exact], columns: int | None = None) -> Picture:
     """Draw trees in a grid, each with its coefficient below.
 
     Parameters
@@ -92,7 +98,7 @@ def draw_table(coefficients: Mapping[Tree, Exact], columns: int | None = None) -
     Examples
     --------
     >>> from eomsym.formulas.terms import counter_terms
-    >>> picture = draw_table(counter_terms(2)[2])
+    >>> picture = str(draw_table(counter_terms(2)[2]))
     >>> picture.count("<circle"), "1/3" in picture
     (6, True)
     """

@@ -33,8 +33,10 @@ import sympy
 from eomsym.exact.general_linear import LinearMethod
 from eomsym.exact.numbers import Exact
 from eomsym.exact.trees import Tree
-from eomsym.formulas.notation import differential, sum_of
 from eomsym.formulas.coefficients import style_of
+from eomsym.formulas.mathml import equations
+from eomsym.formulas.meaning import penalised
+from eomsym.formulas.notation import differential, signed
 from eomsym.formulas.terms import Term, counter_terms
 
 __all__ = ["FreeTree", "ModifiedLoss", "Potential", "Split", "modified_loss", "split"]
@@ -84,8 +86,12 @@ class FreeTree:
     def __repr__(self) -> str:
         return f"FreeTree({self.rooted!r})"
 
-    def format(self, format: str = "unicode", *, coloured: bool = False) -> str:
+    def format(
+        self, format: str = "unicode", *, coloured: bool = False, hessian: str = "H", decay: Exact | None = None
+    ) -> str:
         """Write the scalar that the tree stands for, with colours as indices if there are any.
+
+        With weight decay the scalar of a single node is the penalised loss.
 
         Examples
         --------
@@ -96,14 +102,14 @@ class FreeTree:
         coloured = coloured or self.rooted.coloured
         root = max(self.rootings, key=lambda tree: (len(tree.branches), -tree.height, tree))
         if not root.branches:
-            return style.symbol("L", str(root.colour) if coloured else "")
+            return penalised(style, decay, str(root.colour) if coloured else "")
         if len(root.branches) < 3:  # a path: start from one of its ends
             end = min(tree for tree in self.rootings if len(tree.branches) == 1)
             first = style.symbol("g", str(end.colour) if coloured else "")
             if self.nodes == 2 and end.colour == end.branches[0].colour:
                 return style.norm(first)
-            return style.inner(first, differential(end.branches[0], format, coloured=coloured))
-        written = [differential(branch, format, coloured=coloured) for branch in root.branches]
+            return style.inner(first, differential(end.branches[0], format, coloured=coloured, hessian=hessian))
+        written = [differential(branch, format, coloured=coloured, hessian=hessian) for branch in root.branches]
         return style.derivative(len(written), str(root.colour) if coloured else "", written)
 
 
@@ -144,11 +150,34 @@ class Potential(Mapping[FreeTree, Exact]):
     def __len__(self) -> int:
         return len(self._coefficients)
 
-    def format(self, format: str = "unicode") -> str:
-        """Write the potential in the given style."""
+    def format(self, format: str = "unicode", *, hessian: str = "H", decay: Exact | None = None) -> str:
+        """Write the potential in the given style.
+
+        Parameters
+        ----------
+        format : {"unicode", "text", "latex", "mathml"}
+        hessian : str
+            Name of the Hessian.
+        decay : sympy.Expr, optional
+            Weight decay, which is part of the potential.
+
+        Examples
+        --------
+        >>> modified_loss(1)[0].potential.format(decay=sympy.Symbol("lambda"))
+        'L + λ/2 ‖θ‖²'
+        """
+        style = style_of(format)
+        return style.whole("".join(self.summands(format, hessian=hessian, decay=decay)) or style.number(0))
+
+    def summands(self, format: str, *, hessian: str = "H", decay: Exact | None = None) -> list[str]:
+        """The summands of the potential, each but the first with its sign; options as for :meth:`format`."""
         style, coloured = style_of(format), any(tree.rooted.coloured for tree in self)
-        written = ((x, tree.format(format, coloured=coloured)) for tree, x in self.items() if x != 0)
-        return style.whole(sum_of(written, style))
+        parts = []
+        for tree, x in self.items():
+            text = tree.format(format, coloured=coloured, hessian=hessian, decay=decay)
+            alone = x == 1 and len(self) == 1
+            parts.append((x, style.group(text) if decay is not None and tree.nodes == 1 and not alone else text))
+        return signed([part for part in parts if part[0] != 0], style)
 
     def latex(self) -> str:
         """Write the potential in LaTeX, for amsmath."""
@@ -162,6 +191,9 @@ class Potential(Mapping[FreeTree, Exact]):
 
     def _repr_latex_(self) -> str:
         return rf"$\displaystyle {self.latex()}$"
+
+    def _repr_html_(self) -> str:
+        return equations([("", self.summands("mathml"))])
 
     def gradient(self, order: int) -> Term:
         """Return the gradient of the potential as a term."""
@@ -191,6 +223,10 @@ class Split:
     def is_gradient(self) -> bool:
         """Whether the term is a gradient for every loss."""
         return all(x == 0 for x in self.obstruction.values())
+
+    def _repr_html_(self) -> str:
+        rest = "" if self.is_gradient else f" and what no loss gives: {self.obstruction._repr_html_()}"
+        return f"gradient of {self.potential._repr_html_()}{rest}"
 
 
 def split(term: Term) -> Split:
@@ -277,6 +313,9 @@ class ModifiedLoss(Sequence[Split]):
 
     def _repr_latex_(self) -> str:
         return rf"$\displaystyle {self.latex()}$"
+
+    def _repr_html_(self) -> str:
+        return "".join(f"<p>Order {k}: {part._repr_html_()}</p>" for k, part in enumerate(self))
 
     def __str__(self) -> str:
         lines = []

@@ -7,22 +7,22 @@ from typing import Any
 
 import sympy
 
-from eomsym.formulas.monomials import Dot, Hessian, Named, Third, gathered, is_parameter
 from eomsym.formulas.coefficients import spell, style_of
+from eomsym.formulas.monomials import Dot, Hessian, Named, Third, gathered, is_parameter
 from eomsym.formulas.styles import Style
 
 __all__ = ["meanings", "note", "summands", "written"]
 
-_EQUALS = {"text": " = ", "unicode": " = ", "latex": " = ", "mathml": "<mo>=</mo>"}
 
-
-def written(expression: Any, format: str = "unicode") -> str:
+def written(expression: Any, format: str = "unicode", *, hessian: str = "H") -> str:
     """Write an elementwise expression.
 
     Parameters
     ----------
     expression : sympy.Expr
     format : {"unicode", "text", "latex", "mathml"}
+    hessian : str
+        Name of the Hessian; ``A`` is usual with weight decay.
 
     Examples
     --------
@@ -30,10 +30,10 @@ def written(expression: Any, format: str = "unicode") -> str:
     >>> written(g * Hessian(g) / Dot(g, g) / 2 - 3 * g)
     '−3g + g/(2‖g‖²) H[g]'
     """
-    return _Writer(style_of(format)).total(expression)
+    return _Writer(style_of(format), hessian).total(expression)
 
 
-def summands(expression: Any, format: str) -> list[str]:
+def summands(expression: Any, format: str, *, hessian: str = "H") -> list[str]:
     """Write an elementwise expression as its summands, each but the first with its sign.
 
     Examples
@@ -42,11 +42,11 @@ def summands(expression: Any, format: str) -> list[str]:
     >>> summands(g * Hessian(g) - 3 * g, "text")
     ['-3*g', ' + g H[g]']
     """
-    writer = _Writer(style_of(format))
+    writer = _Writer(style_of(format), hessian)
     return writer.signed(writer.pieces(expression))
 
 
-def meanings(terms: Sequence[Any], names: Sequence[Named], format: str) -> list[tuple[str, str]]:
+def meanings(terms: Sequence[Any], names: Sequence[Named], format: str, *, hessian: str = "H") -> list[tuple[str, str]]:
     """What the names and the derivatives in some terms mean: formulas, and words where the formula does not say it.
 
     Examples
@@ -56,15 +56,15 @@ def meanings(terms: Sequence[Any], names: Sequence[Named], format: str) -> list[
     [('H[u]', 'Hessian times u')]
     """
     style = style_of(format)
-    writer = _Writer(style)
+    writer = _Writer(style, hessian)
     uses = [*terms, *(x.stands_for for x in names)]
     u, v = style.symbol("u"), style.symbol("v")
     forms = {
-        Hessian: (style.applied("H", [u]), f"Hessian times {style.inline(u)}"),
+        Hessian: (style.applied(hessian, [u]), f"Hessian times {style.inline(u)}"),
         Third: (style.applied("T", [u, v]), f"third derivative on {style.inline(u + style.comma + v)}"),
         Dot: (style.paired(u, v), "inner product"),
     }
-    told = [(f"{style.symbol(x.name)}{_EQUALS[format]}{writer.total(x.stands_for)}", "") for x in names]
+    told = [(f"{style.symbol(x.name)}{style.equals}{writer.total(x.stands_for)}", "") for x in names]
     return told + [said for kind, said in forms.items() if any(x.has(kind) for x in uses)]
 
 
@@ -85,8 +85,8 @@ def note(terms: Sequence[Any], names: Sequence[Named], format: str) -> str:
 
 
 class _Writer:
-    def __init__(self, style: Style) -> None:
-        self.style, self.one = style, style.number(1)
+    def __init__(self, style: Style, hessian: str) -> None:
+        self.style, self.hessian, self.one = style, hessian, style.number(1)
 
     # sums ---------------------------------------------------------------------------------------------------------
 
@@ -184,7 +184,8 @@ class _Writer:
 
     def atom(self, x: Any) -> str:
         if isinstance(x, Hessian | Third):
-            return self.style.applied("H" if isinstance(x, Hessian) else "T", [self.vector(y) for y in x.args])
+            name = self.hessian if isinstance(x, Hessian) else "T"
+            return self.style.applied(name, [self.vector(y) for y in x.args])
         if isinstance(x, Dot):
             return self.style.paired(*(self.vector(y) for y in x.args))
         if isinstance(x, sympy.Abs):

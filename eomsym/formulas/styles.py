@@ -1,7 +1,7 @@
 """How a formula is spelled: one small class for each style, and all of them say the same thing.
 
-A style turns parts that are already written into a larger part. MathML is in :mod:`eomsym.formulas.mathml`, coefficients
-are written in :mod:`eomsym.formulas.coefficients`.
+A style turns parts that are already written into a larger part. MathML is in :mod:`eomsym.formulas.mathml`;
+coefficients are written in :mod:`eomsym.formulas.coefficients`.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class TextStyle:
     """
 
     minus, plus, nabla, comma, total = " - ", " + ", "D", ", ", "sum"
+    name, equals = "text", " = "
     #: Whether fractions have a bar, which stands in for brackets.
     stacked = False
 
@@ -168,7 +169,7 @@ class TextStyle:
 class UnicodeStyle(TextStyle):
     """Unicode: ``1/3 H²g + 1/12 ∇³L[g,g]``."""
 
-    minus, nabla, comma, total = " − ", "∇", ",", "Σ"
+    name, minus, nabla, comma, total = "unicode", " − ", "∇", ",", "Σ"
 
     def symbol(self, name: str, index: str = "") -> str:
         """Write a name, with an index or without."""
@@ -230,6 +231,7 @@ class UnicodeStyle(TextStyle):
 class LatexStyle(TextStyle):
     r"""LaTeX with amsmath and nothing else: ``\tfrac{1}{3} H^{2} g + \tfrac{1}{12} \nabla^{3} L[g, g]``."""
 
+    name = "latex"
     nabla, total, stacked = r"\nabla", r"\sum", True
 
     def symbol(self, name: str, index: str = "") -> str:

@@ -1,8 +1,9 @@
 """Losses, each with its home."""
 
 from .expression import Field, Loss
-from .layers import Activation, BatchNorm, Bias, Conv, Layer, LayerNorm, Linear, Pool, Scale, WeightNorm
+from .layers import Activation, Bias, Conv, Layer, Linear, Pool, Scale
 from .network import DeepLinear, Network
+from .normalisation import BatchNorm, LayerNorm, WeightNorm
 
 __all__ = [
     "Activation",

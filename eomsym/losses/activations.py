@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from eomsym.errors import ShapeError
+from eomsym.losses.builder import Builder, Value
 from eomsym.losses.objective import Objective
-from eomsym.losses.program import Builder, Value, evaluate
+from eomsym.losses.values import evaluate
 
 __all__ = ["ACTIVATIONS", "HOMOGENEOUS", "region", "region_changes"]
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from eomsym import checks
 from eomsym.errors import InputError, ShapeError
-from eomsym.losses.layers import BatchNorm, Bias, Layer, Linear
+from eomsym.losses.layers import Bias, Layer, Linear
+from eomsym.losses.normalisation import BatchNorm
 from eomsym.losses.sites import Site
 
 __all__ = ["checked_layers", "fully_connected", "names_of", "sites_of"]

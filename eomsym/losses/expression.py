@@ -10,11 +10,12 @@ from typing import Any
 import sympy
 
 from eomsym.errors import ExpressionError
+from eomsym.losses.builder import Builder, Value
 from eomsym.losses.functions import FUNCTIONS
 from eomsym.losses.grouping import group
 from eomsym.losses.objective import Block, Objective
 from eomsym.losses.parse import parse, symbols, unsupported
-from eomsym.losses.program import Builder, Number, Program, Value, exact
+from eomsym.losses.program import Number, Program, exact
 
 __all__ = ["Field", "Loss"]
 
@@ -40,7 +41,9 @@ class _Symbolic(Objective):
         return self._bare
 
     @cached_property
-    def _content(self) -> tuple[Any, ...]:
+    def _content(self) -> tuple[Any, ...] | None:
+        if type(self) not in (Loss, Field):  # another class may hold more than is compared here
+            return None
         return (self.expressions, self.variables, self.name, self.weight_decay)
 
     @property

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from eomsym.errors import InternalError
+from eomsym.losses.builder import Builder, Value
 from eomsym.losses.operations import operation
-from eomsym.losses.program import Builder, Node, Program, Value
+from eomsym.losses.program import Node, Program
 
 __all__ = ["gradient", "tangent"]
 
@@ -36,7 +37,8 @@ def gradient(program: Program) -> Program:
     Examples
     --------
     >>> import numpy as np
-    >>> from eomsym.losses.program import Builder, evaluate
+    >>> from eomsym.losses.builder import Builder
+    >>> from eomsym.losses.values import evaluate
     >>> builder = Builder(3)
     >>> both = gradient(builder.finish([builder.sum(builder.theta * builder.theta)]))
     >>> evaluate(both, np.array([1.0, 2.0, 3.0]))[both.outputs[1]].ravel()

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TypeAlias
 
+from eomsym.losses.builder import Builder, Value
 from eomsym.losses.functions import FUNCTIONS
 from eomsym.losses.operations import ELEMENTWISE
-from eomsym.losses.program import Builder, Node, Number, Program, Value
+from eomsym.losses.program import Node, Number, Program
 
 __all__ = ["group"]
 

@@ -4,7 +4,8 @@ A layer says what shape a sample has behind it, which parameters it has, which l
 loss, how its parameters start, and which symmetry of the loss it brings. Between layers stands an array of one row for
 each entry of a sample and one column for each sample; images have entries (channel, row, column), columns fastest.
 
-A new layer is one class here, or anywhere: a network takes whatever is a :class:`Layer`.
+A new layer is one class here, or anywhere: a network takes whatever is a :class:`Layer`. Those that normalise are in
+:mod:`eomsym.losses.normalisation`.
 """
 
 from __future__ import annotations
@@ -19,23 +20,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from eomsym import checks
-from eomsym.errors import InputError
 from eomsym.losses.activations import ACTIVATIONS, HOMOGENEOUS, KINKED
-from eomsym.losses.program import Builder, Value
-from eomsym.losses.sites import Site, as_value, by_channel, by_entry, divided, normalised, picked, reshaped, windows
+from eomsym.losses.builder import Builder, Value
+from eomsym.losses.sites import Site, as_value, by_channel, by_entry, picked, reshaped, windows
 
-__all__ = [
-    "Activation",
-    "BatchNorm",
-    "Bias",
-    "Conv",
-    "Layer",
-    "LayerNorm",
-    "Linear",
-    "Pool",
-    "Scale",
-    "WeightNorm",
-]
+__all__ = ["Activation", "Bias", "Conv", "Layer", "Linear", "Pool", "Scale"]
 
 #: (rows, columns) -> matrix
 Draw = Callable[[int, int], np.ndarray]
@@ -45,6 +34,22 @@ class Layer:
     """What a network is made of.
 
     The attributes say which symmetry a layer brings; `eomsym.symmetries.symmetries_of` reads them.
+
+    Examples
+    --------
+    A layer of one's own is one class: here each sample without its mean.
+
+    >>> from eomsym.losses import Activation, Linear, Network
+    >>> @dataclass(frozen=True, repr=False)
+    ... class Centred(Layer):
+    ...     removes_shift = "sample"
+    ...
+    ...     def lines(self, builder, at, hidden, blocks):
+    ...         mean = builder.sum(as_value(builder, hidden), 0) / at.features
+    ...         return hidden - builder.expand(mean, 0, at.features)
+    >>> net = Network([Linear(3), Centred(), Activation("tanh"), Linear(1)], [[1.0, 2.0]], [[0.5]])
+    >>> net
+    <Network network Linear(3), Centred(), Activation('tanh'), Linear(1), mse, 1 samples (9 parameters)>
     """
 
     #: Letters of the blocks that are factors of the output.
@@ -338,134 +343,3 @@ class Pool(Layer):
             return np.arange(at.features).reshape(at.channels, *at.shape[1:], 1, 1)
         size = self.size or 1
         return windows(at, size, self.stride or size, 0)
-
-
-# normalisation ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, repr=False)
-class BatchNorm(Layer):
-    """Mean 0 and variance 1 of each unit (or channel of images) over the full batch.
-
-    Parameters
-    ----------
-    epsilon : float
-        Added to the variance. Without it the weights before it are exactly scale-invariant, row by row.
-
-    Examples
-    --------
-    >>> BatchNorm().removes_scale, BatchNorm(epsilon=1e-5).removes_scale
-    (True, False)
-
-    References
-    ----------
-    S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, arXiv:1502.03167.
-    """
-
-    epsilon: float = 0.0
-    separate = True
-    divides_by = "variance"
-    removes_shift = "unit"
-
-    def __post_init__(self) -> None:
-        checks.number(self.epsilon, "epsilon", 0, such_as=1e-5)
-
-    @property
-    def removes_scale(self) -> bool:  # type: ignore[override]
-        """Only exactly without the constant."""
-        return self.epsilon == 0
-
-    def output(self, at: Site) -> tuple[int, ...]:
-        if at.samples * at.positions < 2:
-            raise InputError("batch normalisation divides by the variance over the samples; give at least two, got 1")
-        return at.shape
-
-    def lines(self, builder: Builder, at: Site, hidden: Any, blocks: Mapping[str, Value]) -> Value:
-        return by_entry(builder, at, normalised(builder, by_channel(builder, at, hidden), 1, self.epsilon))
-
-
-@dataclass(frozen=True, repr=False)
-class LayerNorm(Layer):
-    """Mean 0 and variance 1 of each sample over all its entries.
-
-    Parameters
-    ----------
-    epsilon : float
-        Added to the variance. Without it the weights before it are exactly scale-invariant, as a whole.
-
-    Examples
-    --------
-    >>> LayerNorm().removes_shift
-    'sample'
-
-    References
-    ----------
-    J. L. Ba, J. R. Kiros and G. E. Hinton, Layer Normalization, 2016, arXiv:1607.06450.
-    """
-
-    epsilon: float = 0.0
-    divides_by = "variance"
-    removes_shift = "sample"
-
-    def __post_init__(self) -> None:
-        checks.number(self.epsilon, "epsilon", 0, such_as=1e-5)
-
-    @property
-    def removes_scale(self) -> bool:  # type: ignore[override]
-        """Only exactly without the constant."""
-        return self.epsilon == 0
-
-    def output(self, at: Site) -> tuple[int, ...]:
-        if at.features < 2:
-            raise InputError(
-                "layer normalisation divides by the variance over the units, and the layer before it has one unit; "
-                "give it at least two"
-            )
-        return at.shape
-
-    def lines(self, builder: Builder, at: Site, hidden: Any, blocks: Mapping[str, Value]) -> Value:
-        return normalised(builder, as_value(builder, hidden), 0, self.epsilon)
-
-
-@dataclass(frozen=True, repr=False)
-class WeightNorm(Layer):
-    """A layer each row of whose weights is divided by its norm: each row is scale-invariant.
-
-    Parameters
-    ----------
-    layer : Linear or Conv
-
-    Examples
-    --------
-    >>> WeightNorm(Linear(3))
-    WeightNorm(Linear(3))
-
-    References
-    ----------
-    T. Salimans and D. P. Kingma, Weight Normalization, NeurIPS 2016, arXiv:1602.07868.
-    """
-
-    layer: Layer
-    normalises = ("W",)
-    scales_with = ()
-    divides_by = "squared norm of a row"
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.layer, (Linear, Conv)):
-            raise InputError(f"WeightNorm wraps a layer with weights, got {self.layer!r}; type WeightNorm(Linear(10))")
-
-    @property
-    def takes_images(self) -> bool:  # type: ignore[override]
-        """Where the layer does."""
-        return self.layer.takes_images
-
-    def output(self, at: Site) -> tuple[int, ...]:
-        return self.layer.output(at)
-
-    def parameters(self, at: Site) -> dict[str, tuple[int, ...]]:
-        return self.layer.parameters(at)
-
-    def lines(self, builder: Builder, at: Site, hidden: Any, blocks: Mapping[str, Value]) -> Value:
-        weight = blocks["W"]
-        scaled = divided(builder, weight, builder.sum(weight * weight, 1), 1)
-        return self.layer.lines(builder, at, hidden, {**blocks, "W": scaled})

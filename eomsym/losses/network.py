@@ -14,12 +14,15 @@ import numpy as np
 from eomsym import checks
 from eomsym.errors import InputError, ShapeError
 from eomsym.losses.architecture import checked_layers, fully_connected, names_of, sites_of
+from eomsym.losses.builder import Builder, Value
 from eomsym.losses.data import checked_data, checked_inputs
 from eomsym.losses.initial import Scheme, drawing, weights
-from eomsym.losses.layers import Activation, Layer, Linear, WeightNorm
+from eomsym.losses.layers import Activation, Layer, Linear
+from eomsym.losses.normalisation import WeightNorm
 from eomsym.losses.objective import Objective, blocks_of
-from eomsym.losses.program import Builder, Program, Value, evaluate
+from eomsym.losses.program import Program
 from eomsym.losses.sites import Site
+from eomsym.losses.values import evaluate
 
 __all__ = ["DeepLinear", "Network"]
 
@@ -143,8 +146,14 @@ class Network(Objective):
         return list(zip(self.layers, self.sites, self.names, strict=True))
 
     @cached_property
-    def _content(self) -> tuple[Any, ...]:
+    def _content(self) -> tuple[Any, ...] | None:
+        if type(self) not in (Network, DeepLinear):  # another class may hold more than is compared here
+            return None
         return (self.layers, self.loss, self.digest, self.name, self.weight_decay)
+
+    @cached_property
+    def _hash(self) -> int:  # without reading the data
+        return hash((self.layers, self.loss, self.inputs.shape, self.name, self.weight_decay))
 
     @property
     def digest(self) -> str:
@@ -166,29 +175,27 @@ class Network(Objective):
     def validate(self, theta: Any) -> np.ndarray:
         """`theta` as a float64 vector of shape (n,) at which no norm or variance vanishes."""
         vector = super().validate(theta)
-        if not self._divisors:
+        program, told = self._divisors
+        if not told:
             return vector
-        program = self.program.pruned([place for place, _ in self._divisors])
         with np.errstate(all="ignore"):
             values = evaluate(program, vector)
-        for place, (what, names) in zip(program.outputs, (told for _, told in self._divisors), strict=True):
+        for place, (what, names) in zip(program.outputs, told, strict=True):
             smallest, largest = values[place].min(), values[place].max()
             if not smallest > 1e-28 * largest:  # what rounding leaves of a zero, relative to the others
                 raise InputError(f"{what} is {smallest:.3g}, and it is divided by; change {names} or the inputs")
         return vector
 
     @cached_property
-    def _divisors(self) -> list[tuple[int, tuple[str, str]]]:
-        """Nodes that are divided by, in order, and how messages call them and the weights before them."""
+    def _divisors(self) -> tuple[Program, list[tuple[str, str]]]:
+        """The program of what is divided by, and how messages call each of them and the weights before it."""
         told, last = [], "the layers before"
         for layer, _, names in self._walk():
             last = names.get("W", last)
             if layer.divides_by:
                 told.append((f"the {layer.divides_by} of {layer!r} at {last}", last))
-        if not told:
-            return []
-        nodes = [node.inputs[0] for node in self.program.nodes if node.operation == "power"]
-        return list(zip(nodes, told, strict=True))
+        nodes = [node.inputs[0] for node in self.program.nodes if node.operation == "power"] if told else []
+        return self.program.pruned(nodes), told
 
     def initial(
         self, seed: int | np.random.Generator = 0, scheme: str | Scheme = "xavier", scale: float = 1.0

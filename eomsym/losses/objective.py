@@ -14,9 +14,11 @@ import numpy as np
 
 from eomsym import checks
 from eomsym.errors import InputError, ShapeError
+from eomsym.losses.builder import Builder, Value
 from eomsym.losses.gradient import gradient
 from eomsym.losses.grouping import group
-from eomsym.losses.program import Builder, Number, Program, Value, evaluate, exact
+from eomsym.losses.program import Number, Program, exact
+from eomsym.losses.values import evaluate
 
 __all__ = ["Block", "Objective", "blocks_of"]
 
@@ -109,8 +111,13 @@ class Objective:
         assert isinstance(other, Objective)
         return self._content is not None and self._content == other._content
 
-    def __hash__(self) -> int:
+    @cached_property
+    def _hash(self) -> int:
+        """The same for equal objects."""
         return object.__hash__(self) if self._content is None else hash(self._content)
+
+    def __hash__(self) -> int:
+        return self._hash
 
     # what subclasses provide --------------------------------------------------------------------------------------
 

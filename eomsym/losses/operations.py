@@ -1,7 +1,7 @@
-"""The table of operations: for each its NumPy value, its adjoint and its tangent.
+"""The table of operations: for each its adjoint and its tangent, beside its NumPy value.
 
-The Taylor rule of each operation stands in :mod:`eomsym.taylor.rules` under the same name. Elementary functions have
-rows of their own in :mod:`eomsym.losses.functions`; every one of them is an operation.
+Values stand in :mod:`eomsym.losses.values` under the same name, Taylor rules in :mod:`eomsym.taylor.rules`. Elementary
+functions have rows of their own in :mod:`eomsym.losses.functions`; every one of them is an operation.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from eomsym.errors import InternalError
+from eomsym.losses.builder import Builder, Value
 from eomsym.losses.functions import FUNCTIONS, Function
 from eomsym.losses.indices import Indices
-from eomsym.losses.program import Builder, Node, Program, Value
+from eomsym.losses.program import Node
+from eomsym.losses.values import VALUES, value_of
 from eomsym.types import Array
 
 __all__ = ["OPERATIONS", "Operation", "operation"]
@@ -33,6 +35,11 @@ class Operation:
     value: Callable[..., Array]
     adjoint: Adjoint
     tangent: Tangent
+
+
+def _row(name: str, adjoint: Adjoint, tangent: Tangent) -> Operation:
+    """The row of an operation whose value stands in the table of values."""
+    return Operation(VALUES[name], adjoint, tangent)
 
 
 def _same(builder: Builder, node: Node, output: Value, inputs: list[Value], tangents: list[Value]) -> Value:
@@ -67,23 +74,6 @@ def _function(value: Callable[..., Array], derivative: Callable[..., Value]) -> 
 # linear maps --------------------------------------------------------------------------------------------------------
 
 
-def number(coefficient: Any) -> float:
-    """The double nearest to an exact number."""
-    try:
-        return float(coefficient)
-    except OverflowError:
-        return float("inf") if coefficient > 0 else float("-inf")
-
-
-def _combine(program: Program, node: Node, *inputs: Array) -> Array:
-    entries, offset = node.parameters
-    kind: Any = object if any(a.dtype == object for a in inputs) else np.float64
-    out = np.array([c if kind is object else number(c) for c in offset], dtype=kind)
-    for row, source, lane, coefficient in entries:
-        out[row] = out[row] + (coefficient if kind is object else number(coefficient)) * inputs[source].flat[lane]
-    return out
-
-
 def _combine_adjoint(builder: Builder, node: Node, g: Value, output: Value, *inputs: Value) -> tuple[Value, ...]:
     entries, _ = node.parameters
     results = []
@@ -105,23 +95,6 @@ def _reshaped(builder: Builder, value: Value, shape: tuple[int, int]) -> Value:
     return builder.apply("reshape", [value], shape)
 
 
-def _weight(array: Array, weight: Any) -> Array:
-    result: Array = array * (weight if array.dtype == object else number(weight))
-    return result
-
-
-def _add(program: Program, node: Node, a: Array, b: Array) -> Array:
-    result: Array = _weight(a, node.parameters[0]) + _weight(b, node.parameters[1])
-    return result
-
-
-def _join(program: Program, node: Node, *pieces: Array) -> Array:
-    out = np.zeros(node.size, dtype=pieces[0].dtype if pieces else np.float64)
-    for start, piece in zip(node.parameters, pieces, strict=True):
-        out[start : start + piece.size] += piece.ravel()
-    return out
-
-
 def _part_adjoint(builder: Builder, node: Node, g: Value, output: Value, theta: Value) -> tuple[Value, ...]:
     return (builder.join([(node.parameters[0], g)], theta.shape[0]),)
 
@@ -140,25 +113,12 @@ def _constant_tangent(builder: Builder, node: Node, output: Value, inputs: list[
     return builder.fix(np.full(node.shape, 0, dtype=object))
 
 
-def _gather(program: Program, node: Node, x: Array) -> Array:
-    places = node.parameters[0].array
-    found: Array = x.ravel()[np.maximum(places, 0)]
-    return np.where(places < 0, x.dtype.type(0) if x.dtype != object else 0, found)
-
-
 def _gather_adjoint(builder: Builder, node: Node, g: Value, output: Value, x: Value) -> tuple[Value, ...]:
     places: Indices = node.parameters[0]
     turned = places.inverse(x.shape[0] * x.shape[1])
     if turned is not None:  # a permutation: read instead of added up
         return (builder.apply("gather", [g], x.shape, (turned,)),)
     return (builder.apply("scatter", [g], x.shape, node.parameters),)
-
-
-def _scatter(program: Program, node: Node, x: Array) -> Array:
-    places = node.parameters[0].array
-    out = np.zeros(node.size, dtype=x.dtype)
-    np.add.at(out, places[places >= 0], x.ravel()[places >= 0])
-    return out
 
 
 def swapped(builder: Builder, value: Value, batch: int) -> Value:
@@ -170,12 +130,6 @@ def swapped(builder: Builder, value: Value, batch: int) -> Value:
     return builder.apply("gather", [value], (batch * columns, rows), (Indices(places),))
 
 
-def _matmuls(program: Program, node: Node, a: Array, b: Array) -> Array:
-    batch = node.parameters[0]
-    result: Array = np.matmul(a.reshape(batch, -1, a.shape[1]), b.reshape(batch, -1, b.shape[1]))
-    return result
-
-
 def _matmuls_adjoint(builder: Builder, node: Node, g: Value, output: Value, a: Value, b: Value) -> tuple[Value, ...]:
     batch = node.parameters[0]
     return (
@@ -185,100 +139,64 @@ def _matmuls_adjoint(builder: Builder, node: Node, g: Value, output: Value, a: V
 
 
 LINEAR: dict[str, Operation] = {
-    "constant": Operation(lambda p, node: p.constants[node.parameters[0]], lambda b, node, g, y: (), _constant_tangent),
-    "part": Operation(
-        lambda p, node, x: x.ravel()[node.parameters[0] : node.parameters[0] + node.size],
-        _part_adjoint,
-        _same,
-    ),
-    "join": Operation(_join, _join_adjoint, _same),
-    "reshape": Operation(lambda p, node, x: x, lambda b, node, g, y, x: (_reshaped(b, g, x.shape),), _same),
-    "combine": Operation(_combine, _combine_adjoint, _combine_tangent),
-    "scaled": Operation(
-        lambda p, node, a: _weight(a, node.parameters[0]),
-        lambda b, node, g, y, a: (b.scaled(g, node.parameters[0]),),
-        _same,
-    ),
-    "add": Operation(_add, lambda b, node, g, y, *_: tuple(b.scaled(g, weight) for weight in node.parameters), _same),
-    "shift": Operation(
-        lambda p, node, a: a + p.constants[node.parameters[0]], lambda b, node, g, y, a: (g,), _passed_on
-    ),
-    "weigh": Operation(
-        lambda p, node, a: a * p.constants[node.parameters[0]],
-        lambda b, node, g, y, a: (b.apply("weigh", [g], node.shape, node.parameters),),
-        _same,
-    ),
-    "matmul_right": Operation(
-        lambda p, node, a: a @ p.constants[node.parameters[0]],
+    "constant": _row("constant", lambda b, node, g, y: (), _constant_tangent),
+    "part": _row("part", _part_adjoint, _same),
+    "join": _row("join", _join_adjoint, _same),
+    "reshape": _row("reshape", lambda b, node, g, y, x: (_reshaped(b, g, x.shape),), _same),
+    "combine": _row("combine", _combine_adjoint, _combine_tangent),
+    "scaled": _row("scaled", lambda b, node, g, y, a: (b.scaled(g, node.parameters[0]),), _same),
+    "add": _row("add", lambda b, node, g, y, *_: tuple(b.scaled(g, weight) for weight in node.parameters), _same),
+    "shift": _row("shift", lambda b, node, g, y, a: (g,), _passed_on),
+    "weigh": _row("weigh", lambda b, node, g, y, a: (b.apply("weigh", [g], node.shape, node.parameters),), _same),
+    "matmul_right": _row(
+        "matmul_right",
         lambda b, node, g, y, a: (g @ b.constants[node.parameters[0]].T,),
         _same,
     ),
-    "matmul_left": Operation(
-        lambda p, node, a: p.constants[node.parameters[0]] @ a,
+    "matmul_left": _row(
+        "matmul_left",
         lambda b, node, g, y, a: (b.constants[node.parameters[0]].T @ g,),
         _same,
     ),
-    "transpose": Operation(lambda p, node, a: a.T, lambda b, node, g, y, a: (g.T,), _same),
-    "sum": Operation(
-        lambda p, node, a: a.sum(axis=node.parameters[0], keepdims=True),
+    "transpose": _row("transpose", lambda b, node, g, y, a: (g.T,), _same),
+    "sum": _row(
+        "sum",
         lambda b, node, g, y, a: (b.expand(g, node.parameters[0], a.shape[node.parameters[0]]),),
         _same,
     ),
-    "expand": Operation(
-        lambda p, node, a: np.repeat(a, node.shape[node.parameters[0]], axis=node.parameters[0]),
+    "expand": _row(
+        "expand",
         lambda b, node, g, y, a: (b.sum(g, node.parameters[0]),),
         _same,
     ),
     # Subtracts the largest entry of each column, held constant: for use inside expressions that do not
     # change when a constant is added to a column (softmax, log-sum-exp), whose exponentials then cannot overflow.
-    "center": Operation(lambda p, node, a: a - a.max(axis=0), lambda b, node, g, y, a: (g,), _passed_on),
+    "center": _row("center", lambda b, node, g, y, a: (g,), _passed_on),
     # The largest entry along an axis, held constant, for the same use.
-    "peak": Operation(
-        lambda p, node, a: a.max(axis=node.parameters[0], keepdims=True),
-        lambda b, node, g, y, a: (None,),
-        _constant_tangent,
-    ),
+    "peak": _row("peak", lambda b, node, g, y, a: (None,), _constant_tangent),
     # What a gradient does not see (`stop_gradient`, `detach`); it moves with the parameters all the same.
-    "stop": Operation(lambda p, node, a: a, lambda b, node, g, y, a: (None,), _same),
+    "stop": _row("stop", lambda b, node, g, y, a: (None,), _same),
     # Entries of the input by their places, zero where the place is -1; and its adjoint.
-    "gather": Operation(_gather, _gather_adjoint, _same),
-    "scatter": Operation(_scatter, lambda b, node, g, y, a: (b.apply("gather", [g], a.shape, node.parameters),), _same),
+    "gather": _row("gather", _gather_adjoint, _same),
+    "scatter": _row("scatter", lambda b, node, g, y, a: (b.apply("gather", [g], a.shape, node.parameters),), _same),
 }
 
 
-def _weighted(node: Node, product: Array) -> Array:
-    """``weight * product + plus``; both numbers are left out where they are 1 and 0."""
-    if not node.parameters:
-        return product
-    weight, plus = node.parameters if product.dtype == object else map(number, node.parameters)
-    return weight * product + plus
-
-
 PRODUCTS: dict[str, Operation] = {
-    "multiply": Operation(lambda p, node, a, b: a * b, lambda _, node, g, y, a, b: (g * b, g * a), _bilinear),
+    "multiply": _row("multiply", lambda _, node, g, y, a, b: (g * b, g * a), _bilinear),
     # parameters: weight and plus of ``weight a² + plus``
-    "square": Operation(
-        lambda p, node, a: _weighted(node, a * a),
+    "square": _row(
+        "square",
         lambda _, node, g, y, a: (g * a * (2 * (node.parameters or (1,))[0]),),
         lambda _, node, y, inputs, tangents: inputs[0] * tangents[0] * (2 * (node.parameters or (1,))[0]),
     ),
-    "matmul": Operation(lambda p, node, a, b: a @ b, _matmul_adjoint, _bilinear),
+    "matmul": _row("matmul", _matmul_adjoint, _bilinear),
     # parameter: how many products of matrices that lie one below the other
-    "matmuls": Operation(_matmuls, _matmuls_adjoint, _bilinear),
+    "matmuls": _row("matmuls", _matmuls_adjoint, _bilinear),
 }
 
 
 # elementwise ------------------------------------------------------------------------------------------------------
-
-
-def _gate(program: Program, node: Node, g: Array, x: Array) -> Array:
-    above, below = (_as_number(weight, g) for weight in node.parameters)
-    result: Array = np.where(x > 0, above * g, below * g)
-    return result
-
-
-def _as_number(weight: Any, like: Array) -> Any:
-    return weight if like.dtype == object else number(weight)
 
 
 def _gate_adjoint(builder: Builder, node: Node, up: Value, y: Value, g: Value, x: Value) -> tuple[Value | None, ...]:
@@ -289,28 +207,19 @@ def _gate_tangent(builder: Builder, node: Node, y: Value, inputs: list[Value], t
     return builder.apply("gate", [tangents[0], inputs[1]], node.shape, node.parameters)
 
 
-def _power(program: Program, node: Node, x: Array, reciprocal: Array) -> Array:
-    exponent = node.parameters[0]
-    return FUNCTIONS["power"].value(x, exponent if x.dtype == object else number(exponent))  # type: ignore[no-any-return]
-
-
 def _of_row(row: Function) -> Operation:
     """The operation of an elementary function."""
-    return _function(lambda p, node, x: row.value(x), lambda node, y, x: row.derivative(x, y))
+    return _function(value_of(row.name), lambda node, y, x: row.derivative(x, y))
 
 
 ELEMENTWISE: dict[str, Operation] = {
     # inputs: x and 1/x
-    "power": _function(_power, lambda node, y, x, r: y * r * node.parameters[0]),
+    "power": _function(VALUES["power"], lambda node, y, x, r: y * r * node.parameters[0]),
     # inputs: what passes, and what decides
-    "gate": Operation(_gate, _gate_adjoint, _gate_tangent),
+    "gate": _row("gate", _gate_adjoint, _gate_tangent),
 }
 
 # elements of a circuit --------------------------------------------------------------------------------------------
-
-
-def _no_value(program: Program, node: Node, *inputs: Array) -> Array:
-    raise InternalError(f"a {node.operation} has no value at a single point; run the circuit")
 
 
 def _no_adjoint(*_: Any) -> tuple[Value, ...]:
@@ -319,9 +228,9 @@ def _no_adjoint(*_: Any) -> tuple[Value, ...]:
 
 #: Both are linear in what they read. A filter reads earlier steps, a series multiplies by powers of eta.
 CIRCUIT: dict[str, Operation] = {
-    "filter": Operation(_no_value, _no_adjoint, _same),
-    "series": Operation(_no_value, _no_adjoint, _same),
-    "correction": Operation(_no_value, _no_adjoint, _constant_tangent),
+    "filter": _row("filter", _no_adjoint, _same),
+    "series": _row("series", _no_adjoint, _same),
+    "correction": _row("correction", _no_adjoint, _constant_tangent),
 }
 
 OPERATIONS: dict[str, Operation] = {**LINEAR, **PRODUCTS, **ELEMENTWISE, **CIRCUIT}

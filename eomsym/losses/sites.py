@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from eomsym.errors import ShapeError
+from eomsym.losses.builder import Builder, Value
 from eomsym.losses.indices import Indices
-from eomsym.losses.program import Builder, Value
 
 __all__ = ["Site", "as_value", "by_channel", "by_entry", "divided", "normalised", "picked", "reshaped", "windows"]
 

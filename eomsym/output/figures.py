@@ -63,9 +63,7 @@ class Figure:
     eomsym.errors.InputError: cannot write figure.jpg: a figure is written as .png, .svg or .pdf; try figure.png
     """
 
-    def __init__(
-        self, panels: int = 1, *, columns: int | None = None, size: tuple[float, float] = (4.2, 3.8)
-    ) -> None:
+    def __init__(self, panels: int = 1, *, columns: int | None = None, size: tuple[float, float] = (4.2, 3.8)) -> None:
         matplotlib = _matplotlib()
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 

@@ -62,6 +62,11 @@ class Column:
         The heading in LaTeX, where it is more than text.
     status : bool
         Whether its cells are verdicts, which have colours.
+
+    Examples
+    --------
+    >>> Column("error", format=".3f").cell(1.23456)
+    '1.235'
     """
 
     name: str
@@ -74,7 +79,7 @@ class Column:
         """The text of a cell: None and NaN are a dash, whole numbers and text as they are."""
         if value is None or (isinstance(value, float) and value != value):
             return NOTHING
-        if isinstance(value, str) or isinstance(value, (bool, Integral)):
+        if isinstance(value, (str, bool, Integral)):
             return str(value)
         return format(value, self.format) if isinstance(value, Real) else str(value)
 
@@ -97,6 +102,13 @@ class Table:
     ------
     InputError
         If a row has not as many cells as there are columns.
+
+    Examples
+    --------
+    >>> print(Table(["order", "error"], [(0, 2.04e-2), (1, None)]))
+    order    error
+        0  2.0e-02
+        1        –
     """
 
     def __init__(

@@ -8,9 +8,7 @@ from typing import TextIO
 __all__ = ["echo", "spelled"]
 
 #: What is written where a character cannot be.
-_GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi psi omega"
-)
+_GREEK = "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi psi omega"
 _SPELLINGS = {
     **dict(zip("αβγδεζηθκλμνξρστφψω", _GREEK.split(), strict=True)),
     **{character: f"^{plain}" for character, plain in zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵀ", "0123456789-T", strict=True)},

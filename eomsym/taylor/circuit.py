@@ -17,7 +17,8 @@ import sympy
 
 from eomsym.errors import MethodError
 from eomsym.exact.numbers import ETA
-from eomsym.losses.program import Builder, Node, Program, Value
+from eomsym.losses.builder import Builder, Value
+from eomsym.losses.program import Node, Program
 from eomsym.optimisers.base import Method
 from eomsym.optimisers.filters import Filter
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from eomsym.errors import InputError
+from eomsym.losses.builder import Builder, Value
 from eomsym.losses.functions import FUNCTIONS
-from eomsym.losses.program import Builder, Number, Program, Value, exact
+from eomsym.losses.program import Number, Program, exact
 from eomsym.optimisers.base import Method
 from eomsym.optimisers.filters import Filter
 from eomsym.optimisers.linear import GradientDescent

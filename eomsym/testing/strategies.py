@@ -16,8 +16,9 @@ import numpy as np
 from eomsym.codegen.kernel import compile
 from eomsym.errors import MissingDependencyError
 from eomsym.losses.expression import Loss
-from eomsym.losses.layers import Activation, BatchNorm, Layer, LayerNorm, Linear, WeightNorm
+from eomsym.losses.layers import Activation, Layer, Linear
 from eomsym.losses.network import DeepLinear, Network
+from eomsym.losses.normalisation import BatchNorm, LayerNorm, WeightNorm
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.accelerated import HeavyBall, Nesterov
 from eomsym.optimisers.base import Method

@@ -12,7 +12,13 @@ from eomsym.output.records import record
 from eomsym.output.tables import Column, Table
 from eomsym.verification.figures import draw_reports
 from eomsym.verification.verdict import (
-    MISFIT_TOLERANCE, SLOPE_TOLERANCE, TRUST, OrderReport, Status, short, worst,
+    MISFIT_TOLERANCE,
+    SLOPE_TOLERANCE,
+    TRUST,
+    OrderReport,
+    Status,
+    short,
+    worst,
 )
 
 if TYPE_CHECKING:
@@ -94,7 +100,7 @@ class Report:
         ('order', 'η=0.05', 'η=0.025', 'slope', 'theory', 'ratio', 'misfit', 'reference', 'status')
         """
         rates = [Column(f"η={eta:.3g}", latex=rf"$\eta={eta:.3g}$") for eta in self.etas]
-        columns = [
+        columns: list[Column | str] = [
             "order", *rates, Column("slope", format=".3f"), "theory", "ratio", "misfit", "reference",
             Column("status", "left", status=True),
         ]  # fmt: skip
@@ -162,8 +168,8 @@ class Report:
         >>> import eomsym as eom
         >>> report = eom.verify(eom.Loss("x**4/4", variables="x"), [1.0], time=1.0, orders=[0, 1])
         >>> made = report.record()
-        >>> made["schema"], made["start"], made["orders"][1]["expected_slope"], made["setting"]["losses"][0]["expression"]
-        ('eomsym.verification', [1.0], 2, 'x**4/4')
+        >>> made["schema"], made["start"], made["setting"]["losses"][0]["expression"]
+        ('eomsym.verification', [1.0], 'x**4/4')
         """
         content = {key: value for key, value in vars(self).items() if key not in ("start", "seed", "data", "orders")}
         content |= {

@@ -140,5 +140,5 @@ def test_an_unwritable_file_is_refused(tmp_path):
     blocked.write_text("not a folder")
     run = emit(*OWN, "--output", str(blocked / "kernel.py"))
     assert run.exit_code == 2
-    assert "file is no folder; name another file" in run.stderr
+    assert "is no folder; name another file" in run.stderr
     assert blocked.read_text() == "not a folder"

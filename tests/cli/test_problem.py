@@ -102,18 +102,12 @@ def test_all_commands_take_all_problems(command: str) -> None:
 
 def test_a_bare_verify_without_data_does_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    from eomsym.experiments import suite
-
-    suite.digits.cache_clear()
-    try:
-        result = run("verify", "--orders", "0", "--no-plot")
-        asked = run("verify", "--problem", "digits-2", "--orders", "0", "--no-plot")
-    finally:
-        suite.digits.cache_clear()
+    result = run("verify", "--orders", "0", "--no-plot")
+    asked = run("verify", "--problem", "digits-2", "--orders", "0", "--no-plot")
     assert result.exit_code == 0, result.output
     assert "Rosenbrock-like loss" in result.stdout
     for name in ("digits-2", "digits-3"):
-        assert f"{name} is left out: the digits come with scikit-learn; type: pip install" in result.stderr
+        assert f"{name} is left out: the digits need scikit-learn; type: pip install" in result.stderr
     assert asked.exit_code == 2
     assert "pip install 'eomsym[data]'" in asked.stderr
 
@@ -167,6 +161,7 @@ BAD_OPTIONS = [
     (("--network", "3-2", "--problem", "rosenbrock"), "--network describe a network on data; add --data FILE"),
     (("--data", "data.npz"), "--data needs the widths of a network, such as --network 64-16-10"),
     (("--data", "data.npz", "--network", "3-a"), "expected widths, such as --network 64-16-10"),
+    (("--data", "data.npz", "--network", "3-2", "--activation", "tan"), "did you mean tanh?"),
     (("--data", "data.npz", "--network", "4-2"), "inputs have shape (12, 3), expected (samples, 4)"),
     (("--data", "data.csv", "--network", "5-2"), "5 columns; the network takes 5 inputs"),
     (("--data", "my.py", "--network", "3-2"), "expected a file that ends in .npz or .csv"),

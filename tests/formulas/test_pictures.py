@@ -20,7 +20,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 @pytest.mark.parametrize("tree", list(forest(6).trees(6)), ids=lambda tree: tree.brackets)
 def test_tree(tree: Tree) -> None:
-    root = ElementTree.fromstring(draw_tree(tree))
+    root = ElementTree.fromstring(draw_tree(tree)._repr_svg_())
     discs = [(float(c.get("cx", "")), float(c.get("cy", ""))) for c in root.iter(f"{SVG}circle")]
     assert len(set(discs)) == tree.nodes
     assert all((a - c) ** 2 + (b - d) ** 2 >= 8**2 for i, (a, b) in enumerate(discs) for c, d in discs[:i])
@@ -36,7 +36,7 @@ def test_tree(tree: Tree) -> None:
 
 def test_table() -> None:
     picture = draw_table(counter_terms(4, method=HeavyBall(sympy.Symbol("beta")))[2], columns=1)
-    root = ElementTree.fromstring(picture)
+    root = ElementTree.fromstring(str(picture))
     assert [text.text for text in root.iter(f"{SVG}text")] == ["(1+4β+β²)/(3(1−β)⁵)", "(1+10β+β²)/(12(1−β)⁵)"]
     assert len(list(root.iter(f"{SVG}circle"))) == 6
 
@@ -44,7 +44,7 @@ def test_table() -> None:
 def test_colours() -> None:
     fills = {
         c.get("fill")
-        for c in ElementTree.fromstring(draw_table(counter_terms(1, method=Epoch(3))[0])).iter(f"{SVG}circle")
+        for c in ElementTree.fromstring(str(draw_table(counter_terms(1, method=Epoch(3))[0]))).iter(f"{SVG}circle")
     }
     assert len(fills) == 3
 

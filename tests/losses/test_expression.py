@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import eomsym as eom
 from eomsym.errors import ExpressionError, InputError, ShapeError
-from eomsym.losses.program import evaluate
+from eomsym.losses.values import evaluate
 
 EXPRESSIONS = [
     "exp(x)*sin(y) + cos(x*y)**3",

@@ -94,6 +94,26 @@ def test_other_content_is_not() -> None:
     assert len({network(), *others}) == len(others) + 1
 
 
+def test_classes_of_ones_own_are_only_equal_to_themselves() -> None:
+    """They may hold more than the package knows of."""
+
+    class Tempered(Network):
+        def __init__(self, temperature: float) -> None:
+            super().__init__((3, 2, 2), INPUTS, LABELS, loss="cross_entropy")
+            self.temperature = temperature
+
+        def _outputs(self, builder: Any) -> Any:
+            return super()._outputs(builder) * (1 / self.temperature)
+
+    one, other = Tempered(2.0), Tempered(4.0)
+    assert one != other
+    assert one == one
+    theta = one.initial(0)
+    terms = [eom.compile(net, 1).terms(theta) for net in (one, other)]
+    assert not np.allclose(*terms)
+    np.testing.assert_allclose(terms[0][0], one.gradient(theta), rtol=1e-12)
+
+
 def test_equal_losses_share_what_is_compiled() -> None:
     one, other = eom.compile(network(), 2), eom.compile(network(), 2)
     assert one.losses is not other.losses

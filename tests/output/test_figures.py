@@ -25,7 +25,9 @@ def figure() -> Figure:
     return made
 
 
-@pytest.mark.parametrize("suffix, begin", [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF"), ("PNG", b"\x89PNG")])
+@pytest.mark.parametrize(
+    "suffix, begin", [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF"), ("PNG", b"\x89PNG")]
+)
 def test_format_is_that_of_the_suffix(figure: Figure, tmp_path: Path, suffix: str, begin: bytes) -> None:
     path = figure.save(tmp_path / "a" / f"x.{suffix}")
     assert path.read_bytes().startswith(begin)

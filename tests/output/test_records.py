@@ -28,7 +28,9 @@ def test_schemas_are_schemas(kind: str) -> None:
 
 
 def test_head_says_how_to_do_it_again(valid: Any) -> None:
-    made = record("collection", {"status": None, "records": []}, command="eomsym x", seed=3, start=[0.5, 1], data=data_hash([1]))
+    made = record(
+        "collection", {"status": None, "records": []}, command="eomsym x", seed=3, start=[0.5, 1], data=data_hash([1])
+    )
     valid(made)
     assert (made["command"], made["seed"], made["start"]) == ("eomsym x", 3, [0.5, 1.0])
     assert made["start_hash"] == data_hash([0.5, 1.0])
@@ -79,15 +81,19 @@ def test_json_is_strict_and_short() -> None:
         'quoted "key"': "η",
     }
     text = dumps(value)
-    assert json.loads(text) == plain(value) == {
-        "nan": [None, None, 1.5],
-        "array": [[1, 0], [0, 1]],
-        "exact": ["1/3", "1/12", "beta"],
-        "numbers": [None, 3, True, 1 << 70],
-        "path": "a",
-        "empty": [{}, [], None],
-        'quoted "key"': "η",
-    }
+    assert (
+        json.loads(text)
+        == plain(value)
+        == {
+            "nan": [None, None, 1.5],
+            "array": [[1, 0], [0, 1]],
+            "exact": ["1/3", "1/12", "beta"],
+            "numbers": [None, 3, True, 1 << 70],
+            "path": "a",
+            "empty": [{}, [], None],
+            'quoted "key"': "η",
+        }
+    )
     assert '"nan": [null, null, 1.5],\n' in text
     assert "NaN" not in text
 
@@ -102,12 +108,12 @@ def test_collection_takes_the_worst_status() -> None:
 def test_bad_input(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown kind of record 'x'; expected one of verification, "):
         record("x", {})
-    with pytest.raises(InputError, match="unknown kind of record 'x'; expected one of .*, head"):
+    with pytest.raises(InputError, match=r"unknown kind of record 'x'; expected one of .*, head"):
         schema("x")
     with pytest.raises(InputError, match="date, seed: the head of a record has these keys already"):
         record("experiment", {"seed": 1, "date": 2, "else": 3})
     path = tmp_path / "record.json"
-    with pytest.raises(InputError, match="cannot read .*record.json: No such file or directory; give a file"):
+    with pytest.raises(InputError, match=r"cannot read .*record.json: No such file or directory; give a file"):
         read(path)
     path.write_text("[1]")
     with pytest.raises(InputError, match="is no record of eomsym"):

@@ -114,7 +114,10 @@ def test_latex_compiles(tmp_path: Path) -> None:
     lines = [r"\documentclass{article}\usepackage{booktabs}\begin{document}", TABLE.latex(), r"\end{document}"]
     (tmp_path / "t.tex").write_text("\n".join(lines))
     run = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"], cwd=tmp_path, capture_output=True, check=False
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
     )
     assert run.returncode == 0, run.stdout.decode(errors="replace")[-2000:]
 

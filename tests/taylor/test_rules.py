@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import sympy
 
+from eomsym.losses.builder import Builder, Value
 from eomsym.losses.functions import FUNCTIONS
 from eomsym.losses.gradient import gradient, tangent
 from eomsym.losses.indices import Indices
 from eomsym.losses.operations import CIRCUIT, ELEMENTWISE, LINEAR, PRODUCTS
-from eomsym.losses.program import Builder, Program, Value, evaluate
+from eomsym.losses.program import Program
+from eomsym.losses.values import evaluate
 from eomsym.optimisers.accelerated import HeavyBall
 from eomsym.taylor.plan import terms_plan
 from eomsym.taylor.rings.numbers import Floats

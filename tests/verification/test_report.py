@@ -120,7 +120,7 @@ def test_a_network_needs_its_data() -> None:
     with pytest.raises(InputError, match=r"no data for .*; make the loss and type rerun\(record, loss=...\)"):
         rerun(record)
     other = eom.DeepLinear((2, 2, 1), inputs, 2 * targets).with_weight_decay(Fraction(1, 10))
-    with pytest.raises(InputError, match="the loss has data sha256:.* give the loss with those data"):
+    with pytest.raises(InputError, match=r"the loss has data sha256:.* give the loss with those data"):
         rerun(record, loss=other)
     assert rerun(record, loss=net).orders == report.orders  # type: ignore[union-attr]
 
