@@ -6,6 +6,7 @@ from .dynamics.descent import descend
 from .dynamics.flow import flow
 from .dynamics.leading_error import leading_error
 from .errors import EomsymError
+from .experiments.rerun import rerun
 from .experiments.simulate import simulate
 from .formulas.potentials import modified_loss
 from .formulas.terms import counter_terms
@@ -44,6 +45,7 @@ __all__ = [
     "modified_loss",
     "optimisers",
     "output",
+    "rerun",
     "simulate",
     "symmetries",
     "testing",

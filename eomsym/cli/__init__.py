@@ -29,6 +29,9 @@ COMMANDS = {
     "verify": "Check the order of the equation of motion against the running optimiser.",
     "bound": "Compare bound, estimate and truth of the distance from the optimiser.",
     "simulate": "Run a named experiment and draw its figure.",
+    "sweep": "Verify many cases: a grid or random draws, recorded as they end.",
+    "reproduce": "Reproduce a paper: formula, figures, and claims that are judged.",
+    "report": "Write what a file of records says: a page, a table, or all rows.",
     "cite": "Print the references of eomsym and of its two source papers.",
 }
 EPILOG = """\b

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from eomsym.codegen.kernel import Kernel
 from eomsym.dynamics.reach import Reach, reach
+from eomsym.output.figures import Figure, legend_below, on_axes
+from eomsym.output.style import colour
 from eomsym.types import Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Trajectory"]
 
@@ -76,3 +82,52 @@ class Trajectory:
         """
         ends = [reach(self.kernel, self.thetas[k], self.eta) for k in (0, -1)]
         return max(ends, key=lambda found: found.product)
+
+    @property
+    def title(self) -> str:
+        """What moves: the optimiser, gradient flow, or the equation of motion of an order."""
+        if self.steps is not None:
+            return self.kernel.method.name
+        return f"equation of motion, order {self.kernel.order}" if self.kernel.order else "gradient flow"
+
+    def plot(self, ax: Axes | None = None) -> Figure:
+        """Draw the loss along the path against time: an optimiser as points, a flow as a line.
+
+        Where there is no loss but a velocity field, the norm of the parameters is drawn.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Those of another path, to draw both; new ones by default.
+
+        Returns
+        -------
+        Figure
+
+        Examples
+        --------
+        >>> import eomsym as eom
+        >>> loss = eom.Loss("x**2/2", variables="x")
+        >>> figure = eom.descend(loss, [1.0], eta=0.5, steps=5).plot()
+        >>> figure = eom.flow(loss, [1.0], eta=0.5, time=2.5, order=1).plot(figure.axes[0])
+        >>> [line.get_label() for line in figure.axes[0].lines]
+        ['gradient descent', 'equation of motion, order 1']
+        """
+        figure = on_axes(ax)
+        points, losses = self.states["theta"], self.kernel.losses
+        has_value = all(loss.has_value for loss in losses)
+        if has_value:  # the batches of an epoch have one loss each
+            heights = [float(np.mean([loss.value(point) for loss in losses])) for point in points]
+        else:
+            heights = np.linalg.norm(points, axis=1).tolist()
+        one = figure.axes[0]
+        if self.steps is None:
+            one.plot(self.times, heights, color=colour(self.kernel.order), label=self.title, zorder=2)
+        else:
+            mark = "." if len(points) <= 200 else ""
+            look: dict[str, Any] = {"color": colour("descent"), "linewidth": 0.5, "marker": mark, "markersize": 5}
+            one.plot(self.times, heights, label=self.title, zorder=3, **look)
+        one.set_xlabel("time")
+        one.set_ylabel("loss" if has_value else r"$\|\theta\|$")
+        legend_below(one)
+        return figure

@@ -13,7 +13,7 @@ from eomsym.exact.trees import Tree
 from eomsym.formulas.coefficients import style_of
 from eomsym.formulas.elementwise import ElementwiseTerms, Hessian
 from eomsym.formulas.layout import ARTICLE, aligned, latex_width
-from eomsym.formulas.mathml import equations, formula, mathml_of
+from eomsym.formulas.mathml import column, equations, formula, mathml_of
 from eomsym.formulas.meaning import Row, meaning, motion, parameters
 from eomsym.formulas.notation import differential, linear_combination, term_name
 from eomsym.formulas.pictures import draw_table
@@ -53,17 +53,6 @@ class Concrete:
         """The variables, then all other symbols."""
         others = set().union(*(x.free_symbols for row in self.terms for x in row)) - {*self.variables}
         return [*self.variables, *sorted(others, key=str)]
-
-    def page(self, k: int) -> str:
-        """Term `k` in MathML: a column, or an equation for each entry where there is much to write."""
-        row = self.terms[k]
-        if all(len(str(x)) < _LONG for x in row):
-            return formula(mathml_of(sympy.Matrix(row)), block=True)
-        name = term_name(k, "mathml")
-        return equations(
-            (f"<msub><mrow><mo>(</mo>{name}<mo>)</mo></mrow>{mathml_of(v)}</msub>", _summands(x))
-            for v, x in zip(self.variables, row, strict=True)
-        )
 
 
 @dataclass(frozen=True)
@@ -248,7 +237,8 @@ class Derivation:
                 body.append(equations([("", summands(self.terms.shortened[k], "mathml", hessian=self.hessian))]))
             if self.concrete:
                 text = f"For {escape(self.concrete.description)}:"
-                body.append(f'<p>{text}</p><div class="wide">{self.concrete.page(k)}</div>')
+                written = column(term_name(k, "mathml"), self.concrete.variables, self.concrete.terms[k])
+                body.append(f'<p>{text}</p><div class="wide">{written}</div>')
         return page(f"Counter terms of {self.method.name}", body)
 
     def _order(self, term: Term) -> list[str]:
@@ -332,20 +322,6 @@ class Derivation:
                 for tree, value in term.items()
             ],
         }
-
-
-#: An entry of more characters than this is an equation of its own on a page.
-_LONG = 60
-
-
-def _summands(expression: Exact) -> list[str]:
-    """MathML of an expression of one loss, in pieces between which a line may break."""
-    parts = []
-    for k, x in enumerate(expression.as_ordered_terms()):
-        negative = x.could_extract_minus_sign()
-        sign = "<mo>−</mo>" if negative else "<mo>+</mo>" if k else ""
-        parts.append(sign + mathml_of(-x if negative else x))
-    return parts
 
 
 _LEGEND = """<p class="legend">Each rooted tree below is one elementary differential: a leaf is <i>g</i>, and a node

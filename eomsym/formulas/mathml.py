@@ -12,7 +12,7 @@ import sympy
 from eomsym.exact.numbers import Exact
 from eomsym.formulas.styles import TextStyle, pretty
 
-__all__ = ["NAMESPACE", "MathMLStyle", "equations", "formula", "mathml_of"]
+__all__ = ["NAMESPACE", "MathMLStyle", "column", "equations", "formula", "mathml_of"]
 
 NAMESPACE = "http://www.w3.org/1998/Math/MathML"
 
@@ -190,3 +190,37 @@ def formula(inner: str, block: bool = False) -> str:
             inner = f'<mo form="infix">{sign}</mo>' + inner.removeprefix(f"<mo>{sign}</mo>")
     display = 'display="block"' if block else 'displaystyle="true"'
     return f'<math xmlns="{NAMESPACE}" {display}><mrow>{inner}</mrow></math>'
+
+
+#: An entry of more characters than this is an equation of its own on a page.
+_LONG = 60
+
+
+def column(name: str, variables: Sequence[Any], row: Sequence[Any]) -> str:
+    """Write a vector for a page: as a column, or an equation for each entry where there is much to write.
+
+    Parameters
+    ----------
+    name : str
+        MathML of its name.
+    variables : sequence of sympy.Symbol
+        Names of its entries.
+    row : sequence of sympy.Expr
+        Its entries.
+    """
+    if all(len(str(x)) < _LONG for x in row):
+        return formula(f"{name}<mo>=</mo>{mathml_of(sympy.Matrix(row))}", block=True)
+    return equations(
+        (f"<msub><mrow><mo>(</mo>{name}<mo>)</mo></mrow>{mathml_of(v)}</msub>", _summands(x))
+        for v, x in zip(variables, row, strict=True)
+    )
+
+
+def _summands(expression: Any) -> list[str]:
+    """MathML of an expression of one loss, in pieces between which a line may break."""
+    parts = []
+    for k, x in enumerate(expression.as_ordered_terms()):
+        negative = x.could_extract_minus_sign()
+        sign = "<mo>−</mo>" if negative else "<mo>+</mo>" if k else ""
+        parts.append(sign + mathml_of(-x if negative else x))
+    return parts

@@ -213,9 +213,16 @@ class CounterTerms(Sequence[Term]):
         return f"<CounterTerms of {self.method.name} through order {self.order}>"
 
     def _repr_latex_(self) -> str:
-        shown = self if self.order < 6 else counter_terms(5, method=self.method)  # more would not fit on a page
         # `aligned` may stand inside of other mathematics, unlike `align*`
-        return rf"$\displaystyle \begin{{aligned}} {shown.format('latex')} \end{{aligned}}$"
+        return rf"$\displaystyle \begin{{aligned}} {self._shown.format('latex', width=ARTICLE)} \end{{aligned}}$"
+
+    def _repr_html_(self) -> str:
+        return equations((term_name(k, "mathml"), term.summands()) for k, term in enumerate(self._shown))
+
+    @property
+    def _shown(self) -> CounterTerms:
+        """What a notebook shows: more would not fit on a page."""
+        return self if self.order < 6 else counter_terms(5, method=self.method)
 
     @cached_property
     def rate(self) -> Exact:

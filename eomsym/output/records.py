@@ -26,7 +26,7 @@ __all__ = ["KINDS", "SCHEMA_VERSION", "collection", "data_hash", "dumps", "plain
 
 SCHEMA_VERSION = 2
 #: Records are of these kinds; each has a schema.
-KINDS = ("verification", "experiment", "counter_terms", "collection")
+KINDS = ("verification", "experiment", "counter_terms", "bounds", "collection")
 #: Packages whose versions a number may depend on; None where one is not installed.
 _PACKAGES = ("numpy", "scipy", "numba", "sympy", "python-flint", "scikit-learn")
 #: Longer starts are in a record by their hash alone.
@@ -47,7 +47,7 @@ def record(
     Parameters
     ----------
     kind : str
-        ``"verification"``, ``"experiment"``, ``"counter_terms"`` or ``"collection"``: the schema is
+        ``"verification"``, ``"experiment"``, ``"counter_terms"``, ``"bounds"`` or ``"collection"``: the schema is
         ``"eomsym." + kind``.
     content : mapping
         What was computed; arrays become lists, exact numbers text, NaN and infinity null.
@@ -229,7 +229,8 @@ def schema(kind: str) -> dict[str, Any]:
     Parameters
     ----------
     kind : str
-        ``"verification"``, ``"experiment"``, ``"counter_terms"`` or ``"collection"``; or ``"head"``, what all have.
+        ``"verification"``, ``"experiment"``, ``"counter_terms"``, ``"bounds"`` or ``"collection"``; or ``"head"``,
+        which is what all have.
 
     Returns
     -------

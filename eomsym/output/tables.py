@@ -175,7 +175,19 @@ class Table:
             return
         from rich.console import Console
 
-        Console(file=target, highlight=False).print(self.rich(encoding))
+        console = Console(file=target, highlight=False)
+        # A terminal breaks lines that are too long for it; rich would cut the numbers in them.
+        console.width = max(console.width, sum(self._least(encoding)) + 2 * len(self.columns) + 2)
+        console.print(self.rich(encoding))
+
+    def _least(self, encoding: str | None) -> list[int]:
+        """How many columns of a terminal each column takes at least: numbers stay whole, words may be wrapped."""
+        cells = zip(*([spelled(cell, encoding) for cell in row] for row in (self.headings, *self.rows)), strict=True)
+        whole = (column.align == "right" or column.status for column in self.columns)
+        return [
+            max(_width(part) for cell in column for part in ([cell] if kept else cell.split() or [""]))
+            for kept, column in zip(whole, cells, strict=True)
+        ]
 
     def rich(self, encoding: str | None = "utf-8") -> Any:
         """The table as a :class:`rich.table.Table`, in characters that an encoding has.
@@ -193,12 +205,14 @@ class Table:
         caption = Text(spelled("\n".join(self.notes), encoding)) if self.notes else None
         title = Text(spelled(self.title, encoding), style="bold") if self.title else None
         made = Rich(box=lines, title=title, title_justify="left", caption=caption, caption_justify="left")
-        for column in self.columns:
+        made.padding = (0, 1, 0, 0)
+        for column, least in zip(self.columns, self._least(encoding), strict=True):
             # Numbers that are cut are wrong numbers; words may go on in the next line.
             made.add_column(
                 Text(spelled(column.name, encoding)),
                 justify="center" if column.align == "centre" else column.align,
-                no_wrap=column.align == "right",
+                no_wrap=column.align == "right" or column.status,
+                min_width=least,
                 overflow="fold",
             )
         for row in self.rows:
@@ -263,7 +277,9 @@ class Table:
 def _element(tag: str, column: Column, text: str) -> str:
     align = "center" if column.align == "centre" else column.align
     colour = _colour(column, text) if tag == "td" else ""
-    style = f"text-align:{align};white-space:nowrap" + (f";color:{colour};font-weight:bold" if colour else "")
+    # Words may go on in the next line, numbers may not.
+    style = f"text-align:{align}" + ";white-space:nowrap" * (align != "left" or column.status)
+    style += f";color:{colour};font-weight:bold" if colour else ""
     return f'<{tag} style="{style}">{escape(text)}</{tag}>'
 
 

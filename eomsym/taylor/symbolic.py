@@ -10,6 +10,8 @@ import sympy
 
 from eomsym import checks
 from eomsym.errors import ExpressionError, InputError
+from eomsym.formulas.mathml import column
+from eomsym.formulas.notation import term_name
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
 from eomsym.optimisers.linear import GradientDescent
@@ -173,6 +175,10 @@ class ModifiedField:
 
     def _repr_latex_(self) -> str:
         return self.latex()
+
+    def _repr_html_(self) -> str:
+        rows = (column(term_name(k, "mathml"), self.variables, list(term)) for k, term in enumerate(self.terms))
+        return "".join(rows)
 
     def __str__(self) -> str:
         names = ", ".join(map(str, self.variables))

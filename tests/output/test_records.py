@@ -49,6 +49,15 @@ def test_what_is_missing_is_seen(valid: Any) -> None:
         valid(made | {"status": "odd"})
 
 
+def test_bounds_and_refusals(valid: Any) -> None:
+    bound = {"value": 0.5, "proven": True, "hypotheses": ["smooth"], "source": "a theorem"}
+    rows = [{"order": 0, "true": 0.1, "measured": bound, "proven": {"refused": "no closed form"}, "rigorous": None}]
+    content = {"quantity": "distance", "name": "x", "time": 1.0, "eta": 0.1, "epsilon": None, "rows": rows}
+    valid(record("bounds", content))
+    with pytest.raises(jsonschema.ValidationError, match="'order' is a required property"):
+        valid(record("bounds", content | {"rows": [{"true": 0.1}]}))
+
+
 def test_long_starts_are_kept_by_their_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "LONGEST_START", 3)
     made = record("experiment", {}, start=np.zeros(4))

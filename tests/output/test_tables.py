@@ -90,6 +90,17 @@ def test_numbers_are_never_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stream.shown().count("word") == 30
 
 
+@pytest.mark.parametrize("columns", ["20", "60", "80", "200"])
+def test_wide_tables_are_whole_on_narrow_terminals(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    rows = [[k, *[f"1.{k}{j}e-1{j}" for j in range(9)], "inconclusive"] for k in range(3)]
+    stream = Terminal("utf-8", True)
+    Table([f"heading{j}" for j in range(10)] + [Column("status", "left", status=True)], rows).show(stream)
+    bare = re.sub(r"\x1b\[[\d;]*m", "", stream.shown())
+    lines = [line.split() for line in bare.splitlines()]
+    assert [line for line in lines if line and line[-1] == "inconclusive"] == [list(map(str, row)) for row in rows]
+
+
 def test_markdown() -> None:
     lines = TABLE.markdown().splitlines()
     assert lines[0] == "**A <title>**"

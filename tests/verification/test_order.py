@@ -15,7 +15,8 @@ import eomsym as eom
 from eomsym.dynamics.descent import descend
 from eomsym.errors import DivergenceError, InputError, MethodError, ShapeError
 from eomsym.verification import discrete
-from eomsym.verification.verdict import MISFIT_TOLERANCE, SLOPE_TOLERANCE, TRUST, Report, worst
+from eomsym.verification.report import Report
+from eomsym.verification.verdict import MISFIT_TOLERANCE, SLOPE_TOLERANCE, TRUST, worst
 
 HALF = Fraction(1, 2)
 

@@ -117,7 +117,7 @@ def test_a_network_needs_its_data() -> None:
     record = json.loads(dumps(report.record()))
     assert record["setting"]["losses"][0]["options"]["widths"] == [2, 2, 1]
     assert record["setting"]["losses"][0]["weight_decay"] == "1/10"
-    with pytest.raises(InputError, match=r"no data for .*; make the loss and type rerun\(record, loss=...\)"):
+    with pytest.raises(InputError, match=r"no data for .*; make the loss and type eomsym.rerun\(record, loss=...\)"):
         rerun(record)
     other = eom.DeepLinear((2, 2, 1), inputs, 2 * targets).with_weight_decay(Fraction(1, 10))
     with pytest.raises(InputError, match=r"the loss has data sha256:.* give the loss with those data"):
@@ -128,5 +128,7 @@ def test_a_network_needs_its_data() -> None:
 def test_what_cannot_run_again() -> None:
     with pytest.raises(InputError, match="only verifications and experiments run again"):
         rerun({"schema": "eomsym.counter_terms"})
-    with pytest.raises(InputError, match=r"mine is not one of eomsym.optimisers; .* rerun\(record, method=...\)"):
+    with pytest.raises(
+        InputError, match=r"mine is not one of eomsym.optimisers; .* eomsym.rerun\(record, method=...\)"
+    ):
         make_method({"type": "Mine", "name": "mine", "parameters": None})

@@ -1,0 +1,53 @@
+"""``eomsym reproduce``: a paper, its formula, its figures and its claims, judged."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["command"]
+
+EXIT = {"passed": 0, "failed": 1, "inconclusive": 3}
+
+
+class _Papers(click.ParamType):  # type: ignore[type-arg]
+    """Names of papers; they are imported when they are needed."""
+
+    name = "paper"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        from eomsym.experiments.papers import PAPERS
+
+        return [CompletionItem(name, help=paper.title) for name, paper in PAPERS.items() if name.startswith(incomplete)]
+
+
+@click.command("reproduce")
+@click.argument("name", required=False, type=_Papers())
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="NAME.html by default: one page.")
+@click.option("--list", "listed", is_flag=True, help="Print the papers.")
+def command(name: str | None, output: Path | None, listed: bool) -> None:
+    """Reproduce a paper: run its experiments, judge its claims, and write one page with formula and figures."""
+    from eomsym.experiments.papers import PAPERS, reproduce
+    from eomsym.files import write
+    from eomsym.output.pages import page
+    from eomsym.output.terminal import echo
+
+    if listed or name is None:
+        for key, paper in PAPERS.items():
+            echo(f"{key:14} {paper.title}. {paper.reference}")
+        return
+
+    def progress(done: int, total: int, label: str) -> None:
+        if label and sys.stderr.isatty():
+            click.echo(f"{done + 1} of {total}: {label}", err=True)
+
+    found = reproduce(name, progress=progress)
+    target = write(output or Path(f"{name}.html"), page(found.paper.title, found.parts()))
+    echo(str(found))
+    click.echo(f"wrote {target}", err=True)
+    sys.exit(EXIT[found.status])

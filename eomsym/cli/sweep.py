@@ -1,0 +1,59 @@
+"""``eomsym sweep``: many cases, recorded as they end."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from eomsym.errors import InputError
+
+__all__ = ["command"]
+
+EXIT = {"passed": 0, "failed": 1, "inconclusive": 3, "error": 2}
+
+
+@click.command("sweep")
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Records; PLAN with .sqlite by default."
+)
+@click.option("--dask", metavar="ADDRESS", help="Run on a Dask cluster, such as tcp://10.0.0.1:8786.")
+@click.option("--again", metavar="KEY", help="Run one case of a file of records once more, and print its verdict.")
+@click.option("--dry-run", is_flag=True, help="Say how many cases there are, and run none.")
+def command(plan: Path, output: Path | None, dask: str | None, again: str | None, dry_run: bool) -> None:
+    """Verify many cases: a grid or random draws, described by the TOML file PLAN.
+
+    Cases are recorded as they end, in a file of SQLite. The same command goes on where it stopped, whatever stopped it.
+    With --again KEY, PLAN is a file of records.
+    """
+    from eomsym.experiments.plan import read_plan
+    from eomsym.experiments.records import Records
+    from eomsym.experiments.sweep import connect, sweep
+
+    if again is not None:
+        if not plan.exists():
+            raise InputError(f"there is no file {plan}")
+        with Records(plan) as records:
+            case = records.case(again)
+        report = case.verify()
+        click.echo(str(report))
+        sys.exit(EXIT[report.status])
+    cases = read_plan(plan).all()
+    target = output or plan.with_suffix(".sqlite")
+    if dry_run:
+        click.echo(f"{len(cases)} cases, to {target}")
+        return
+    executor = connect(dask) if dask else None
+    with click.progressbar(length=len(cases), file=sys.stderr, label="cases", item_show_func=lambda item: item) as bar:
+
+        def progress(done: int, total: int, label: str) -> None:
+            bar.length = total
+            bar.update(done - bar.pos, label)
+
+        found: Any = sweep(cases, executor=executor, path=target, progress=progress)
+    click.echo(str(found))
+    click.echo(f"wrote {target}; eomsym report {target}", err=True)
+    sys.exit(1 if found.counts.get("failed") else 0)

@@ -1,0 +1,259 @@
+"""What a file of records says: tables, figures, and one page that needs nothing else."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from eomsym.experiments.records import COLUMNS, Records
+from eomsym.formulas.terms import counter_terms
+from eomsym.output.figures import Figure, legend_below
+from eomsym.output.pages import page
+from eomsym.output.style import BAND, STATUS, colour, marker
+from eomsym.output.tables import Column, Table
+
+__all__ = ["Summary", "summarise"]
+
+#: Cases that are listed one by one, at most; the file has them all.
+LISTED = 200
+#: Cases whose errors are drawn against eta, at most.
+DRAWN = 4
+STATUSES = ("passed", "failed", "inconclusive", "error")
+VERDICT = Column("status", align="left", status=True)
+
+#: A click on a heading sorts by it, numbers as numbers; without it the table is a table.
+SORT = """
+<script>
+document.querySelectorAll("table").forEach(table => {
+  table.querySelectorAll("thead th").forEach((heading, k) => {
+    heading.style.cursor = "pointer";
+    heading.title = "sort";
+    let down = false;
+    heading.addEventListener("click", () => {
+      const body = table.tBodies[0], value = row => row.cells[k].textContent.trim();
+      const rows = [...body.rows].sort((a, b) => {
+        const x = value(a), y = value(b), p = parseFloat(x), q = parseFloat(y);
+        return isNaN(p) || isNaN(q) ? x.localeCompare(y) : p - q;
+      });
+      if (down) rows.reverse();
+      down = !down;
+      rows.forEach(row => body.append(row));
+    });
+  });
+});
+</script>
+"""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The records of a file, read.
+
+    Attributes
+    ----------
+    name : str
+        Of the file.
+    rows : tuple of dict
+        One for each order of each case, by the names of `COLUMNS`.
+    definitions : dict
+        Of the cases by their hash.
+    versions : tuple of dict
+        With what the cases were run.
+    """
+
+    name: str
+    rows: tuple[dict[str, Any], ...]
+    definitions: dict[str, dict[str, Any]]
+    versions: tuple[dict[str, str], ...]
+    curves: dict[tuple[str, int], tuple[list[float | None], list[float | None]]]
+
+    # tables -----------------------------------------------------------------------------------------------------------
+
+    def verdicts(self) -> Table:
+        """Verdicts of each order, by method."""
+        counted: dict[tuple[str, Any], Counter[str]] = defaultdict(Counter)
+        for row in self.rows:
+            counted[row["method"], row["order"]][row["status"] or "error"] += 1
+        columns: list[Column | str] = [
+            Column("method", align="left"),
+            "order",
+            *STATUSES,
+            Column("median ratio", format=".4f"),
+        ]
+        lines = []
+        for (method, order), counts in sorted(counted.items(), key=str):
+            found = [r["ratio"] for r in self.rows if (r["method"], r["order"]) == (method, order) and r["ratio"]]
+            middle = float(np.median(found)) if found else None
+            lines.append((method, order, *(counts[status] for status in STATUSES), middle))
+        return Table(
+            columns,
+            lines,
+        )
+
+    def cases(self, statuses: Iterable[str] = ("failed", "error", "inconclusive")) -> Table:
+        """Cases with these verdicts, why, and the command that runs each of them again."""
+        wanted, rows = set(statuses), []
+        for row in self.rows:
+            status = row["status"] or row["case_status"]
+            if status in wanted:
+                reason = row["reason"] or row["case_error"]
+                again = f"eomsym sweep --again {row['key'][:12]} {shlex.quote(self.name)}"
+                rows.append((status, row["title"], row["order"], row["slope"], row["misfit"], reason, again))
+        note = [f"{len(rows) - LISTED} more are in the file"] if len(rows) > LISTED else []
+        columns: list[Column | str] = [
+            VERDICT,
+            Column("case", align="left"),
+            "order",
+            Column("slope", format=".3f"),
+            Column("misfit", format=".2e"),
+            Column("why", align="left"),
+            Column("run it again", align="left"),
+        ]
+        return Table(columns, rows[:LISTED], notes=note)
+
+    # figures ----------------------------------------------------------------------------------------------------------
+
+    def ratios(self) -> Figure:
+        """Measured over predicted error, one step line for each order."""
+        figure = Figure()
+        ax = figure.axes[0]
+        for order in self.orders:
+            found = np.sort([r["ratio"] for r in self.rows if r["order"] == order and r["ratio"]])
+            if len(found):
+                share = np.arange(1, len(found) + 1) / len(found)
+                ax.step(found, share, color=colour(order), where="post", label=f"order {order}")
+        ax.axvspan(0.97, 1.03, color=BAND, zorder=0)
+        ax.set(xlabel="measured over predicted error", ylabel="share of cases", xlim=(0.8, 1.2))
+        ax.set_title("Leading constants")
+        legend_below(ax)
+        return figure
+
+    def errors(self) -> Figure:
+        """Errors against the learning rate with their predictions, of a few cases."""
+        keys = list(dict.fromkeys(key for key, _ in self.curves))[:DRAWN]
+        figure = Figure(max(1, len(keys)), columns=2)
+        for key, ax in zip(keys, figure.axes, strict=False):
+            said = self.definitions[key]
+            ladder = sorted(said.get("ladder", (10, 20, 40, 80)))
+            for order in self.orders:
+                measured, predicted = self.curves.get((key, order), ([], []))
+                if len(measured) == len(ladder):
+                    etas = said.get("time", 1.0) / np.array(ladder, dtype=float)
+                    ax.loglog(etas, _numbers(measured), marker(order), color=colour(order), label=f"order {order}")
+                    ax.loglog(etas, _numbers(predicted), "-", color=colour(order), linewidth=1)
+            ax.set(xlabel="learning rate η", ylabel="distance from the optimiser")
+            ax.set_title(next(r["title"] for r in self.rows if r["key"] == key)[:60], fontsize=7)
+            legend_below(ax)
+        return figure
+
+    def map(self) -> Figure | None:
+        """Relative error of gradient flow and of the orders over depth and initial scale, where both vary."""
+        places = {}
+        for key, said in self.definitions.items():
+            network = said.get("network", {})
+            depth = network.get("depth") or len(network.get("widths", ())) - 1
+            if depth > 0 and "scale" in network:
+                places[key] = (depth, network["scale"])
+        if len({depth for depth, _ in places.values()}) < 2 or len({scale for _, scale in places.values()}) < 2:
+            return None
+        orders = [order for order in self.orders if order < 4]
+        figure = Figure(len(orders), columns=2, size=(3.6, 3.2))
+        for order, ax in zip(orders, figure.axes, strict=True):
+            found = [
+                (*places[r["key"]], r["error"])
+                for r in self.rows
+                if r["key"] in places and r["order"] == order and r["error"]
+            ]
+            if found:
+                x, y, errors = np.array(found).T
+                dots = ax.scatter(y, x + 0.5 * (_ranks(x) - 0.5), c=np.log10(errors), s=9, cmap="cividis")
+                figure.figure.colorbar(dots, ax=ax, label="log10 error")
+            ax.set(xscale="log", xlabel="scale of the start", ylabel="depth", title=f"order {order}")
+            ax.set_yticks(sorted({int(depth) for depth, _ in places.values()}))
+        return figure
+
+    @property
+    def orders(self) -> list[int]:
+        """Orders that occur."""
+        return sorted({row["order"] for row in self.rows if row["order"] is not None})
+
+    # documents --------------------------------------------------------------------------------------------------------
+
+    def parts(self) -> list[Any]:
+        """What a page shows."""
+        counts = Counter({row["key"]: row["case_status"] for row in self.rows}.values())
+        told = " · ".join(f'<b style="color:{STATUS.get(s, "#888")}">{n} {s}</b>' for s, n in sorted(counts.items()))
+        parts: list[Any] = [f"<p>{len(self.definitions)} cases: {told}</p>"]
+        if self.orders and max(self.orders) < 5:
+            parts += ["<h2>Counter terms of gradient descent</h2>", counter_terms(max(self.orders))]
+        parts += ["<h2>Verdicts</h2>", self.verdicts(), "<h2>Figures</h2>"]
+        parts += [figure for figure in (self.ratios(), self.errors() if self.curves else None, self.map()) if figure]
+        parts += ["<h2>Cases to look at</h2>", self.cases(), "<h2>Made with</h2>"]
+        parts += [
+            f"<p>{escape(', '.join(f'{k} {v}' for k, v in sorted(one.items()) if v))}</p>" for one in self.versions
+        ]
+        return [*parts, SORT]
+
+    def html(self) -> str:
+        """One page; its tables sort by a click on a heading."""
+        return page(f"Sweep {self.name}", self.parts())
+
+    def markdown(self) -> str:
+        """Tables in Markdown."""
+        return f"# Sweep {self.name}\n\n{self.verdicts().markdown()}\n\n{self.cases().markdown()}\n"
+
+    def latex(self) -> str:
+        """The table of verdicts in LaTeX, for booktabs."""
+        return self.verdicts().latex() + "\n"
+
+    def _repr_html_(self) -> str:
+        return self.verdicts()._repr_html_()
+
+    def __str__(self) -> str:
+        return f"{self.verdicts()}\n\n{self.cases()}"
+
+
+def summarise(records: Records) -> Summary:
+    """Read a file of records.
+
+    Parameters
+    ----------
+    records : Records
+
+    Returns
+    -------
+    Summary
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from eomsym.experiments.case import Case, run_case
+    >>> case = Case({"loss": "x**4/4", "variables": "x", "start": [1.0], "orders": [0], "ladder": [20, 40]})
+    >>> with Records(Path(tempfile.mkdtemp()) / "some.sqlite") as records:
+    ...     records.add([run_case(case)])
+    ...     print(summarise(records).verdicts())
+    method  order  passed  failed  inconclusive  error  median ratio
+    gd          0       1       0             0      0        1.0152
+    """
+    rows = tuple(dict(zip(COLUMNS, row, strict=True)) for row in records.rows())
+    return Summary(records.path.name, rows, records.definitions(), tuple(records.environments()), records.curves(DRAWN))
+
+
+def _numbers(values: Iterable[float | None]) -> np.ndarray:
+    return np.array([np.nan if x is None else x for x in values])
+
+
+def _ranks(x: np.ndarray) -> np.ndarray:
+    """A place from 0 to 1 for each of the points that share a depth, so that they do not hide each other."""
+    out = np.empty(len(x))
+    for value in np.unique(x):
+        where = np.flatnonzero(x == value)
+        out[where] = (np.arange(len(where)) + 0.5) / len(where)
+    return out
