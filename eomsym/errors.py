@@ -20,6 +20,7 @@ __all__ = [
     "CacheError",
     "DivergenceError",
     "EomsymError",
+    "EomsymWarning",
     "ExpressionError",
     "HypothesisError",
     "InexactError",
@@ -36,6 +37,10 @@ __all__ = [
 
 class EomsymError(Exception):
     """Base class of all errors raised by eomsym."""
+
+
+class EomsymWarning(UserWarning):
+    """What is done as asked, though it may not be what was meant."""
 
 
 class InputError(EomsymError, ValueError):

@@ -21,7 +21,8 @@ PACKAGES = tuple(importlib.import_module(f"eomsym{part}") for part in PARTS)
 HEAVY = ("jax", "matplotlib", "numba", "numpy", "scipy", "sklearn", "sympy", "torch")
 NAMES = [(package, name) for package in PACKAGES for name in package.__all__]
 SHOWN_WHERE_THEY_ARE_MADE = {
-    "Bound", "CounterTerms", "Curvature", "EomsymError", "Hypothesis", "Method", "Term", "__version__",
+    "BestOrder", "Bound", "CounterTerms", "Curvature", "Enclosure", "EomsymError", "Guarantee", "Hypothesis", "Method",
+    "Prediction", "StepSize", "Term", "__version__",
 }  # fmt: skip
 
 

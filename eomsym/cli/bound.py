@@ -18,8 +18,8 @@ from eomsym.errors import InputError
 @click.command(cls=Command)
 @problem_options()
 @click.option("--time", type=float, metavar="T", help="Fixed time T.  [default: that of the problem, or 1]")
-@click.option("--steps", type=int, metavar="INTEGER",
-              help="Number of steps; the learning rate is T over it.  [default: the least of the problem, or 10]")  # fmt: skip
+@click.option("--steps", type=int, metavar="INTEGER", help="Number of steps; the learning rate is T over it.  "
+              "[default: the least of the problem, or 10]")  # fmt: skip
 @click.option("--epsilon", type=float, metavar="NUMBER", help="Ask for learning rates that keep the distance below it.")
 @click.option("--orders", default="0-2", show_default=True, metavar="INTEGERS", help="Orders K.")
 @click.option(
@@ -44,9 +44,9 @@ def command(
     With --epsilon the table is of learning rates: `theorem` is the guarantee of Elkabetz and Cohen, `proven` and
     `measured` are the largest guaranteed rates that were found, and at `predicted` the leading error is epsilon.
     """
-    from eomsym.codegen.kernel import checked_method
     from eomsym.dynamics.flow import check_positive
     from eomsym.optimisers import GradientDescent
+    from eomsym.optimisers.names import checked_method
 
     chosen = integers(orders, "--orders")
     given = next(problem.read(["rosenbrock"]))
@@ -67,9 +67,7 @@ def _step_sizes(given: Given, time: float, epsilon: float, orders: list[int], as
     from eomsym.output.terminal import echo
 
     with progress_bar("learning rates") as progress:
-        rows = compare_step_sizes(
-            given.loss, given.start, time=time, epsilon=epsilon, orders=orders, progress=progress
-        )
+        rows = compare_step_sizes(given.loss, given.start, time=time, epsilon=epsilon, orders=orders, progress=progress)
     if as_json:
         _print_json([_record(row, ("predicted",), ("theorem", "proven", "measured")) for row in rows])
         return

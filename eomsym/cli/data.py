@@ -82,7 +82,9 @@ def _table(path: Path, columns: int) -> tuple[Any, Any]:
             if rows or number > 1:  # the first line may be a heading
                 raise InputError(f"--data {path}, line {number}: expected numbers, got {line[:40]!r}") from error
         if rows and len(rows[-1]) != len(rows[0]):
-            raise InputError(f"--data {path}, line {number}: {len(rows[-1])} columns, the lines above have {len(rows[0])}")
+            raise InputError(
+                f"--data {path}, line {number}: {len(rows[-1])} columns, the lines above have {len(rows[0])}"
+            )
     if not rows:
         raise InputError(f"--data {path}: no lines of numbers")
     table = np.array(rows)

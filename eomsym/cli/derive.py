@@ -29,11 +29,15 @@ def concrete_terms(given: Given, order: int, method: Method, decay: Any) -> Conc
 
     loss: Any = given.batches(method)
     if decay is not None:
-        loss = [one.with_weight_decay(decay) for one in loss] if isinstance(loss, list) else loss.with_weight_decay(decay)
+        loss = (
+            [one.with_weight_decay(decay) for one in loss] if isinstance(loss, list) else loss.with_weight_decay(decay)
+        )
     found = eom.modified_field(loss, order, method=method)
     plain = isinstance(given.loss, eom.Loss)
     described = (f"L = {given.name}" if plain else given.name) + (f" with weight decay {decay}" if decay else "")
-    return Concrete(described, found.variables, found.terms, given.loss.expression if plain else None)
+    return Concrete(
+        described, found.variables, tuple(map(tuple, found.terms)), given.loss.expression if plain else None
+    )
 
 
 @click.command(cls=Command)
@@ -99,9 +103,7 @@ def command(
         note(f"wrote {write(output, text + chr(10))}")
 
 
-def derivation(
-    problem: Problem, method: Method | None, order: int | None, notation: dict[str, Any]
-) -> Derivation:
+def derivation(problem: Problem, method: Method | None, order: int | None, notation: dict[str, Any]) -> Derivation:
     """Derive what the options ask for."""
     import eomsym as eom
     from eomsym.formulas.documents import Derivation

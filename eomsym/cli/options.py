@@ -35,7 +35,9 @@ class Option(click.Option):
     def __init__(
         self, *words: Any, section: str = "Options", names: Callable[[], Iterable[str]] | None = None, **settings: Any
     ) -> None:
-        super().__init__(*words, **settings, **({"shell_complete": completed(names)} if names else {}))
+        if names:
+            settings["shell_complete"] = completed(names)
+        super().__init__(*words, **settings)
         self.section = section
         self.names = names
 

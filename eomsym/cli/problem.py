@@ -1,7 +1,7 @@
 """Options for the problem: one set of them for all commands.
 
-A problem is a named one, an expression, a Python file, or a network on data. Each is read into a :class:`Given`, so that
-a command knows only losses and starts.
+A problem is a named one, an expression, a Python file, or a network on data. Each is read into a :class:`Given`, so
+that a command knows only losses and starts.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Given:
         InputError
             The method is none, or needs batches, and the loss has no samples to make them of.
         """
-        from eomsym.codegen.kernel import checked_method
+        from eomsym.optimisers.names import checked_method
 
         count = checked_method(method).colours
         if count == 1 or isinstance(self.loss, (list, tuple)):
@@ -218,7 +218,8 @@ def problem_options(*, several: bool = False, start: bool = True) -> Callable[[C
         (("--problem", "problems"), {"multiple": True, "metavar": "NAME", "names": problem_names,
          "help": f"A named problem{many}:"}),
         (("--loss", "expression"), {"metavar": "EXPR", "help": "A loss, such as 'x**2*y**2 + (x-1)**2'."}),
-        (("--field", "velocity"), {"metavar": "EXPRS", "help": "A velocity field theta' = F, such as 'x - x*y; x*y - y'."}),
+        (("--field", "velocity"), {"metavar": "EXPRS", "help":
+         "A velocity field theta' = F, such as 'x - x*y; x*y - y'."}),
         (("--variables",), {"metavar": "NAMES", "help": "Variables of --loss or --field in order, such as 'x y'."}),
         (("--start",), {"metavar": "NUMBERS", "help": "Where to start, such as '-0.5, 1'."}),
         (("--file", "path"), {"type": _FILE, "metavar": "FILE", "help":

@@ -12,7 +12,6 @@ from eomsym.cli.show import EXIT, Files, output_options, progress_bar
 
 def experiments() -> list[str]:
     """Names of the experiments."""
-    from eomsym import checks
     from eomsym.experiments.simulate import EXPERIMENTS
 
     return list(EXPERIMENTS)

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 @method_options()
 @click.option("--time", type=float, metavar="T", help="Fixed time T; the learning rates are T over the ladder.  "
               "[default: that of the problem, or 1]")  # fmt: skip
-@click.option("--ladder", metavar="INTEGERS", help="Numbers of steps.  [default: that of the problem, or of eom.verify]")
+@click.option(
+    "--ladder", metavar="INTEGERS", help="Numbers of steps.  [default: that of the problem, or of eom.verify]"
+)
 @click.option("--orders", default="0-4", show_default=True, metavar="INTEGERS", help="Orders K.")
 @output_options("eomsym-verify", "verify")
 def command(

@@ -24,8 +24,8 @@ from eomsym.losses.gradient import tangent
 from eomsym.losses.objective import Objective
 from eomsym.losses.program import Program
 from eomsym.optimisers.base import Method
-from eomsym.optimisers.linear import Epoch, GradientDescent
-from eomsym.optimisers.names import call_of
+from eomsym.optimisers.linear import Epoch
+from eomsym.optimisers.names import checked_method
 from eomsym.taylor.circuit import Circuit
 from eomsym.taylor.plan import Plan, circuit_of
 from eomsym.taylor.rings.numbers import Decimals
@@ -34,6 +34,7 @@ from eomsym.taylor.table import counter_terms_at, term_rows
 __all__ = ["Kernel", "compile", "kernel_of"]
 
 #: How terms can be evaluated.
+MOST_ORDER = 200
 FORMS = ("auto", "table", "explicit")
 
 
@@ -86,7 +87,7 @@ def compile(
     ----------
     T. Miyagawa, Toward Equation of Motion for Deep Neural Networks, NeurIPS 2022, arXiv:2210.15898.
     """
-    order = checks.order(order)
+    order = checked_order(order)
     if isinstance(loss, Kernel):
         return compile(loss.losses, order, method=method or loss.method, form=form)
     chosen = checked_method(method)
@@ -126,15 +127,6 @@ def kernel_of(loss: Any, order: int | None = None, method: Method | None = None)
     return compile(loss, order, method=method)
 
 
-def checked_method(method: Any) -> Method:
-    """A method; gradient descent for None."""
-    if method is None:
-        return GradientDescent()
-    if not isinstance(method, Method):
-        raise InputError(f"expected a method such as {call_of(method)}, got {type(method).__name__} {method!r:.60}")
-    return method
-
-
 def checked_losses(loss: Any, method: Method) -> tuple[Objective, ...]:
     """The losses of a method, one for each batch; MethodError where their number is not that of its batches."""
     if isinstance(loss, Kernel):
@@ -157,8 +149,8 @@ def checked_losses(loss: Any, method: Method) -> tuple[Objective, ...]:
 
 
 def checked_order(order: Any) -> int:
-    """As `eomsym.checks.order`."""
-    return checks.order(order)
+    """An order up to the highest that float64 has a use for; see `eomsym.checks.order`."""
+    return checks.order(order, MOST_ORDER)
 
 
 def checked_numbers(method: Method) -> None:
@@ -351,7 +343,7 @@ class Kernel:
 
     def field(self, theta: Any, eta: float) -> np.ndarray:
         """Velocity ``theta' = -sum_k eta**k terms[k]`` of the equation of motion; shape (n,) or (m, n)."""
-        terms = self.terms(theta)
+        terms, eta = self.terms(theta), checks.number(eta, "eta")
         velocity: np.ndarray = -terms[..., self.order, :]
         for k in range(self.order - 1, -1, -1):  # Horner, as in the generated module
             velocity = eta * velocity - terms[..., k, :]
@@ -449,7 +441,7 @@ class Kernel:
 
     def at_order(self, order: int) -> Kernel:
         """The kernel of the same loss and method to another order. Nothing is compiled again."""
-        return replace(self, order=checks.order(order))
+        return replace(self, order=checked_order(order))
 
     def point(self, theta: Any) -> np.ndarray:
         """A point as a vector of `size` numbers.
@@ -489,13 +481,10 @@ class Kernel:
         n = self.size
         if type(theta) is np.ndarray and theta.dtype == np.float64 and theta.shape == (n,):
             if np.isfinite(theta).all():
-                return theta.reshape(1, n)
-        elif not isinstance(theta, Mapping) and np.ndim(theta) == 2:
-            points = np.ascontiguousarray(theta, dtype=np.float64)
+                return np.ascontiguousarray(theta).reshape(1, n)
+        elif not isinstance(theta, Mapping) and (points := checks.array(theta, "theta")).ndim == 2:
             if points.shape[1] == n and np.isfinite(points).all():
-                return points
-            for line in points:
-                self.point(line)
+                return np.ascontiguousarray(points)
             return np.array([self.point(line) for line in points])
         return self.point(theta).reshape(1, n)
 

@@ -1,24 +1,30 @@
 """Generated modules as files that are named by their content.
 
 A file is written once, in one step (:mod:`eomsym.files`); several processes that write the same content at once do no
-harm. A file whose content is not what its name says is written again. numba keeps its own
-compiled code next to it. What several modules need to be compiled is compiled side by side, in processes of their own.
+harm. A file whose content is not what its name says is written again. numba keeps its own compiled code next to it;
+what of it cannot be loaded is removed and compiled again. What several modules need to be compiled is compiled side by
+side, in processes of their own.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
+import warnings
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 from eomsym.codegen.source import digest
-from eomsym.errors import CacheError
+from eomsym.errors import CacheError, EomsymWarning
 from eomsym.files import replace
 
 __all__ = ["cache_folder", "load", "prepare"]
@@ -37,7 +43,51 @@ _lock = threading.Lock()
 
 
 def cache_folder() -> Path:
-    """Folder of generated modules: ``EOMSYM_CACHE_DIR``, else ``eomsym`` in the user's cache folder."""
+    """Folder of generated modules: ``EOMSYM_CACHE_DIR``, else ``eomsym`` in the user's cache folder.
+
+    Where the latter cannot be written, it is a temporary folder that goes with this process, and a warning says so.
+
+    Raises
+    ------
+    CacheError
+        ``EOMSYM_CACHE_DIR`` cannot be written.
+    """
+    return _writable(*_wanted())
+
+
+def _wanted() -> tuple[Path | None, bool]:
+    """The folder to use, None where there is no home, and whether the user chose it."""
+    try:
+        return _usual(), bool(os.environ.get("EOMSYM_CACHE_DIR"))
+    except RuntimeError:  # no home
+        return None, False
+
+
+@cache
+def _writable(folder: Path | None, chosen: bool) -> Path:
+    """The folder, or one to take its place."""
+    try:
+        if folder is None:
+            raise OSError("there is no home folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):  # permissions do not tell all, file systems may be read-only
+            return folder
+    except OSError as error:
+        why = f"cannot write to the folder {folder}: {error.strerror or error}"
+        if chosen:
+            raise CacheError(f"{why}; set EOMSYM_CACHE_DIR to a folder that can be written") from error
+    other = Path(tempfile.mkdtemp(prefix="eomsym-"))
+    atexit.register(shutil.rmtree, other, ignore_errors=True)
+    warnings.warn(
+        f"{why}; compiled programs are kept in a temporary folder and compiled again next time, unless you set "
+        "EOMSYM_CACHE_DIR to a folder that can be written",
+        EomsymWarning,
+        stacklevel=2,
+    )
+    return other
+
+
+def _usual() -> Path:
     chosen = os.environ.get("EOMSYM_CACHE_DIR")
     if chosen:
         return Path(chosen).expanduser()
@@ -63,17 +113,35 @@ def load(source: str) -> ModuleType:
         if name in sys.modules:
             return sys.modules[name]
         path = _file(source)
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
         try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-        return module
+            return _imported(name, path)
+        except Exception:  # unpickling damaged files raises almost anything
+            if not _remove_compiled(path):
+                raise
+            return _imported(name, path)
+
+
+def _imported(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _remove_compiled(path: Path) -> bool:
+    """Remove what Python and numba keep of a module; whether there was anything."""
+    kept = list(path.parent.glob(f"__pycache__/{path.stem}.*"))
+    for file in kept:
+        with contextlib.suppress(OSError):
+            file.unlink()
+    return bool(kept)
 
 
 def prepare(sources: Sequence[str]) -> None:

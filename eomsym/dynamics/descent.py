@@ -9,8 +9,9 @@ import numpy as np
 
 from eomsym import checks
 from eomsym.codegen.kernel import Kernel, kernel_of
+from eomsym.dynamics.reach import reach
 from eomsym.dynamics.trajectory import Trajectory
-from eomsym.errors import DivergenceError
+from eomsym.errors import DivergenceError, SizeError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
 
@@ -18,6 +19,8 @@ __all__ = ["descend"]
 
 #: Order to which the memory on the flow is taken.
 MEMORY_ORDER = 4
+#: More steps would take days, and more numbers than this gigabytes.
+MOST_STEPS, MOST_NUMBERS = 10**10, 10**9
 
 
 def descend(
@@ -75,18 +78,34 @@ def descend(
     kernel = kernel_of(loss, None if isinstance(loss, Kernel) else 0, method)
     theta = kernel.point(start)
     eta = checks.positive(eta, "eta")
-    steps, every = checks.count(steps, "steps"), checks.count(every, "every", 1)
+    steps, every = checks.count(steps, "steps", 0, MOST_STEPS), checks.count(every, "every", 1)
+    if steps // every * len(theta) > MOST_NUMBERS:
+        raise SizeError(
+            f"{steps} steps of {len(theta)} numbers would not fit in memory; keep fewer with every={steps // 1000}"
+        )
     runner = kernel.runner()
     remembered = _memory(kernel, theta, eta, memory)
     out, left, bad = runner.run(theta, remembered, eta, steps, every, late)
     if bad:
         raise DivergenceError(
-            f"the run diverged at step {bad} of {steps} with eta = {eta:g}; use a smaller learning rate",
-            step=bad,
+            f"the run diverged at step {bad} of {steps} with eta = {eta:g}; {_cure(kernel, out, eta, steps)}", step=bad
         )
     numbers = every * np.arange(len(out))
     times = np.asarray(eta * numbers, dtype=np.float64)
     return Trajectory(times, out, kernel, eta, evaluations=steps, steps=numbers, memory=left)
+
+
+def _cure(kernel: Kernel, thetas: np.ndarray, eta: float, steps: int) -> str:
+    """What to do about a run that diverged: how far it is from stable, where that is known."""
+    finite = thetas[np.isfinite(thetas).all(axis=1)]
+    for place, theta in (("at the start", finite[0]), ("on the way", finite[-1])):
+        try:
+            found = reach(kernel, theta, eta, time=eta * steps)
+        except (ArithmeticError, ValueError):  # a Hessian that is not finite
+            continue
+        if found.product > found.limit:
+            return f"{place} {found.instability}"
+    return "use a smaller learning rate"
 
 
 def _memory(kernel: Kernel, theta: np.ndarray, eta: float, memory: Any) -> np.ndarray:

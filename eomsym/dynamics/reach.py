@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,12 +33,15 @@ class Reach:
         are not known (nonlinear optimisers).
     note : str
         What to know and what to type; empty inside of the radius.
+    instability : str
+        The same of the limit; empty where the run is stable.
     """
 
     product: float
     radius: float
     limit: float
     note: str
+    instability: str = ""
 
 
 def sharpness(kernel: Kernel, theta: NDArray[np.float64]) -> float:
@@ -70,7 +74,7 @@ def sharpness(kernel: Kernel, theta: NDArray[np.float64]) -> float:
     return float(np.max(np.abs(found))) if len(found) else float("nan")
 
 
-def reach(kernel: Kernel, theta: NDArray[np.float64], eta: float) -> Reach:
+def reach(kernel: Kernel, theta: NDArray[np.float64], eta: float, time: float | None = None) -> Reach:
     """Hold a learning rate against the radius and the stability limit of a method, with the sharpness at a point.
 
     Parameters
@@ -78,6 +82,8 @@ def reach(kernel: Kernel, theta: NDArray[np.float64], eta: float) -> Reach:
     kernel : Kernel
     theta : ndarray, shape (n,)
     eta : float
+    time : float, optional
+        That of the run; with it, the note names the number of steps that would do.
 
     Returns
     -------
@@ -104,15 +110,30 @@ def reach(kernel: Kernel, theta: NDArray[np.float64], eta: float) -> Reach:
         return Reach(product, float("nan"), float("nan"), "")
     stability = method.stability()
     radius, limit = (float("nan") if x is None else float(x) for x in (stability.radius, stability.limit))
-    note = ""
+    note = instability = ""
+    if product > limit:
+        instability = (
+            f"eta*lambda = {product:.3g} is beyond {limit:.3g}, where {method.name} becomes unstable; "
+            f"use {_smaller(eta, limit / product, time)}"
+        )
     if product > radius:
         note = (
             f"eta*lambda = {product:.3g} is beyond the radius {radius:.3g} of {method.name}: there the series of the "
-            f"counter terms diverges, and higher orders may be worse; use eta <= {eta * radius / product:.2g}"
+            f"counter terms diverges, and higher orders may be worse; use {_smaller(eta, radius / product, time)}"
         )
         if isinstance(method, (HeavyBall, Nesterov)):
             name, beta = type(method).__name__, method.beta
             note += f", or keep the memory as a state: {name}('{beta}', memory='kept', eta='{eta:.3g}')"
-    if product > limit:
-        note += f"; the run itself is unstable beyond eta*lambda = {limit:.3g}"
-    return Reach(product, radius, limit, note)
+        if instability:
+            note += f"; the run itself is unstable beyond eta*lambda = {limit:.3g}"
+    return Reach(product, radius, limit, note, instability)
+
+
+def _smaller(eta: float, factor: float, time: float | None) -> str:
+    """A learning rate that would do, and the steps that it takes; a little on the safe side."""
+    if factor == 0:
+        return "another method"
+    fine = float(f"{0.98 * eta * factor:.2g}")
+    return f"eta <= {fine:.2g}" + (
+        "" if time is None else f", at least {math.ceil(abs(time) / fine)} steps up to time {time:g}"
+    )

@@ -29,8 +29,8 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from eomsym.errors import InputError
-from eomsym.exact.forests import Forest, forest, require_memory
+from eomsym.errors import InputError, SizeError
+from eomsym.exact.forests import Forest, count_trees, forest, require_memory
 from eomsym.exact.general_linear import GeneralLinear, LinearMethod
 from eomsym.exact.numbers import Exact
 from eomsym.exact.power_series import expand
@@ -149,8 +149,18 @@ def universal(max_nodes: int, method: LinearMethod) -> Universal:
     return found
 
 
+#: More coloured trees take minutes, and nobody reads them.
+MOST_COLOURED = 200_000
+
+
 @lru_cache(maxsize=8)
 def _universal(max_nodes: int, method: Any) -> Universal:
+    count = sum(count_trees(n + 1, method.colours) for n in range(max_nodes)) if method.colours > 1 else 0
+    if count > MOST_COLOURED:
+        raise SizeError(
+            f"order {max_nodes - 1} of {method.colours} batches has {count:,} terms; ask for a lower order or fewer "
+            "batches, or for numbers (eomsym.compile has no such limit)"
+        )
     trees = forest(max_nodes, method.colours)
     if not method.is_flow:
         form = method.general_linear()

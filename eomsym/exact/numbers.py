@@ -63,6 +63,8 @@ def as_exact(value: Scalar, name: str = "value") -> Exact:
             )
         if value.has(sympy.nan, sympy.oo, -sympy.oo, sympy.zoo):
             raise InputError(f"{name} is {value}; a finite number is needed")
+        if value.is_number and value.is_real is False:
+            raise InputError(f"{name} is {value}; a real number is needed")
         return value
     if isinstance(value, str):
         try:
@@ -97,7 +99,11 @@ def as_fraction(text: str) -> Fraction:
     ValueError: a number of more than 1000 digits
     """
     mantissa, _, exponent = text.lower().partition("e")
-    if len(mantissa) > MOST_DIGITS or len(exponent) > 6 or (exponent.strip("+-_").isdigit() and abs(int(exponent)) > MOST_DIGITS):
+    if (
+        len(mantissa) > MOST_DIGITS
+        or len(exponent) > 6
+        or (exponent.strip("+-_").isdigit() and abs(int(exponent)) > MOST_DIGITS)
+    ):
         raise ValueError(f"a number of more than {MOST_DIGITS} digits")
     return Fraction(text)
 

@@ -39,14 +39,14 @@ class Concrete:
         Its parameters.
     terms : tuple of tuple of sympy.Expr, shape (order + 1, n)
         Row ``k`` multiplies ``eta**k``.
-    loss : sympy.Expr
-        The loss itself, without weight decay.
+    loss : sympy.Expr, optional
+        The loss itself, without weight decay, where it is an expression.
     """
 
     description: str
     variables: tuple[sympy.Symbol, ...]
     terms: tuple[tuple[Exact, ...], ...]
-    loss: Exact
+    loss: Exact | None = None
 
     @property
     def symbols(self) -> list[sympy.Symbol]:
@@ -177,7 +177,9 @@ class Derivation:
         said = (", ".join(filter(None, (f"${row[0]}$" if row[0] else "", row[1]))) for row in self.meaning("latex"))
         blocks.append("\\noindent with " + ";\n".join(said) + ".")
         if self.concrete:
-            rows = [("L", sympy.latex(self.concrete.loss)), *self._concrete_rows(self.concrete, width)]
+            loss = self.concrete.loss
+            told = [] if loss is None else [("L", sympy.latex(loss))]
+            rows = [*told, *self._concrete_rows(self.concrete, width)]
             blocks += [r"\noindent For the loss $L$ below:", _align(rows, width)]
         return "\n".join(blocks)
 

@@ -109,7 +109,7 @@ class Field(_Symbolic):
     """
 
     def __init__(self, velocity: Iterable[Any], variables: str | Sequence[Any], name: str | None = None) -> None:
-        components = [velocity] if isinstance(velocity, str) else list(velocity)
+        components = [velocity] if isinstance(velocity, str) else _listed(velocity)
         count = len(symbols(variables))
         if len(components) != count:
             raise ExpressionError(f"a field of {count} variables has {count} components, got {len(components)}")
@@ -124,6 +124,16 @@ class Field(_Symbolic):
         return self._decayed(group(self._bare))
 
 
+def _listed(velocity: Any) -> list[Any]:
+    try:
+        return list(velocity)
+    except TypeError as error:
+        raise ExpressionError(
+            f"velocity must have one component for each variable, got {type(velocity).__name__}; "
+            "write Field(['y', '-x'], variables='x y')"
+        ) from error
+
+
 def _read(expression: Any, variables: tuple[sympy.Symbol, ...]) -> Any:
     if isinstance(expression, str):
         expression = parse(expression, variables)
@@ -131,6 +141,8 @@ def _read(expression: Any, variables: tuple[sympy.Symbol, ...]) -> Any:
         expression = sympy.sympify(expression)
     except (sympy.SympifyError, TypeError) as error:
         raise ExpressionError(f"expected text or a sympy expression, got {type(expression).__name__}") from error
+    if not isinstance(expression, sympy.Expr) or expression.is_Matrix:
+        raise ExpressionError(f"expected text or a sympy expression, got {type(expression).__name__}")
     unknown = sorted(str(s) for s in expression.free_symbols - set(variables))
     if unknown:
         raise ExpressionError(

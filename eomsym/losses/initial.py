@@ -28,6 +28,26 @@ DEVIATIONS: dict[str, Callable[[int, int], float]] = {
 SCHEMES = (*DEVIATIONS, "balanced")
 
 
+def generator(seed: int | np.random.Generator) -> np.random.Generator:
+    """The generator of a seed, or the one that was given.
+
+    Raises
+    ------
+    InputError
+        The seed is neither.
+
+    Examples
+    --------
+    >>> generator("a")
+    Traceback (most recent call last):
+    ...
+    eomsym.errors.InputError: seed must be an integer >= 0 (or a numpy.random.Generator), got 'a'; type seed=0
+    """
+    if isinstance(seed, np.random.Generator):
+        return seed
+    return np.random.default_rng(checks.count(seed, "seed", 0, note="or a numpy.random.Generator"))
+
+
 def weights(
     widths: Sequence[int], scheme: str | Scheme, seed: int | np.random.Generator, scale: float = 1.0
 ) -> list[np.ndarray]:
@@ -63,7 +83,7 @@ def weights(
     K. He, X. Zhang, S. Ren and J. Sun, Delving deep into rectifiers, ICCV 2015, doi:10.1109/ICCV.2015.123.
     """
     scale = checks.number(scale, "scale", such_as=1)
-    random = np.random.default_rng(seed)
+    random = generator(seed)
     if scheme == "balanced":
         rows, columns = widths[-1], widths[0]
         matrix = DEVIATIONS["xavier"](rows, columns) * random.standard_normal((rows, columns))
@@ -75,7 +95,7 @@ def weights(
 def drawing(scheme: str | Scheme, seed: int | np.random.Generator, scale: float = 1.0) -> Draw:
     """A function that draws one matrix after the other, from its rows and columns."""
     scale = checks.number(scale, "scale", such_as=1)
-    random = np.random.default_rng(seed)
+    random = generator(seed)
     if not callable(scheme):
         deviation = DEVIATIONS[checks.choice(scheme, "scheme", SCHEMES, ", or give a function")]
         return lambda rows, columns: scale * (deviation(rows, columns) * random.standard_normal((rows, columns)))
@@ -132,7 +152,7 @@ def balanced(matrix: Any, widths: Sequence[int], seed: int | np.random.Generator
     target = np.array(matrix, dtype=np.float64)
     if target.shape != (widths[-1], widths[0]):
         raise ShapeError(f"the matrix has shape {target.shape}, expected {(widths[-1], widths[0])} for {widths}")
-    random = np.random.default_rng(seed)
+    random = generator(seed)
     left, values, right = np.linalg.svd(target, full_matrices=False)
     rank = int(np.count_nonzero(values > values[0] * max(target.shape) * np.finfo(float).eps))
     narrow = min(widths[1:-1], default=rank)

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from eomsym import checks
-from eomsym.errors import InputError, ShapeError
+from eomsym.errors import InputError, ShapeError, SizeError
 from eomsym.losses.builder import Builder, Value
 from eomsym.losses.gradient import gradient
 from eomsym.losses.grouping import group
@@ -21,6 +21,9 @@ from eomsym.losses.program import Number, Program, exact
 from eomsym.losses.values import evaluate
 
 __all__ = ["Block", "Objective", "blocks_of"]
+
+#: A vector of more parameters would take more than a gigabyte, and a kernel many of them.
+MOST_PARAMETERS = 10**8
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class Objective:
         self.name = name
         self.blocks: Mapping[str, Block] = MappingProxyType(dict(blocks))
         self.size = sum(block.size for block in blocks.values())
+        if self.size > MOST_PARAMETERS:
+            raise SizeError(f"{name} has {self.size} parameters; expected at most {MOST_PARAMETERS}")
         self.weight_decay: Number = 0
 
     # immutable ----------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from eomsym.exact.general_linear import GeneralLinear
 from eomsym.exact.numbers import ETA, Exact, Scalar, as_exact
 from eomsym.optimisers.base import Method, no_trees
 from eomsym.optimisers.memory import Memory, fading, learning_rate, told_of_memory
-from eomsym.optimisers.parameters import named
+from eomsym.optimisers.parameters import named, warn_of_roots
 
 __all__ = ["HeavyBall", "Nesterov"]
 
@@ -30,6 +30,7 @@ class _Accelerated(Method):
     def __init__(self, beta: Scalar, memory: Memory = "eliminated", eta: Scalar = None) -> None:
         object.__setattr__(self, "beta", _momentum(beta))
         object.__setattr__(self, "memory", memory)
+        warn_of_roots(self._title, [sympy.S.One, -1 - self.beta, self.beta])
         object.__setattr__(self, "eta", learning_rate(memory, eta, beta=self.beta))
 
     @property

@@ -35,7 +35,7 @@ class Method:
 
     def series(self, n: int) -> MethodSeries:
         """Return the first `n` Taylor coefficients of ``psi`` and ``chi`` (see :class:`GeneralLinear`)."""
-        return self.general_linear().series(checks.count(n, "n", 1))
+        return self.general_linear().series(checks.count(n, "n", 1, 500))
 
     #: Whether rooted trees have coefficients for it: its step is linear in gradients.
     is_linear = True

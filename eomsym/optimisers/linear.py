@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import index
 from typing import Any
 
 import sympy
@@ -12,7 +13,7 @@ from eomsym.errors import MethodError
 from eomsym.exact.general_linear import GeneralLinear, MethodSeries, explicit_tableau
 from eomsym.exact.numbers import Exact, Scalar, as_exact, as_matrix, as_vector
 from eomsym.optimisers.base import Method
-from eomsym.optimisers.parameters import named
+from eomsym.optimisers.parameters import named, warn_of_rate, warn_of_roots
 from eomsym.optimisers.stability.report import Stability
 
 __all__ = [
@@ -162,7 +163,9 @@ class LinearMultistep(Method):
         sigma = (sympy.S.Zero,) * (len(rho) - len(sigma)) + sigma
         object.__setattr__(self, "rho", tuple(x / rho[0] for x in rho))
         object.__setattr__(self, "sigma", tuple(x / rho[0] for x in sigma))
-        self.general_linear()  # refuse an inconsistent method where it is written
+        form = self.general_linear()  # refuse an inconsistent method where it is written
+        warn_of_roots("the multistep method", self.rho)
+        warn_of_rate("the multistep method", form.rate)
 
     @property
     def name(self) -> str:
@@ -217,7 +220,8 @@ class RungeKutta(Method):
         object.__setattr__(self, "A", explicit_tableau(A) if explicit else as_matrix(A, "A"))
         object.__setattr__(self, "b", as_vector(b, "b"))
         object.__setattr__(self, "label", label or f"Runge-Kutta, {len(self.b)} stages")
-        self.general_linear()  # refuse a tableau that does not fit where it is written
+        form = self.general_linear()  # refuse a tableau that does not fit where it is written
+        warn_of_rate(f"the method {self.label!r}", form.rate)
 
     @property
     def name(self) -> str:
@@ -286,6 +290,10 @@ class SharpnessAware(Method):
         return GeneralLinear([1], [[0], [1]], [[1], [1]], [[0, 0], [-self.r, 0]])
 
 
+#: Colours of trees, which batches are, are kept in a byte.
+MOST_BATCHES = 127
+
+
 @dataclass(frozen=True)
 class Epoch(Method):
     """One epoch of mini-batch gradient descent in a fixed order of the batches, seen as one step.
@@ -312,9 +320,16 @@ class Epoch(Method):
     order: tuple[int, ...]
 
     def __init__(self, order: Any) -> None:
-        batches = tuple(range(order)) if isinstance(order, int) else tuple(order)
+        many = order if isinstance(order, int) and not isinstance(order, bool) else None
+        try:
+            batches = tuple(range(min(many, MOST_BATCHES + 1))) if many is not None else tuple(map(index, order))
+        except TypeError:
+            batches = ()
         if not batches or sorted(batches) != list(range(len(batches))):
-            raise MethodError(f"order is {order!r}; expected a permutation of 0, 1, ..., or the number of batches")
+            told = checks.shown(order)
+            raise MethodError(f"order is {told}; expected a permutation of 0, 1, ..., or the number of batches")
+        if len(batches) > MOST_BATCHES:
+            raise MethodError(f"an epoch of more than {MOST_BATCHES} batches was asked for; use fewer, larger batches")
         object.__setattr__(self, "order", batches)
 
     @property

@@ -15,7 +15,7 @@ from eomsym import checks
 from eomsym.errors import InputError
 from eomsym.optimisers.base import Method
 
-__all__ = ["Optimiser", "build", "call_of", "optimisers"]
+__all__ = ["Optimiser", "build", "call_of", "checked_method", "optimisers"]
 
 #: Names that are not those of the classes: what the field calls them, and what fits a command.
 _SHORT = {
@@ -123,6 +123,17 @@ def call_of(value: Any) -> str:
     examples = {"rho": "[1, -1]", "sigma": "[1]", "A": "[[0]]", "b": "[1]", "order": "2", "beta": "'9/10'"}
     needed = ", ".join(f"{name}={examples.get(name, chr(39) + '1/2' + chr(39))}" for name in known.needed)
     return f"{home}.{known.factory.__name__}({needed})"
+
+
+def checked_method(method: Any) -> Method:
+    """A method; gradient descent for None."""
+    if method is None:
+        return eomsym.optimisers.GradientDescent()
+    if not isinstance(method, Method):
+        raise InputError(
+            f"expected a method such as {call_of(method)}, got {type(method).__name__} {checks.shown(method)}"
+        )
+    return method
 
 
 def build(name: str, **parameters: Any) -> Any:

@@ -14,12 +14,15 @@ from eomsym.formulas.mathml import column
 from eomsym.formulas.notation import term_name
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
-from eomsym.optimisers.linear import GradientDescent
+from eomsym.optimisers.names import checked_method
 from eomsym.taylor.plan import Plan, terms_plan
 from eomsym.taylor.rings.polynomials import PolynomialRing
 from eomsym.taylor.table import counter_terms_at
 
 __all__ = ["ModifiedField", "modified_field"]
+
+#: Formulas of a higher order are longer than anybody reads.
+MOST_ORDER = 30
 
 
 def modified_field(
@@ -65,8 +68,8 @@ def modified_field(
     E. Hairer, C. Lubich and G. Wanner, Geometric Numerical Integration, 2nd ed., Springer (2006), example IX.1.1,
     doi:10.1007/3-540-30666-8.
     """
-    order = checks.order(order)
-    method = GradientDescent() if method is None else method
+    order = checks.order(order, MOST_ORDER)
+    method = checked_method(method)
     losses = tuple(loss) if isinstance(loss, (list, tuple)) else (loss,)
     for one in losses:
         if not isinstance(one, Objective):

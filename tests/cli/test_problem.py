@@ -29,6 +29,17 @@ method = eom.Nesterov("1/4")
 time = 0.5
 ladder = [40, 80, 160]
 """
+OWN_METHOD = """
+
+class Mine(eom.optimisers.Method):
+    name, is_linear = 'mine', False
+
+    def update(self, circuit):
+        return circuit.oops()
+
+
+method = Mine()
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -129,9 +140,8 @@ BAD_FILES = {
     "ladder": (f"{MINE}ladder = 10\n", "expected two or more different positive integers"),
     "time": (f"{MINE}time = 'long'\n", "time"),
     "own method": (
-        f"{MINE}\nclass Mine(eom.optimisers.Method):\n    name, is_linear = 'mine', False\n\n"
-        "    def update(self, circuit):\n        return circuit.oops()\n\n\nmethod = Mine()\n",
-        "bad.py, line 14: AttributeError: 'Circuit' object has no attribute 'oops'",
+        MINE + OWN_METHOD,
+        "bad.py, line 15: AttributeError: 'Circuit' object has no attribute 'oops'",
     ),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -10,10 +11,10 @@ import numpy as np
 import pytest
 
 import eomsym as eom
-from eomsym.codegen.machine import sweep
-from eomsym.codegen.source import decorated, digest
+from eomsym.codegen import store
+from eomsym.codegen.source import digest, flags
 from eomsym.codegen.store import cache_folder, load
-from eomsym.errors import CacheError, InputError
+from eomsym.errors import CacheError, EomsymWarning, InputError
 
 RNG = np.random.default_rng(4)
 LOSSES = {
@@ -68,12 +69,17 @@ def test_a_name_with_quotes_and_backslashes_stays_inside_the_header():
     compile(eom.compile(loss, 1).source, "kernel.py", "exec")
 
 
+DOUBLE = """def double(x):
+    return 2.0 * x
+"""
+
+
 @pytest.fixture
 def fresh(tmp_path, monkeypatch):
-    """An empty cache, and a machine whose module is not imported yet."""
+    """An empty cache, and a module that is not imported yet."""
     monkeypatch.setenv("EOMSYM_CACHE_DIR", str(tmp_path / "cache"))
-    source = decorated(sweep, entry=True)
-    source = f"from numba import njit\n\n\n{source}\n"
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    source = f"from numba import njit\n\n\n{flags(entry=True, types='float64(float64)')}\n{DOUBLE}"
     monkeypatch.delitem(sys.modules, f"eomsym_kernel_{digest(source)}", raising=False)
     yield source
     sys.modules.pop(f"eomsym_kernel_{digest(source)}", None)
@@ -92,10 +98,9 @@ def test_the_cache_is_filled_once(fresh):
 
 @pytest.mark.parametrize("content", [b"", b"raise SystemExit", b"\xff\xfe"], ids=["empty", "foreign", "not text"])
 def test_a_damaged_file_is_replaced(fresh, content):
-    cache_folder().mkdir(parents=True)
     path = cache_folder() / f"eomsym_kernel_{digest(fresh)}.py"
     path.write_bytes(content)
-    assert load(fresh).sweep is not None
+    assert load(fresh).double(21.0) == 42.0
     assert path.read_text() == fresh
 
 
@@ -105,6 +110,78 @@ def test_an_unwritable_cache_is_explained(fresh, monkeypatch, tmp_path):
     monkeypatch.setenv("EOMSYM_CACHE_DIR", str(blocked / "cache"))
     with pytest.raises(CacheError, match=r"cannot write to the folder .*; set EOMSYM_CACHE_DIR to a folder"):
         load(fresh)
+
+
+def compiled(source):
+    """Load it, and return what Python and numba keep of it."""
+    module = load(source)
+    found = sorted(cache_folder().glob("__pycache__/*"))
+    assert {path.suffix for path in found} == {".pyc", ".nbi", ".nbc"}
+    del sys.modules[module.__name__]
+    return found
+
+
+@pytest.mark.parametrize("suffix", [".nbi", ".nbc", ".pyc", ".py"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_what_is_cut_short_is_compiled_again(fresh, suffix, share):
+    """As after a full disk or a power cut; each file on its own, empty or cut anywhere."""
+    kept = compiled(fresh)
+    (path,) = [path for path in (*kept, *cache_folder().glob("*.py")) if path.suffix == suffix]
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    assert load(fresh).double(21.0) == 42.0
+    assert sorted(cache_folder().glob("__pycache__/*")) == kept
+    assert path.stat().st_size == pytest.approx(len(whole), rel=0.05)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_files_cut_at_random(fresh, seed):
+    random = np.random.default_rng(seed)
+    for path in compiled(fresh):
+        if random.random() < 0.6:
+            path.write_bytes(path.read_bytes()[: random.integers(path.stat().st_size)])
+    assert load(fresh).double(21.0) == 42.0
+
+
+def test_a_source_that_is_wrong_is_not_tried_for_ever(fresh):
+    with pytest.raises(ZeroDivisionError, match="division by zero"):
+        load("1/0\n")
+
+
+@pytest.mark.parametrize("home", ["file", "none"])
+def test_without_a_home_there_is_a_temporary_folder_and_a_note(fresh, monkeypatch, tmp_path, home):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.delenv("EOMSYM_CACHE_DIR")
+
+    def lost():
+        raise RuntimeError("no home")
+
+    if home == "none":
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        monkeypatch.setattr(store.sys, "platform", "linux")
+        monkeypatch.setattr(store.Path, "home", lost)
+    else:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+        monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "file"))
+    store._writable.cache_clear()
+    with pytest.warns(EomsymWarning, match="kept in a temporary folder and compiled again next time"):
+        folder = cache_folder()
+    assert load(fresh).double(21.0) == 42.0
+    assert cache_folder() == folder  # said once
+    assert list(folder.glob("*.py"))
+    store._writable.cache_clear()
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="permissions do not bind everybody")
+def test_a_home_that_cannot_be_written(tmp_path):
+    (tmp_path / "home").mkdir(mode=0o500)
+    code = "import eomsym as eom; print(eom.compile(eom.Loss('x**2', variables='x'), 1).terms([1.0]).ravel())"
+    environment = {key: value for key, value in os.environ.items() if key not in ("EOMSYM_CACHE_DIR", "XDG_CACHE_HOME")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment | {"HOME": str(tmp_path / "home")}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "[2. 2.]\n")
+    assert "set EOMSYM_CACHE_DIR to a folder that can be written" in done.stderr
 
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path):

@@ -58,7 +58,7 @@ class Explicit:
         rows = self.size * (self.order + 2)
         lines = [
             "import math\n\nimport numpy as np\nfrom numba import njit\n\n",
-            flags(entry=True),
+            flags(entry=True, types="void(float64[:, ::1], float64[:, :, ::1])"),
             "def explicit(thetas, out):",
             f'    """Terms 0..{self.order} at each row of `thetas`, in {self.operations} operations."""',
             f"    s = np.zeros({rows * BLOCK})",
