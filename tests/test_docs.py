@@ -78,7 +78,7 @@ def extension(request: pytest.FixtureRequest) -> ModuleType:
         ("<p>costs $x^2$ here</p>", "raw TeX: $x^2$"),
         (r"<td>\frac12 Hg</td>", r"raw TeX: \frac"),
         (
-            '<div class="cell_output docutils container"><div><pre>&lt;Figure size 640x480 with 1 Axes&gt;</pre></div></div>',
+            '<div class="cell_output container"><div><pre>&lt;Figure size 640x480 with 1 Axes&gt;</pre></div></div>',
             "a figure that is not shown: <Figure size",
         ),
         ('<script src="https://cdn.example/a.js"></script>', "an outside host: https://cdn.example/a.js"),
