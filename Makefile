@@ -55,7 +55,7 @@ lint: $(VENV)/installed-lint
 	$(BIN)/lint-imports
 
 docs: $(VENV)/installed-docs
-	$(BIN)/python -m sphinx -E -n -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -j 2 -E -n -W --keep-going -b html docs docs/_build/html
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m pytest tests/bench -m bench --benchmark-enable
