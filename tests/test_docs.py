@@ -35,7 +35,7 @@ OBJECTS = {
     getattr(importlib.import_module(package), name)
     for package in PACKAGES
     for name in importlib.import_module(package).__all__
-    if not inspect.ismodule(getattr(importlib.import_module(package), name)) and name != "__version__"
+    if callable(getattr(importlib.import_module(package), name))
 }
 
 
