@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
+import tomllib
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -13,7 +15,6 @@ import eomsym
 DOCS = Path(__file__).parent
 DERIVATIONS = DOCS.parent / "derivations"
 PACKAGE = Path(eomsym.__file__).parent
-FLOORS = ("exact", "optimisers", "losses", "taylor", "codegen", "dynamics", "bounds", "verification", "testing")
 INTERNALS = """# Inner modules
 
 Not public: names may change from version to version. The theory lives in them, floor by floor.
@@ -26,28 +27,45 @@ def copy_derivations() -> None:
     shutil.copytree(DERIVATIONS, DOCS / "derivations")
 
 
+def floors() -> list[list[Path]]:
+    """The floors from top to bottom, as the contract on imports in pyproject.toml has them; the last is the ground."""
+    settings = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    contract = next(c for c in settings["tool"]["importlinter"]["contracts"] if c["id"] == "floors")
+    names = [re.findall(r"\w+", layer) for layer in contract["layers"]]
+    packages = [[PACKAGE / name] for layer in names for name in layer if (PACKAGE / name).is_dir()]
+    ground = [PACKAGE / f"{name}.py" for layer in names for name in layer if (PACKAGE / f"{name}.py").is_file()]
+    return [*packages, [path for path in ground if not path.stem.startswith("_")]]
+
+
 def document_inner_modules() -> None:
     """One page for each floor: every module that the pages for users do not show."""
     public = "".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*.md"))
     pages = DOCS / "internals"
     shutil.rmtree(pages, ignore_errors=True)
     pages.mkdir()
-    floors = [floor for floor in FLOORS if (PACKAGE / floor).is_dir()]
-    floors = [floor for floor in floors if f"automodule:: eomsym.{floor}\n" not in public]
-    for floor in floors:
-        text = f"# eomsym.{floor}\n\n```{{eval-rst}}\n.. automodule:: eomsym.{floor}\n"
-        for path in sorted((PACKAGE / floor).rglob("*.py")):
-            module = ".".join(["eomsym", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__")
-            if module == f"eomsym.{floor}":
-                continue
-            shown = re.findall(rf"auto\w+:: {module}\.(\w+)", public)
-            if f"automodule:: {module}\n" not in public:
-                text += f"\n.. automodule:: {module}\n   :members:\n"
-                text += f"   :exclude-members: {', '.join(shown)}\n" if shown else ""
-        (pages / f"{floor}.md").write_text(f"{text}```\n", encoding="utf-8")
-    entries = "\n".join(floors)
-    index = f"{INTERNALS}\n```{{toctree}}\n:maxdepth: 1\n\n{entries}\n```\n"
+    entries = []
+    for floor in floors():
+        name, title = (floor[0].name, f"eomsym.{floor[0].name}") if floor[0].is_dir() else ("ground", "The ground")
+        paths = sorted(path for part in floor for path in ([part] if part.is_file() else part.rglob("*.py")))
+        modules = ["eomsym." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in paths]
+        lines = [line for module in modules for line in entry(module.removesuffix(".__init__"), public)]
+        if lines:
+            text = "\n".join([f"# {title}", "", "```{eval-rst}", *lines, "```", ""])
+            (pages / f"{name}.md").write_text(text, encoding="utf-8")
+            entries.append(name)
+    index = "\n".join([INTERNALS, "```{toctree}", ":maxdepth: 1", "", *entries, "```", ""])
     (pages / "index.md").write_text(index, encoding="utf-8")
+
+
+def entry(module: str, public: str) -> list[str]:
+    """The lines that document a module, without what the pages for users show of it."""
+    if f"automodule:: {module}\n" in public:
+        return []
+    if (PACKAGE.parent / module.replace(".", "/")).is_dir():
+        return [f".. automodule:: {module}", ""]  # its names are documented where they are defined
+    shown = re.findall(rf"auto\w+:: {re.escape(module)}\.(\w+)", public)
+    exclude = [f"   :exclude-members: {', '.join(shown)}"] if shown else []
+    return [f".. automodule:: {module}", "   :members:", *exclude, ""]
 
 
 copy_derivations()
@@ -58,10 +76,15 @@ author = "The eomsym developers"
 copyright = "2026, The eomsym developers"
 version = release = eomsym.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+sys.path.insert(0, str(DOCS / "_ext"))
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml", "complete"]
+exclude_patterns = ["_build", "_ext"]
 html_theme = "furo"
 html_title = f"eomsym {release}"
+html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["eomsym.css"]
+html_show_sourcelink = False
 
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3

@@ -22,6 +22,12 @@ def test_every_folder_is_a_package() -> None:
     assert [folder.name for folder in folders if not (folder / "__init__.py").exists()] == []
 
 
+def test_tests_mirror_the_package() -> None:
+    folders = {path.parent.name for path in (ROOT / "eomsym").glob("*/*.py") if path.name != "__init__.py"}
+    without = [name for name in sorted(folders) if not [*(ROOT / "tests" / name).glob("test_*.py")]]
+    assert without == []
+
+
 def test_imports_go_down() -> None:
     run = lint(ROOT)
     assert run.returncode == 0, run.stdout

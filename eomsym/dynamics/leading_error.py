@@ -143,7 +143,7 @@ def leading_error(
         )
     needed = kernel.at_order(max(asked) + 1)
     rows = np.array(asked) + 1
-    slope = _slope(needed)
+    slope = slope_of(needed)
     n = len(theta)
     # A vector that is zero must not be resolved to its last digit: floor its scale by that of theta.
     typical = float(np.sqrt(np.mean(theta**2))) or 1.0
@@ -176,14 +176,23 @@ def leading_error(
     return LeadingError(asked, duration, vectors, errors, evaluations)
 
 
-def _slope(kernel: Kernel) -> Callable[[Array, Array], Array]:
-    """Derivative of term 0 along vectors, shape (m, n): of a linear method, an effective rate times the Hessian."""
+def slope_of(kernel: Kernel) -> Callable[[Array, Array], Array]:
+    """Derivative of term 0 along a vector, shape (n,), or several, shape (m, n).
+
+    Of a linear method it is an effective rate times the Hessian.
+    """
     if kernel.method.is_linear and kernel.method.colours == 1:
         # term_0 = (sum_i chi_i(0)) g, because every stage is psi_i(0) = 1 times theta at eta = 0.
         rate = float(sum(chi[0] for chi in kernel.method.series(1).chi))
         return lambda point, vectors: rate * kernel.hessian_vector(point, vectors)
     motion = kernel.at_order(0)
-    return lambda point, vectors: -np.array([motion.jacobian_vector(point, vector, 0.0) for vector in vectors])
+
+    def slope(point: Array, vectors: Array) -> Array:
+        if vectors.ndim == 2:
+            return np.array([slope(point, vector) for vector in vectors])
+        return -motion.jacobian_vector(point, vectors, 0.0)
+
+    return slope
 
 
 def check_orders(orders: Iterable[int]) -> tuple[int, ...]:
