@@ -9,12 +9,13 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-slow properties lint docs bench clean
+.PHONY: help demo test test-slow test-interop properties lint docs bench clean
 
 help:
 	@echo 'make demo        verify the order of the equation of motion on two problems; results in demo/'
 	@echo 'make test        the tests'
 	@echo 'make test-slow   the tests that take long'
+	@echo 'make test-interop  the tests of the front ends, with JAX and PyTorch'
 	@echo 'make properties  the random tests, with many cases'
 	@echo 'make lint        ruff, mypy and the floors'
 	@echo 'make docs        the documentation, in docs/_build/html'
@@ -40,6 +41,9 @@ test: $(VENV)/installed-test
 
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n 2 -m 'slow and not bench'
+
+test-interop: $(VENV)/installed-interop
+	$(BIN)/python -m pytest -n 2 -m 'not bench' eomsym/interop tests/interop tests/codegen/test_jax_backend.py
 
 properties: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m properties --hypothesis-profile=thorough

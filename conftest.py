@@ -16,8 +16,9 @@ os.environ["MPLBACKEND"] = "Agg"
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Doctests import every module; this one needs an optional oracle.
-collect_ignore = [] if find_spec("jax") else ["tests/bench/jax_terms.py"]
+# Doctests import every module; these need optional oracles.
+collect_ignore = [] if find_spec("jax") else ["tests/bench/jax_terms.py", "tests/interop/jax_models.py"]
+collect_ignore += [] if find_spec("torch") else ["tests/interop/torch_models.py"]
 
 settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True)
 settings.register_profile(

@@ -209,7 +209,6 @@ METHODS = {
     "huge": (lambda: O.HeavyBall("1e99999999"), InputError, "write a number such as"),
     "many digits": (lambda: O.HeavyBall("0." + "9" * 5000), InputError, "write a number such as"),
     "zoo": (lambda: O.HeavyBall(sympy.zoo), InputError, "a finite number is needed"),
-    "imaginary": (lambda: O.HeavyBall(sympy.I), InputError, "a real number is needed"),
     "complex": (lambda: O.HeavyBall(1j), InputError, "an int, a Fraction or an exact sympy expression is needed"),
     "one": (lambda: O.HeavyBall(1), MethodError, "beta = 1 keeps all momentum"),
     "memory": (lambda: O.HeavyBall("1/2", memory="keep"), MethodError, "unknown memory 'keep'"),

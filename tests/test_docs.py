@@ -15,7 +15,9 @@ PACKAGES = (
     "eomsym",
     *(
         f"eomsym.{part}"
-        for part in ("bounds", "curvature", "formulas", "losses", "optimisers", "output", "symmetries", "testing")
+        for part in (
+            "bounds", "curvature", "formulas", "interop", "losses", "optimisers", "output", "symmetries", "testing"
+        )
     ),
 )
 ROOT = Path(__file__).parents[1]

@@ -16,13 +16,17 @@ import pytest
 import eomsym
 from eomsym.errors import EomsymError
 
-PARTS = ("", ".bounds", ".curvature", ".formulas", ".losses", ".optimisers", ".output", ".symmetries")
+PARTS = (
+    "", ".bounds", ".curvature", ".experiments", ".formulas", ".interop", ".losses", ".optimisers", ".output",
+    ".symmetries",
+)  # fmt: skip
 PACKAGES = tuple(importlib.import_module(f"eomsym{part}") for part in PARTS)
 HEAVY = ("jax", "matplotlib", "numba", "numpy", "scipy", "sklearn", "sympy", "torch")
 NAMES = [(package, name) for package in PACKAGES for name in package.__all__]
 SHOWN_WHERE_THEY_ARE_MADE = {
-    "BestOrder", "Bound", "CounterTerms", "Curvature", "Enclosure", "EomsymError", "Guarantee", "Hypothesis", "Method",
-    "Prediction", "StepSize", "Term", "__version__",
+    "Audit", "BestOrder", "Bound", "CounterTerms", "Curvature", "Enclosure", "EomsymError", "Experiment", "Guarantee",
+    "Hypothesis", "Look", "Method", "Observation", "Outcome", "PAPERS", "Prediction", "StepSize", "Summary", "Term",
+    "Traced", "__version__",
 }  # fmt: skip
 
 

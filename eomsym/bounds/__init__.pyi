@@ -1,6 +1,7 @@
 """Bounds, each with its home."""
 
 from .bound import Bound, Hypothesis, StepSize
+from .certificates import certificate, check_certificate
 from .convergence import Guarantee, guarantee_convergence
 from .distances import distance
 from .orders import BestOrder, best_order
@@ -17,6 +18,8 @@ __all__ = [
     "Prediction",
     "StepSize",
     "best_order",
+    "certificate",
+    "check_certificate",
     "distance",
     "enclose_flow",
     "enclose_terms",

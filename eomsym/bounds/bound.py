@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from math import ceil, isfinite
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eomsym.errors import HypothesisError, InputError
+from eomsym.types import Array
 
 __all__ = ["Bound", "Hypothesis", "StepSize", "checked_certificate", "motion_name", "require"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from eomsym import checks
 from eomsym.bounds.bound import Hypothesis, require
 from eomsym.codegen.kernel import Kernel
 from eomsym.dynamics.deep_linear import ScalarMotion, balancedness
-from eomsym.dynamics.descent import checked_count, descend
-from eomsym.dynamics.flow import check_positive
+from eomsym.dynamics.descent import descend
 from eomsym.errors import HypothesisError
 from eomsym.losses.network import DeepLinear
+from eomsym.types import Array
 
 __all__ = ["Guarantee", "guarantee_convergence"]
 
-Array = NDArray[np.float64]
 # Whitening and balance must hold to this relative error; their rounding is far below.
 TOLERANCE = 1e-9
 
@@ -104,7 +104,7 @@ def guarantee_convergence(loss: Any, start: ArrayLike, *, epsilon: float, cells:
     arXiv:2107.06608, section 4; with the constants of the instance in place of those of their theorem.
     """
     loss = loss.loss if isinstance(loss, Kernel) else loss
-    goal, pieces = check_positive("epsilon", epsilon), checked_count(cells, "cells", 1)
+    goal, pieces = checks.positive(epsilon, "epsilon"), checks.count(cells, "cells", 1)
     radius, cosine, target, minimum, hypotheses = _instance(loss, start)
     n = loss.depth
     motion = ScalarMotion(n, target)

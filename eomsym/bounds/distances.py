@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eomsym import checks
 from eomsym.bounds.bound import Bound, Hypothesis, checked_certificate, motion_name
 from eomsym.bounds.measured import measured_distances
 from eomsym.bounds.proven import proven_distances
-from eomsym.codegen.kernel import checked_order
 from eomsym.curvature.closed_form import checked_curvature
 from eomsym.curvature.hessian import Curvature, as_kernel
-from eomsym.dynamics.descent import checked_count, descend
-from eomsym.dynamics.flow import check_positive
+from eomsym.dynamics.descent import descend
 from eomsym.errors import InputError
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def distance(
     arXiv:2107.06608, theorem 2; here its discrete twin, of derivations/fundamental_theorem.
     """
     kind = checked_certificate(certificate, CERTIFICATES)
-    rate, order, count = check_positive("eta", eta), checked_order(order), checked_count(steps, "steps", 1)
+    rate, order, count = checks.positive(eta, "eta"), checks.order(order), checks.count(steps, "steps", 1)
     if kind == "rigorous":
         if curvature is not None:
             raise InputError("certificate='rigorous' encloses the Hessian itself; leave out curvature")

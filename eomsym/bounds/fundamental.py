@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import exprel
 
 from eomsym.bounds.bound import require
 from eomsym.errors import InputError
+from eomsym.types import Array
 
 __all__ = ["fundamental_theorem"]
-
-Array = NDArray[np.float64]
 
 
 def fundamental_theorem(times: ArrayLike, growth: ArrayLike, defect: ArrayLike, initial: float = 0.0) -> Array:

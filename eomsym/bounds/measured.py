@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.integrate import DOP853
 
 from eomsym.bounds.rounding import EPS, field_rounding, outward, steeper_terms, step_rounding
 from eomsym.errors import DivergenceError, HypothesisError, InputError, TableError
+from eomsym.types import Array
 
 if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["measured_distances"]
 
-Array = NDArray[np.float64]
 #: One step of the flow is cut into so many parts at most.
 MOST_PARTS = 256
 #: Sum of the magnitudes of the weights of the Runge-Kutta method: how much it can amplify rounding.
@@ -160,7 +159,8 @@ def _rounding(kernel: Kernel, around: list[Neighbourhood], points: Array, eta: f
     terms = kernel.terms(points)
     fields = [field_rounding(kernel, here, row, eta) for here, row in zip(around, terms, strict=True)]
     lengths, speeds = np.linalg.norm(points, axis=1), np.linalg.norm(terms[:, 0], axis=1)
-    return WEIGHT * eta * np.array(fields) * (1 + stiff) + 8 * EPS * (stiff * lengths + eta * speeds) + EPS * lengths
+    ends: Array = EPS * lengths + 8 * EPS * (stiff * lengths + eta * speeds)
+    return ends + WEIGHT * eta * np.array(fields) * (1 + stiff)
 
 
 def _move(kernel: Kernel, points: Array, eta: float, parts: int) -> Array:

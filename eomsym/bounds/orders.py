@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eomsym import checks
 from eomsym.curvature.hessian import as_kernel
-from eomsym.dynamics.descent import checked_count
-from eomsym.dynamics.flow import as_times, check_positive, integrate
+from eomsym.dynamics.flow import as_times, integrate
 from eomsym.errors import DivergenceError, HypothesisError, TableError
+from eomsym.types import Array
 
 if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
     from eomsym.losses.objective import Objective
 
 __all__ = ["BestOrder", "best_order"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +95,7 @@ def best_order(loss: Objective | Kernel, start: ArrayLike, *, eta: float, highes
     ----------
     E. Hairer, C. Lubich, G. Wanner, Geometric Numerical Integration (2006), section IX.7, doi:10.1007/3-540-30666-8.
     """
-    rate, top = check_positive("eta", eta), checked_count(highest, "highest", 0)
+    rate, top = checks.positive(eta, "eta"), checks.count(highest, "highest", 0)
     kernel = as_kernel(loss, top + 1)
     point = kernel.loss.validate(start)
     goal = point - rate * kernel.gradient(point)

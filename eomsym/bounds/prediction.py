@@ -15,22 +15,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from eomsym.codegen.kernel import checked_order
+from eomsym import checks
 from eomsym.curvature.hessian import as_kernel
-from eomsym.dynamics.descent import checked_count, descend
-from eomsym.dynamics.flow import check_positive
+from eomsym.dynamics.descent import descend
 from eomsym.dynamics.leading_error import leading_error
 from eomsym.errors import InputError, TableError
+from eomsym.types import Array
 
 if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
     from eomsym.losses.objective import Objective
 
 __all__ = ["Prediction", "predicted_distance", "predicted_rate"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,9 +110,9 @@ def predicted_distance(
     discretisation error); the propagator is that of Hairer, Nørsett, Wanner (1993), section II.8,
     doi:10.1007/978-3-540-78862-1.
     """
-    rate, order = check_positive("eta", eta), checked_order(order)
+    rate, order = checks.positive(eta, "eta"), checks.order(order)
     kernel = as_kernel(loss, order + 2)
-    path = descend(kernel, kernel.loss.validate(start), eta=rate, steps=checked_count(steps, "steps", 1))
+    path = descend(kernel, kernel.loss.validate(start), eta=rate, steps=checks.count(steps, "steps", 1))
     vectors, refined = np.zeros_like(path.thetas), np.zeros_like(path.thetas)
     total = np.zeros(kernel.loss.size)
     sums = np.zeros(len(vectors))

@@ -17,20 +17,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eomsym.bounds.rounding import TERM, outward, step_rounding
 from eomsym.bounds.terms import tree_bounds
 from eomsym.bounds.truncation import step_defect
 from eomsym.curvature.hessian import Curvature, Neighbourhood
 from eomsym.errors import HypothesisError
+from eomsym.types import Array
 
 if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
 
 __all__ = ["proven_distances"]
 
-Array = NDArray[np.float64]
 ENLARGEMENTS = 60
 
 

@@ -13,25 +13,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from eomsym import checks
 from eomsym.bounds.bound import Bound, Hypothesis, motion_name
-from eomsym.codegen.kernel import checked_order, compile
+from eomsym.codegen.kernel import compile
 from eomsym.curvature.hessian import Curvature, Neighbourhood, Spectrum
-from eomsym.dynamics.descent import checked_count
-from eomsym.dynamics.flow import check_positive
 from eomsym.errors import HypothesisError
 from eomsym.losses.functions import FUNCTIONS
 from eomsym.taylor.plan import terms_plan
 from eomsym.taylor.rings.balls import Ball, Balls, enclosed, load_flint, working
 from eomsym.taylor.table import counter_terms_at
+from eomsym.types import Array
 
 if TYPE_CHECKING:
     from eomsym.losses.objective import Objective
 
 __all__ = ["EnclosedCurvature", "Enclosure", "enclose_flow", "enclose_terms", "rigorous_distance"]
 
-Array = NDArray[np.float64]
 NUMBERS, SERIES = Balls(), Balls(series=True)
 
 
@@ -122,7 +121,7 @@ def enclose_terms(loss: Objective, theta: ArrayLike, *, order: int) -> np.ndarra
     """
     point = loss.validate(theta)
     with working():
-        return _Field(loss, checked_order(order)).terms([enclosed(x) for x in point])
+        return _Field(loss, checks.order(order)).terms([enclosed(x) for x in point])
 
 
 # spectra --------------------------------------------------------------------------------------------------------------
@@ -283,11 +282,11 @@ def enclose_flow(
     ----------
     R. E. Moore, Interval Analysis (1966); W. Tucker, Validated Numerics (2011), chapter 6.
     """
-    rate = check_positive("eta", eta)
-    count, inner = checked_count(steps, "steps", 1), checked_count(substeps, "substeps", 1)
-    terms = checked_count(degree, "degree", 1)
+    rate = checks.positive(eta, "eta")
+    count, inner = checks.count(steps, "steps", 1), checks.count(substeps, "substeps", 1)
+    terms = checks.count(degree, "degree", 1)
     point = loss.validate(start)
-    field = _Field(loss, checked_order(order))
+    field = _Field(loss, checks.order(order))
     centres, radii = [point], [0.0]
     with working():
         h, step = enclosed(rate) / inner, enclosed(rate)

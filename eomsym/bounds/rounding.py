@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eomsym.bounds.terms import tree_bounds
 from eomsym.errors import HypothesisError
+from eomsym.types import Array
 
 if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EPS", "field_rounding", "outward", "steeper_terms", "step_rounding"]
 
-Array = NDArray[np.float64]
 EPS = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).tiny)
 #: Relative rounding of a counter term, against the sum of the magnitudes of its trees.

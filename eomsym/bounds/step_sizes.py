@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import exprel
 
+from eomsym import checks
 from eomsym.bounds.bound import Hypothesis, StepSize, checked_certificate, motion_name, require
 from eomsym.bounds.distances import CERTIFICATES, THEOREM, distance
 from eomsym.bounds.measured import measured_distances
 from eomsym.bounds.prediction import predicted_rate
 from eomsym.bounds.proven import proven_distances
 from eomsym.bounds.rounding import outward
-from eomsym.codegen.kernel import checked_order
 from eomsym.curvature.closed_form import checked_curvature
 from eomsym.curvature.hessian import Curvature, as_kernel
-from eomsym.dynamics.descent import checked_count, descend
-from eomsym.dynamics.flow import check_positive, flow
+from eomsym.dynamics.descent import descend
+from eomsym.dynamics.flow import flow
 from eomsym.errors import DivergenceError, HypothesisError, InputError, TableError
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ def step_size(
     derivations/fundamental_theorem.
     """
     kind = checked_certificate(certificate, (*CERTIFICATES, "theorem", "predicted"))
-    eps, duration, order = check_positive("epsilon", epsilon), check_positive("time", time), checked_order(order)
-    limit = checked_count(most_steps, "most_steps", 1)
+    eps, duration, order = checks.positive(epsilon, "epsilon"), checks.positive(time, "time"), checks.order(order)
+    limit = checks.count(most_steps, "most_steps", 1)
     kernel = as_kernel(loss, order and order + 1)
     theta = kernel.loss.validate(start)
     if kind == "predicted":

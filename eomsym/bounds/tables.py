@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eomsym import checks
 from eomsym.bounds.bound import Bound, StepSize
 from eomsym.bounds.distances import distance
 from eomsym.bounds.prediction import predicted_distance
 from eomsym.bounds.step_sizes import step_size
 from eomsym.curvature.closed_form import curvature_of
 from eomsym.curvature.hessian import Curvature, EstimatedCurvature, as_kernel
-from eomsym.dynamics.descent import checked_count, descend
-from eomsym.dynamics.flow import check_positive, flow
+from eomsym.dynamics.descent import descend
+from eomsym.dynamics.flow import flow
 from eomsym.dynamics.leading_error import check_orders
 from eomsym.errors import DivergenceError, HypothesisError, TableError
 
@@ -121,7 +122,7 @@ def compare_distances(
     >>> row.true <= row.measured.value <= 20 * row.true
     True
     """
-    rate, count = check_positive("eta", eta), checked_count(steps, "steps", 1)
+    rate, count = checks.positive(eta, "eta"), checks.count(steps, "steps", 1)
     asked = check_orders(orders)
     kernel = as_kernel(loss, max(asked) + 1)
     theta = kernel.loss.validate(start)

@@ -17,17 +17,15 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from eomsym.codegen.kernel import checked_order
-from eomsym.dynamics.flow import check_positive
+from eomsym import checks
 from eomsym.errors import InputError
 from eomsym.exact.coefficients import universal
 from eomsym.optimisers.linear import GradientDescent
+from eomsym.types import Array
 
 __all__ = ["cauchy_numbers", "term_bounds", "tree_bounds"]
-
-Array = NDArray[np.float64]
 
 
 @lru_cache(maxsize=8)
@@ -88,11 +86,11 @@ def term_bounds(bound: float, radius: float, order: int, inner: float | None = N
     E. Hairer, C. Lubich, G. Wanner, Geometric Numerical Integration (2006), theorem IX.7.5,
     doi:10.1007/3-540-30666-8; here with exact coefficients in place of ``ln 2 (c j/R)**(j-1)``.
     """
-    size, outer = check_positive("bound", bound), check_positive("radius", radius)
+    size, outer = checks.positive(bound, "bound"), checks.positive(radius, "radius")
     inside = outer / 2 if inner is None else inner
     if not 0 <= inside < outer:
         raise InputError(f"inner={inner!r}: expected a number from 0 to radius = {outer:g}")
-    numbers = np.array([float(c) for c in cauchy_numbers(checked_order(order) + 1)])
+    numbers = np.array([float(c) for c in cauchy_numbers(checks.order(order) + 1)])
     k = np.arange(order + 1.0)
     bounds: Array = numbers * size * (k * size / (outer - inside)) ** k
     return bounds
@@ -123,7 +121,7 @@ def tree_bounds(derivatives: ArrayLike, order: int) -> Array:
     known = np.asarray(derivatives, dtype=np.float64)
     flat = known.reshape(len(known), -1)
     flat = flat[: int(np.max(np.flatnonzero(flat.any(axis=1)), initial=0)) + 1]  # fewer derivatives, fewer trees
-    exponents, weights, starts = _profiles(checked_order(order), len(flat))
+    exponents, weights, starts = _profiles(checks.order(order), len(flat))
     with np.errstate(divide="ignore", over="ignore"):
         logarithms = np.clip(np.log(flat), -1e6, 1e6)  # infinity times 0 is no number
         products = np.exp(exponents @ logarithms)

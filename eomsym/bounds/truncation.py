@@ -7,18 +7,18 @@ principle in the learning rate and by the counter terms that are left out; see d
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import exprel
 
+from eomsym import checks
 from eomsym.bounds.bound import Bound, Hypothesis, require
 from eomsym.bounds.terms import tree_bounds
 from eomsym.curvature.derivatives import Derivatives
-from eomsym.dynamics.flow import check_positive
 from eomsym.errors import HypothesisError, InputError
+from eomsym.types import Array
 
 __all__ = ["defect_bound", "exponential_bound", "step_defect"]
 
-Array = NDArray[np.float64]
 GROWTHS = 12
 HIGHEST = 17
 TINY = float(np.finfo(np.float64).tiny)
@@ -68,7 +68,7 @@ def defect_bound(terms: ArrayLike, radius: ArrayLike, eta: float) -> float:
     ----------
     E. Hairer, C. Lubich, G. Wanner (2006), theorem IX.7.6, doi:10.1007/3-540-30666-8, the proof; there with one ball.
     """
-    rate, balls = check_positive("eta", eta), np.atleast_1d(np.asarray(radius, dtype=np.float64))
+    rate, balls = checks.positive(eta, "eta"), np.atleast_1d(np.asarray(radius, dtype=np.float64))
     if not (np.diff(balls, prepend=0.0) > 0).all():
         raise InputError(f"radius={radius!r}: expected a positive number, or several that increase")
     known = np.asarray(terms, dtype=np.float64).reshape(-1, len(balls))
@@ -244,7 +244,7 @@ def exponential_bound(bound: float, radius: float, eta: float) -> Bound:
       given |g| <= M on the complex ball of radius R (M = 1, R = 1)
       from eomsym, derivations/best_truncation, after Hairer, Lubich, Wanner (2006), theorems IX.7.5 and IX.7.6
     """
-    size, outer, rate = check_positive("bound", bound), check_positive("radius", radius), check_positive("eta", eta)
+    size, outer, rate = checks.positive(bound, "bound"), checks.positive(radius, "radius"), checks.positive(eta, "eta")
     limit = outer / (np.e * CONSTANT * size)
     hypotheses = (
         require(rate <= limit, "eta <= h_0 = R/(e c M)", f"eta = {rate:.4g}, h_0 = {limit:.4g}", "use a smaller eta"),

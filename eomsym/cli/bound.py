@@ -44,7 +44,7 @@ def command(
     With --epsilon the table is of learning rates: `theorem` is the guarantee of Elkabetz and Cohen, `proven` and
     `measured` are the largest guaranteed rates that were found, and at `predicted` the leading error is epsilon.
     """
-    from eomsym.dynamics.flow import check_positive
+    from eomsym import checks
     from eomsym.optimisers import GradientDescent
     from eomsym.optimisers.names import checked_method
 
@@ -52,7 +52,7 @@ def command(
     given = next(problem.read(["rosenbrock"]))
     if checked_method(given.method) != GradientDescent():
         raise InputError("bounds are those of gradient descent; leave `method` out of the file")
-    duration = check_positive("time", given.time if time is None else time)
+    duration = checks.positive(given.time if time is None else time, "time")
     if epsilon is None:
         _distances(given, duration, (given.ladder or (10,))[0] if steps is None else steps, chosen, rigorous, as_json)
     elif rigorous or steps is not None:
@@ -77,11 +77,11 @@ def _step_sizes(given: Given, time: float, epsilon: float, orders: list[int], as
 
 def _distances(given: Given, time: float, steps: int, orders: list[int], rigorous: bool, as_json: bool) -> None:
     """The table of distances; exit status 1 where a bound is violated."""
+    from eomsym import checks
     from eomsym.bounds.tables import compare_distances, format_distances
-    from eomsym.dynamics.descent import checked_count
     from eomsym.output.terminal import echo
 
-    eta = time / checked_count(steps, "steps", 1)
+    eta = time / checks.count(steps, "steps", 1)
     with progress_bar("distances") as progress:
         rows = compare_distances(
             given.loss, given.start, eta=eta, steps=steps, orders=orders, rigorous=rigorous, progress=progress

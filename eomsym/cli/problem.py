@@ -188,7 +188,7 @@ class Problem:
     def _on_data(self, path: Path, point: Any) -> Given:
         """A network on a file of data, with random weights."""
         import eomsym as eom
-        from eomsym.cli.data import read_data
+        from eomsym.experiments.data import read_data
 
         try:
             widths = tuple(int(word) for word in str(self.network).split("-"))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from eomsym.cli.show import note
 from eomsym.errors import InputError
 
 __all__ = ["command"]
@@ -36,4 +37,4 @@ def command(records: Path, form: str, output: Path | None) -> None:
             return
         else:
             write(target, getattr(summarise(opened), form)())
-    click.echo(f"wrote {target}", err=True)
+    note(f"wrote {target}")

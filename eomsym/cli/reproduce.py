@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-__all__ = ["command"]
+from eomsym.cli.show import EXIT, note, progress_bar
 
-EXIT = {"passed": 0, "failed": 1, "inconclusive": 3}
+__all__ = ["command"]
 
 
 class _Papers(click.ParamType):  # type: ignore[type-arg]
@@ -42,12 +42,9 @@ def command(name: str | None, output: Path | None, listed: bool) -> None:
             echo(f"{key:14} {paper.title}. {paper.reference}")
         return
 
-    def progress(done: int, total: int, label: str) -> None:
-        if label and sys.stderr.isatty():
-            click.echo(f"{done + 1} of {total}: {label}", err=True)
-
-    found = reproduce(name, progress=progress)
+    with progress_bar("reproducing") as progress:
+        found = reproduce(name, progress=progress)
     target = write(output or Path(f"{name}.html"), page(found.paper.title, found.parts()))
     echo(str(found))
-    click.echo(f"wrote {target}", err=True)
+    note(f"wrote {target}")
     sys.exit(EXIT[found.status])

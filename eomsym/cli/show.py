@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["EXIT", "Files", "note", "output_options", "progress_bar"]
 
 #: Exit status of a verdict.
-EXIT = {"passed": 0, "failed": 1, "inconclusive": 3}
+EXIT = {"passed": 0, "failed": 1, "error": 2, "inconclusive": 3}
 
 Progress = Callable[[int, int, str], None]
 

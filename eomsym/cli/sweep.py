@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
+from eomsym.cli.show import EXIT, note, progress_bar
 from eomsym.errors import InputError
 
 __all__ = ["command"]
-
-EXIT = {"passed": 0, "failed": 1, "inconclusive": 3, "error": 2}
 
 
 @click.command("sweep")
@@ -47,13 +45,8 @@ def command(plan: Path, output: Path | None, dask: str | None, again: str | None
         click.echo(f"{len(cases)} cases, to {target}")
         return
     executor = connect(dask) if dask else None
-    with click.progressbar(length=len(cases), file=sys.stderr, label="cases", item_show_func=lambda item: item) as bar:
-
-        def progress(done: int, total: int, label: str) -> None:
-            bar.length = total
-            bar.update(done - bar.pos, label)
-
-        found: Any = sweep(cases, executor=executor, path=target, progress=progress)
+    with progress_bar("cases") as progress:
+        found = sweep(cases, executor=executor, path=target, progress=progress)
     click.echo(str(found))
-    click.echo(f"wrote {target}; eomsym report {target}", err=True)
+    note(f"wrote {target}; eomsym report {target}")
     sys.exit(1 if found.counts.get("failed") else 0)

@@ -56,7 +56,7 @@ def command(
                 given.batches(chosen),
                 given.start,
                 time=given.time if time is None else time,
-                **({} if steps is None else {"ladder": steps}),
+                ladder=steps,
                 orders=asked,
                 method=chosen,
                 name=given.name,

@@ -16,9 +16,11 @@ import numpy as np
 
 from eomsym import checks
 from eomsym.codegen.backends import explicit, unrolled
+from eomsym.codegen.backends.jax import Reading
+from eomsym.codegen.backends.series import Stepper
 from eomsym.codegen.run import Machine, Runner
 from eomsym.codegen.store import load
-from eomsym.errors import ExpressionError, InputError, MethodError, ShapeError, TableError
+from eomsym.errors import ExpressionError, InputError, MethodError, ShapeError, SizeError, TableError
 from eomsym.files import write
 from eomsym.losses.gradient import tangent
 from eomsym.losses.objective import Objective
@@ -36,10 +38,18 @@ __all__ = ["Kernel", "compile", "kernel_of"]
 #: How terms can be evaluated.
 MOST_ORDER = 200
 FORMS = ("auto", "table", "explicit")
+#: What runs them.
+BACKENDS = ("numba", "jax")
 
 
 def compile(
-    loss: Objective | Sequence[Objective] | Kernel, order: int, *, method: Method | None = None, form: str = "auto"
+    loss: Objective | Sequence[Objective] | Kernel,
+    order: int,
+    *,
+    method: Method | None = None,
+    form: str = "auto",
+    backend: str = "numba",
+    dtype: str = "float64",
 ) -> Kernel:
     """Compile all counter terms of a loss up to an order.
 
@@ -56,6 +66,11 @@ def compile(
         compiles the closed form of all terms at a point: some fifty times faster for many points of a small loss at low
         order, at the cost of about a second for 500 operations, for each loss, order and method. ``"auto"`` chooses at
         each call, by the predicted cost of its points. The forms agree up to rounding.
+    backend : {"numba", "jax"}
+        What runs the terms. ``"jax"`` is for large models: it uses all cores or the GPU that JAX finds, and compiles
+        for each loss and order anew.
+    dtype : {"float64", "float32"}
+        With ``backend="jax"``, what it computes with; terms lose about a digit with each order.
 
     Returns
     -------
@@ -99,7 +114,12 @@ def compile(
                 f"{kinks} has no derivatives at its kinks, so there are no counter terms; "
                 "use order=0, or a smooth function such as softplus"
             )
-    return Kernel(losses, order, chosen, checks.choice(form, "form", FORMS))
+    if checks.choice(backend, "backend", BACKENDS) == "numba" and dtype != "float64":
+        raise InputError(f"dtype={dtype!r} needs backend='jax'; the tables of numba hold float64")
+    kernel = Kernel(losses, order, chosen, checks.choice(form, "form", FORMS), backend, dtype)
+    if backend == "jax":
+        _ = kernel._reading  # refused now if JAX or a function is missing
+    return kernel
 
 
 def kernel_of(loss: Any, order: int | None = None, method: Method | None = None) -> Kernel:
@@ -166,6 +186,8 @@ def checked_numbers(method: Method) -> None:
 _KNOWN: WeakKeyDictionary[Objective, dict[Any, Any]] = WeakKeyDictionary()
 #: Machines are made for this order at least, so that neighbouring orders share them.
 CAPACITY = 6
+#: Predicted operations of terms up to which a Taylor stepper is made (in a tenth of a second or two).
+SHORT = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,6 +198,8 @@ class Kernel:
     order: int
     method: Method
     form: str = "auto"
+    backend: str = "numba"
+    dtype: str = "float64"
 
     # numbers ------------------------------------------------------------------------------------------------------
 
@@ -239,6 +263,52 @@ class Kernel:
     def _explicit(self) -> tuple[explicit.Explicit, ModuleType]:
         written = explicit.Explicit(Plan.of(self.circuit.terms(), self.order, flow=True), self.order)
         return written, load(written.source)
+
+    @property
+    def bytes(self) -> int:
+        """Memory that terms at a point take, in bytes, known before anything is allocated.
+
+        Each thread takes as much. `terms` refuses with a SizeError what does not fit.
+
+        Examples
+        --------
+        >>> import eomsym as eom
+        >>> kernel = eom.compile(eom.Network((784, 50, 10), np.zeros((200, 784)), np.zeros((200, 10))), 4)
+        >>> round(kernel.bytes / 2**20)
+        31
+        """
+        return self._terms.bytes(self.order)
+
+    def stepper(self, lanes: int = 2, most: int = SHORT) -> Stepper | None:
+        """The compiled Taylor stepper of the equation of motion; None where the loss is too long for one.
+
+        Parameters
+        ----------
+        lanes : {2, 8}
+            Trajectories side by side.
+        most : int
+            Operations of the terms, as predicted, beyond which there is none.
+        """
+        own: dict[tuple[int, int], Stepper | None] = self.__dict__.setdefault("_steppers", {})
+        if (lanes, most) not in own:
+            own[lanes, most] = self._made_stepper(lanes, most)
+        return own[lanes, most]
+
+    def _made_stepper(self, lanes: int, most: int) -> Stepper | None:
+        checked_numbers(self.method)
+
+        def make() -> Stepper | None:
+            plan = Plan.of(self.circuit.terms(), self.order, flow=True)
+            # A root of a square changes its branch where the square touches zero, which a series does not see.
+            if "power" in plan.functions or explicit.predicted(plan, self.order) > most:
+                return None
+            try:
+                return Stepper.of(plan, self.order, lanes, 2 * most)
+            except SizeError:
+                return None
+
+        made: Stepper | None = self._cached(("stepper", self.method, self.order, lanes, most), make)
+        return made
 
     def runner(self) -> Runner:
         """The running optimiser."""
@@ -326,8 +396,20 @@ class Kernel:
             raise ShapeError(f"theta has {len(point)} numbers, expected {self.size}")
         return counter_terms_at(Plan.of(self.circuit.terms(), self.order, flow=True), point, self.order, ring)
 
+    @cached_property
+    def _reading(self) -> Reading:
+        """The terms over arrays of JAX."""
+        checked_numbers(self.method)
+        plan = Plan.of(self.circuit.terms(), self.order, flow=True)
+        made: Reading = self._cached(
+            ("jax", self.method, self.order, self.dtype), lambda: Reading(plan, self.order, self.dtype)
+        )
+        return made
+
     def _fill(self, points: np.ndarray, out: np.ndarray) -> None:
-        if self.form == "explicit" or (self.form == "auto" and len(points) >= self._pays):
+        if self.backend == "jax":
+            self._reading.terms(points, out)
+        elif self.form == "explicit" or (self.form == "auto" and len(points) >= self._pays):
             self._explicit[1].explicit(points, out)
         else:
             self._terms.terms(points, self.order, out)
@@ -359,13 +441,26 @@ class Kernel:
         return out[:, 0] if np.ndim(theta) == 2 else out[0, 0]
 
     def hessian_vector(self, theta: Any, direction: Any) -> np.ndarray:
-        """Derivative of g at `theta`, shape (n,), along a direction, shape (n,): the Hessian times the vector."""
-        given = np.stack(
-            [self._points(theta)[0, : self.loss.size], checks.vector(direction, "direction", self.loss.size)]
-        )[None]
-        out = np.empty((1, 1, self.loss.size))
+        """Derivative of g at `theta`, shape (n,), along a direction, shape (n,), or several, shape (m, n): the Hessian
+        times vectors."""
+        point, n = self._points(theta)[0, : self.loss.size], self.loss.size
+        rows = direction if np.ndim(direction) == 2 else [direction]
+        vectors = np.array([checks.vector(one, "direction", n) for one in rows]).reshape(-1, n)
+        given = np.stack([np.broadcast_to(point, vectors.shape), vectors], axis=1)
+        out = np.empty((len(vectors), 1, n))
         self._gradient.fill(given, 1, _SLOPE, out)
-        found: np.ndarray = out[0, 0]
+        found: np.ndarray = out[:, 0] if np.ndim(direction) == 2 else out[0, 0]
+        return found
+
+    def gradient_along(self, theta: Any, direction: Any, degree: int = 2) -> np.ndarray:
+        """Taylor coefficients of ``s -> g(theta + s direction)`` up to a degree, shape (degree+1, n): g, the Hessian
+        times the direction, half the third derivative along it twice, and so on."""
+        point = self._points(theta)[0, : self.loss.size]
+        given = np.stack([point, checks.vector(direction, "direction", self.loss.size)])[None]
+        rows = np.array([d * (d + 1) // 2 + d for d in range(degree + 1)])
+        out = np.empty((1, degree + 1, self.loss.size))
+        self._gradient.fill(given, degree, rows, out)
+        found: np.ndarray = out[0]
         return found
 
     def jacobian_vector(self, theta: Any, direction: Any, eta: float) -> np.ndarray:
@@ -470,6 +565,10 @@ class Kernel:
         if vector.shape == (self.size,) and np.isfinite(vector).all():
             return vector
         return np.concatenate([self.loss.validate(theta), np.zeros(sum(kept.values()))])
+
+    def points(self, thetas: Any) -> np.ndarray:
+        """Points in rows, shape (s, size), each as by `point`."""
+        return self._points(np.asarray(thetas) if np.ndim(thetas) == 2 else [self.point(theta) for theta in thetas])
 
     def states(self, points: Any) -> dict[str, np.ndarray]:
         """Parameters and kept memories by name, from a point or from a path of them."""

@@ -7,6 +7,7 @@ import threading
 import numpy as np
 
 from eomsym.codegen.backends.interpreter import Loop
+from eomsym.codegen.memory import check_memory
 from eomsym.codegen.numbers import nearest, to_float
 from eomsym.taylor.instructions import entries
 from eomsym.taylor.plan import Plan
@@ -69,15 +70,22 @@ class Machine:
             self._weights[order] = np.array([nearest(x) for line in self.plan.weights(order) for x in line])
         return self._weights[order]
 
+    def bytes(self, order: int) -> int:
+        """What a thread allocates for terms 0..order: its tables and scratch memory."""
+        return 8 * (self.plan.lanes * entries(order) + self.plan.scratch_for(order) + 1)
+
     def _workspace(self, order: int) -> tuple[np.ndarray, np.ndarray]:
         """Memory of this thread, and the addresses of all data, kept for its next call."""
-        known = self._local.__dict__
-        if known.get("order") != order:
+        known = self._local.__dict__.setdefault("spaces", {})
+        if order not in known:
+            if len(known) > 1:  # an order and the next one are used in turn
+                known.pop(next(iter(known)))
+            check_memory(self.bytes(order), f"terms to order {order}")
             memory, scratch = np.zeros(self.plan.lanes * entries(order)), np.zeros(self.plan.scratch_for(order) + 1)
-            known["space"] = memory, addresses(memory, self.integers, self.numbers, self._weights_of(order), scratch)
-            known["order"], known["scratch"] = order, scratch
-        space: tuple[np.ndarray, np.ndarray] = known["space"]
-        return space
+            data = addresses(memory, self.integers, self.numbers, self._weights_of(order), scratch)
+            known[order] = memory, data, scratch
+        space: tuple[np.ndarray, np.ndarray, np.ndarray] = known[order]
+        return space[:2]
 
 
 def addresses(

@@ -256,8 +256,7 @@ def hessian(kernel: Kernel, theta: Array) -> Array:
     array([[4., 2.],
            [2., 2.]])
     """
-    columns = [kernel.hessian_vector(theta, direction) for direction in np.eye(len(theta))]
-    matrix = np.array(columns).T
+    matrix = kernel.hessian_vector(theta, np.eye(len(theta))).T
     return (matrix + matrix.T) / 2 if kernel.loss.has_value else matrix
 
 

@@ -217,7 +217,7 @@ class _NetworkNeighbourhood(Neighbourhood):
         return self.residual + own.bend * own.gain * own.second * self._change(radius)
 
     def rounding(self) -> float:
-        return 2 * self.haze_of_gradient
+        return float(2 * self.haze_of_gradient)
 
     def third(self, radius: float) -> float:
         self._stay_in_region(radius)

@@ -9,9 +9,10 @@ import numpy as np
 
 from eomsym import checks
 from eomsym.codegen.kernel import Kernel, kernel_of
+from eomsym.dynamics.events import Event, checked_events, follow
 from eomsym.dynamics.reach import reach
 from eomsym.dynamics.trajectory import Trajectory
-from eomsym.errors import DivergenceError, SizeError
+from eomsym.errors import DivergenceError, InputError, SizeError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
 
@@ -33,6 +34,7 @@ def descend(
     every: int = 1,
     memory: Any = "rest",
     late: bool = False,
+    events: Sequence[Event] = (),
 ) -> Trajectory:
     """Run a discrete optimiser.
 
@@ -54,6 +56,8 @@ def descend(
         too); on the flow, it is what the modified equation of order 4 says; or that of an earlier path.
     late : bool
         Whether bias corrections are over, as long after the start.
+    events : sequence of Event
+        Functions of the parameters whose changes of sign are reported, and may end the run.
 
     Returns
     -------
@@ -85,6 +89,8 @@ def descend(
         )
     runner = kernel.runner()
     remembered = _memory(kernel, theta, eta, memory)
+    if events:
+        return _descend_with(kernel, (theta, remembered), eta, steps, every, late, checked_events(events))
     out, left, bad = runner.run(theta, remembered, eta, steps, every, late)
     if bad:
         raise DivergenceError(
@@ -93,6 +99,54 @@ def descend(
     numbers = every * np.arange(len(out))
     times = np.asarray(eta * numbers, dtype=np.float64)
     return Trajectory(times, out, kernel, eta, evaluations=steps, steps=numbers, memory=left)
+
+
+def _descend_with(
+    kernel: Kernel, start: Any, eta: float, steps: int, every: int, late: bool, events: tuple[Event, ...]
+) -> Trajectory:
+    """A run that looks for events: at the records, and then step by step between two of them."""
+    runner = kernel.runner()
+    if runner.plan.clocks and not late:
+        raise InputError(f"events need {kernel.method.name} without its first steps: type late=True")
+    first = 0
+
+    def run(state: Any, count: int, record: int) -> list[Any]:
+        found = []
+        for k in range(count):
+            out, memory, bad = runner.run(state[0], state[1], eta, record, record, late)
+            if bad:
+                raise DivergenceError(
+                    f"the run diverged at step {(first + k) * every + bad} of {steps} with eta = {eta:g}; "
+                    "use a smaller learning rate",
+                    step=(first + k) * every + bad,
+                )
+            state = (out[-1], memory)
+            found.append(state)
+        return found
+
+    def advance(state: Any, begin: int, end: int) -> list[Any]:
+        nonlocal first
+        first = begin
+        return run(state, end - begin, every)
+
+    def locate(state: Any, record: int, function: Any) -> tuple[float, Any]:
+        before, step = function(state), record * every
+        while step < (record + 1) * every:
+            (state,), step = run(state, 1, 1), step + 1
+            if before * function(state) <= 0:
+                break
+        return eta * step, state
+
+    states, crossings, end = follow(advance, locate, lambda s: s[0], start, steps // every, events)
+    numbers = every * np.arange(len(states))
+    if end is not None:
+        states, numbers = [*states, end[1]], np.append(numbers, round(end[0] / eta))
+    thetas = np.array([state[0] for state in states])
+    times = np.asarray(eta * numbers, dtype=np.float64)
+    spent, memory = int(numbers[-1]), states[-1][1]
+    return Trajectory(
+        times, thetas, kernel, eta, evaluations=spent, steps=numbers, memory=memory, events=tuple(crossings)
+    )
 
 
 def _cure(kernel: Kernel, thetas: np.ndarray, eta: float, steps: int) -> str:

@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.integrate import DOP853
+from scipy.optimize import brentq
 
 from eomsym import checks
 from eomsym.codegen.kernel import Kernel, kernel_of
+from eomsym.dynamics import taylor_stepper
+from eomsym.dynamics.events import Event, checked_events, follow
 from eomsym.dynamics.reach import reach
 from eomsym.dynamics.trajectory import Trajectory
 from eomsym.errors import DivergenceError, InputError, TableError
@@ -47,11 +50,13 @@ def flow(
     method: Method | None = None,
     rtol: float = 1e-12,
     atol: float = 1e-14,
+    events: Sequence[Event] = (),
 ) -> Trajectory:
     """Integrate the equation of motion ``theta' = -(terms[0] + eta terms[1] + ... + eta**order terms[order])``.
 
-    At order 0 this is gradient flow, whatever ``eta``. The integrator is DOP853 (Dormand and Prince, order 8)
-    with dense output of order 7 between its steps; its error is measured, see `Trajectory.error`.
+    At order 0 this is gradient flow, whatever ``eta``. Small losses are integrated by their Taylor series in compiled
+    code (:mod:`eomsym.dynamics.taylor_stepper`), networks by DOP853 (Dormand and Prince, order 8) with dense output of
+    order 7 between its steps; the error is measured, see `Trajectory.error`.
 
     Parameters
     ----------
@@ -69,6 +74,8 @@ def flow(
         Gradient descent by default, or that of the kernel.
     rtol, atol : float
         Relative and absolute tolerance of one step of the looser of the two runs.
+    events : sequence of Event
+        Functions of the parameters whose changes of sign are reported, and may end the path.
 
     Returns
     -------
@@ -110,16 +117,93 @@ def flow(
     rate = 0.0 if eta is None else checks.positive(eta, "eta")
     times = as_times(time)
 
-    def velocity(theta: Array) -> Array:
-        out: Array = kernel.field(theta, rate)
-        return out
-
     try:
-        thetas, error, evaluations = integrate(velocity, theta, times, rtol, atol)
+        if events:
+            return _flow_with(kernel, theta, rate, times, (rtol, atol), checked_events(events))
+        thetas, error, evaluations = _motion(kernel, theta, rate, times, rtol, atol)
     except DivergenceError as failure:
         note = reach(kernel, theta, rate, float(times[-1] - times[0])).note if kernel.order > 0 else ""
         raise DivergenceError(f"{failure}; {note}" if note else str(failure), failure.step) from failure
     return Trajectory(times, thetas, kernel, rate, error, evaluations)
+
+
+def _flow_with(
+    kernel: Kernel,
+    start: Array,
+    rate: float,
+    times: Array,
+    tolerances: tuple[float, float],
+    events: tuple[Event, ...],
+) -> Trajectory:
+    """A flow that looks for events: between the times asked for, and then by Brent's method."""
+    error, evaluations = 0.0, 0
+
+    def states(state: Array, marks: Array) -> Array:
+        nonlocal error, evaluations
+        found, doubt, spent = _motion(kernel, state, rate, marks, *tolerances)
+        error, evaluations = max(error, doubt), evaluations + spent
+        return found
+
+    def advance(state: Array, first: int, last: int) -> list[Array]:
+        return list(states(state, times[first : last + 1])[1:])
+
+    def locate(state: Array, record: int, function: Callable[[Array], float]) -> tuple[float, Array]:
+        begin, end = times[record], times[record + 1]
+
+        def at(time: float) -> Array:
+            return states(state, np.array([begin, time]))[-1] if time != begin else state
+
+        zero = float(brentq(lambda t: function(at(t)), begin, end, xtol=1e-12 * abs(end - begin)))
+        return zero, at(zero)
+
+    found, crossings, end = follow(advance, locate, lambda state: state, start, len(times) - 1, events)
+    marks = times[: len(found)]
+    if end is not None:
+        found, marks = [*found, end[1]], np.append(marks, end[0])
+    return Trajectory(marks, np.array(found), kernel, rate, error, evaluations, events=tuple(crossings))
+
+
+def _motion(
+    kernel: Kernel, theta: Array, eta: float, times: Array, rtol: float, atol: float
+) -> tuple[Array, float, int]:
+    """Integrate by what is fastest for the kernel, with a measured error."""
+    stepper = kernel.stepper(2)
+    if stepper is not None:
+        check_tolerances(rtol, atol)
+        return taylor_stepper.integrate(stepper, theta, eta, times, rtol, atol)[:3]
+
+    def velocity(theta: Array) -> Array:
+        out: Array = kernel.field(theta, eta)
+        return out
+
+    return integrate(velocity, theta, times, rtol, atol)
+
+
+def check_tolerances(rtol: float, atol: float | Array) -> None:
+    """InputError where a tolerance cannot be used.
+
+    Parameters
+    ----------
+    rtol : float
+    atol : float or ndarray, shape (n,)
+
+    Raises
+    ------
+    InputError
+        float64 cannot give `rtol`, or a tolerance is not positive.
+
+    Examples
+    --------
+    >>> check_tolerances(1e-12, 1e-14)
+    """
+    if isinstance(rtol, str) or not SMALLEST_RTOL <= rtol < 1:
+        raise InputError(f"rtol={rtol!r}: expected a number from {SMALLEST_RTOL:.1e} to 1; float64 cannot do better")
+    if not (np.isfinite(atol) and atol > 0 if isinstance(atol, float) else _positive(atol)):
+        raise InputError(f"atol={atol!r}: expected positive numbers")
+
+
+def _positive(numbers: Any) -> bool:
+    return bool(np.all(np.isfinite(numbers)) and np.all(np.asarray(numbers) > 0))
 
 
 def integrate(
@@ -165,10 +249,7 @@ def integrate(
     >>> abs(states[-1, 0] - np.exp(-1)) < error < 1e-9
     True
     """
-    if isinstance(rtol, str) or not SMALLEST_RTOL <= rtol < 1:
-        raise InputError(f"rtol={rtol!r}: expected a number from {SMALLEST_RTOL:.1e} to 1; float64 cannot do better")
-    if not (np.all(np.isfinite(atol)) and np.all(np.asarray(atol) > 0)):
-        raise InputError(f"atol={atol!r}: expected positive numbers")
+    check_tolerances(rtol, atol)
     loose, loose_cost = _run(velocity, start, times, rtol, atol)
     tight, tight_cost = _run(velocity, start, times, rtol / TIGHTENING, np.asarray(atol) / TIGHTENING)
     error = float(np.max(np.linalg.norm(tight - loose, axis=1)))

@@ -19,13 +19,16 @@ import numpy as np
 
 from eomsym import checks
 from eomsym.codegen.kernel import Kernel, kernel_of
-from eomsym.dynamics.flow import integrate
+from eomsym.dynamics.flow import SMALLEST_RTOL, integrate
 from eomsym.errors import InputError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
 from eomsym.types import Array
 
 __all__ = ["LeadingError", "leading_error"]
+
+#: A vector whose share of error is larger is solved for again, so often at most.
+POOR, REPEATS = 1e-3, 3
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ def leading_error(
     orders: Iterable[int],
     method: Method | None = None,
     rtol: float = 1e-8,
+    watch: Callable[[], None] = lambda: None,
 ) -> LeadingError:
     """Solve for the leading errors of several orders, in one integration.
 
@@ -95,7 +99,10 @@ def leading_error(
     method : Method, optional
         Gradient descent by default, or that of the kernel.
     rtol : float
-        Relative tolerance. Each vector is scaled by ``T`` times its counter term at the start.
+        Relative tolerance. Each vector is scaled by ``T`` times its counter term at the start; one that decays far
+        below that is solved for again on its own scale.
+    watch : callable
+        Called at each evaluation; an error that it raises ends the work.
 
     Returns
     -------
@@ -136,37 +143,56 @@ def leading_error(
         )
     needed = kernel.at_order(max(asked) + 1)
     rows = np.array(asked) + 1
-    slope = _slope(needed)
+    slope = slope_of(needed)
     n = len(theta)
     # A vector that is zero must not be resolved to its last digit: floor its scale by that of theta.
     typical = float(np.sqrt(np.mean(theta**2))) or 1.0
+    floors = 1e-6 * typical / np.clip(duration, 1e-30, 1e30) ** np.minimum(rows, 8)
     scales = duration * np.sqrt(np.mean(needed.terms(theta)[rows] ** 2, axis=1))
-    scales = np.maximum(np.where(np.isfinite(scales), scales, 0.0), 1e-6 * typical)
+    scales = np.maximum(np.where(np.isfinite(scales), scales, 0.0), floors)
+    evaluations = 0
+    for attempt in range(1 + REPEATS):
 
-    def velocity(state: Array) -> Array:
-        point, *vectors = state.reshape(-1, n)
-        terms = needed.terms(point)
-        out = np.empty((len(rows) + 1, n))
-        out[0] = -terms[0]
-        for i, vector in enumerate(vectors):
-            out[i + 1] = terms[rows[i]] / scales[i] - slope(point, vector)
-        return out.ravel()
+        def velocity(state: Array, scales: Array = scales) -> Array:
+            watch()
+            point, *vectors = state.reshape(-1, n)
+            terms = needed.terms(point)
+            out = np.empty((len(rows) + 1, n))
+            out[0] = -terms[0]
+            out[1:] = terms[rows] / scales[:, None] - slope(point, np.array(vectors))
+            return out.ravel()
 
-    first = np.concatenate([theta, np.zeros(len(rows) * n)])
-    atol = rtol * np.repeat([typical, *np.ones(len(rows))], n)
-    states, error, evaluations = integrate(velocity, first, np.array([0.0, duration]), rtol, atol)
-    vectors = states[-1].reshape(-1, n)[1:] * scales[:, None]
-    return LeadingError(asked, duration, vectors, error * scales, evaluations)
+        tolerance = max(rtol / 30**attempt, SMALLEST_RTOL)
+        first = np.concatenate([theta, np.zeros(len(rows) * n)])
+        atol = tolerance * np.repeat([typical, *np.ones(len(rows))], n)
+        states, error, spent = integrate(velocity, first, np.array([0.0, duration]), tolerance, atol)
+        evaluations += spent
+        vectors = states[-1].reshape(-1, n)[1:] * scales[:, None]
+        sizes, errors = np.linalg.norm(vectors, axis=1), error * scales
+        # A vector that has decayed far below what it once was is resolved again, on its own scale.
+        if (errors <= np.maximum(POOR * sizes, floors)).all():
+            break
+        scales = np.maximum(np.minimum(scales, np.maximum(sizes, errors)), floors)
+    return LeadingError(asked, duration, vectors, errors, evaluations)
 
 
-def _slope(kernel: Kernel) -> Callable[[Array, Array], Array]:
-    """Derivative of term 0 along a vector: of a linear method, the effective rate times that of the gradient."""
+def slope_of(kernel: Kernel) -> Callable[[Array, Array], Array]:
+    """Derivative of term 0 along a vector, shape (n,), or several, shape (m, n).
+
+    Of a linear method it is an effective rate times the Hessian.
+    """
     if kernel.method.is_linear and kernel.method.colours == 1:
         # term_0 = (sum_i chi_i(0)) g, because every stage is psi_i(0) = 1 times theta at eta = 0.
         rate = float(sum(chi[0] for chi in kernel.method.series(1).chi))
-        return lambda point, vector: rate * kernel.hessian_vector(point, vector)
+        return lambda point, vectors: rate * kernel.hessian_vector(point, vectors)
     motion = kernel.at_order(0)
-    return lambda point, vector: -motion.jacobian_vector(point, vector, 0.0)
+
+    def slope(point: Array, vectors: Array) -> Array:
+        if vectors.ndim == 2:
+            return np.array([slope(point, vector) for vector in vectors])
+        return -motion.jacobian_vector(point, vectors, 0.0)
+
+    return slope
 
 
 def check_orders(orders: Iterable[int]) -> tuple[int, ...]:

@@ -62,8 +62,7 @@ def sharpness(kernel: Kernel, theta: NDArray[np.float64]) -> float:
     n = kernel.loss.size
     point = theta[:n]
     if n <= DENSE:
-        columns = [kernel.hessian_vector(point, direction) for direction in np.eye(n)]
-        return float(np.max(np.abs(np.linalg.eigvals(np.array(columns)))))
+        return float(np.max(np.abs(np.linalg.eigvals(kernel.hessian_vector(point, np.eye(n))))))
     from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs  # slow to import
 
     operator = LinearOperator((n, n), matvec=lambda v: kernel.hessian_vector(point, np.ravel(v)), dtype=np.float64)

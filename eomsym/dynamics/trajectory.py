@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eomsym.codegen.kernel import Kernel
+from eomsym.dynamics.events import Crossing
 from eomsym.dynamics.reach import Reach, reach
 from eomsym.output.figures import Figure, legend_below, on_axes
 from eomsym.output.style import colour
@@ -44,6 +45,8 @@ class Trajectory:
     memory : ndarray, shape (k,), or None
         What the filters of the optimiser remember at the end; as `memory` of the next run it goes on where this one
         ends.
+    events : tuple of Crossing
+        Events that were asked for and met, in the order of time.
 
     Examples
     --------
@@ -62,6 +65,7 @@ class Trajectory:
     evaluations: int = 0
     steps: NDArray[Any] | None = None
     memory: Array | None = field(default=None, repr=False)
+    events: tuple[Crossing, ...] = ()
 
     @property
     def end(self) -> Array:

@@ -63,8 +63,6 @@ def as_exact(value: Scalar, name: str = "value") -> Exact:
             )
         if value.has(sympy.nan, sympy.oo, -sympy.oo, sympy.zoo):
             raise InputError(f"{name} is {value}; a finite number is needed")
-        if value.is_number and value.is_real is False:
-            raise InputError(f"{name} is {value}; a real number is needed")
         return value
     if isinstance(value, str):
         try:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from eomsym.errors import InputError
+from eomsym.errors import InputError, ShapeError
 from eomsym.losses.data import digits
 
 __all__ = ["named_data", "read_data", "synthetic"]
 
 Array = np.ndarray
 SAMPLES = 20
+#: What the arrays of an archive may be called.
+INPUTS, TARGETS = ("inputs", "x", "X", "x_train"), ("targets", "labels", "y", "Y", "y_train")
 
 
 def named_data(
@@ -23,8 +26,7 @@ def named_data(
     Parameters
     ----------
     name : str
-        ``"digits"``, ``"synthetic"``, or a file ``.npz`` (arrays ``inputs`` and ``targets``) or ``.csv`` (a row a
-        sample: its inputs, then its targets, or its class).
+        ``"digits"``, ``"synthetic"``, or a file, see `read_data`.
     inputs, outputs : int
         Width of the first and of the last layer.
     samples : int, optional
@@ -36,11 +38,11 @@ def named_data(
     Returns
     -------
     inputs : ndarray, shape (samples, inputs)
-    targets : ndarray, shape (samples, outputs)
+    targets : ndarray, shape (samples, outputs), or (samples,) for classes
 
     Raises
     ------
-    InputError
+    InputError, ShapeError
         The file cannot be read, or does not fit the network.
 
     Examples
@@ -56,9 +58,7 @@ def named_data(
             raise InputError(f"digits have 64 inputs and 10 classes, and the network {inputs} and {outputs}")
         pixels, labels = digits(samples)
         return pixels, np.eye(outputs)[labels]
-    found, targets = read_data(name, outputs)
-    if found.shape[1] != inputs:
-        raise InputError(f"{name} has {found.shape[1]} inputs a sample, and the network takes {inputs}")
+    found, targets = read_data(Path(name), (inputs, outputs), objective)
     return found[:samples], targets[:samples]
 
 
@@ -76,40 +76,81 @@ def synthetic(inputs: int, outputs: int, samples: int, objective: str, seed: int
     return x, np.eye(outputs)[y.argmax(axis=1)] if objective == "cross_entropy" else y
 
 
-def read_data(name: str, outputs: int) -> tuple[Array, Array]:
-    """Inputs and targets from a file ``.npz`` or ``.csv``; errors name the file and what it should hold."""
-    path = Path(name)
-    try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as held:
-                if missing := [key for key in ("inputs", "targets") if key not in held]:
-                    raise InputError(f"{name} has no array {' and '.join(missing)}; it has {', '.join(held) or 'none'}")
-                inputs, targets = np.asarray(held["inputs"]), np.asarray(held["targets"])
-        elif path.suffix == ".csv":
-            table = np.genfromtxt(path, delimiter=",", ndmin=2)
-            table = table[1:] if np.isnan(table[:1]).all() else table  # a heading
-            if np.isnan(table).any():
-                row, column = np.argwhere(np.isnan(table))[0] + 1
-                raise InputError(f"{name}: row {row}, column {column} is not a number")
-            width = 1 if table.shape[1] <= outputs or _classes(table[:, -1], outputs) else outputs
-            inputs, targets = table[:, :-width], table[:, -width:]
-        else:
-            raise InputError(f"data {name!r}: expected 'digits', 'synthetic', or a file .npz or .csv")
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from error
-    if len(inputs) != len(targets):
-        raise InputError(f"{name} has {len(inputs)} inputs and {len(targets)} targets; expected one for each")
-    inputs = np.asarray(inputs, dtype=np.float64).reshape(len(inputs), -1)
-    targets = np.asarray(targets, dtype=np.float64).reshape(len(targets), -1)
-    if targets.shape[1] == 1 and outputs > 1 and _classes(targets[:, 0], outputs):
-        targets = np.eye(outputs)[targets[:, 0].astype(int)]
-    if targets.shape[1] != outputs:
-        raise InputError(f"{name} has {targets.shape[1]} targets a sample, and the network {outputs} outputs")
+def read_data(path: Path, widths: tuple[int, ...], objective: str) -> tuple[Any, Any]:
+    """Inputs and targets of a network.
+
+    Parameters
+    ----------
+    path : Path
+        ``.npz`` with arrays `inputs` and `targets` (also `x` and `y`, or `labels`); or ``.csv``, with or without a
+        heading, whose first ``widths[0]`` columns are inputs, and whose other columns are targets. For cross-entropy
+        one column of class numbers will do.
+    widths : tuple of int
+    objective : {"mse", "cross_entropy"}
+
+    Returns
+    -------
+    inputs : ndarray, shape (samples, widths[0])
+    targets : ndarray, shape (samples, widths[-1]); or (samples,) of int, classes
+
+    Raises
+    ------
+    InputError, ShapeError
+        The file cannot be read, or its columns do not fit the network.
+    """
+    readers = {".npz": _archive, ".csv": _table}
+    if path.suffix.lower() not in readers:
+        raise InputError(f"data {path}: expected 'digits', 'synthetic', or a file that ends in .npz or .csv")
+    inputs, targets = readers[path.suffix.lower()](path, widths[0])
+    if objective == "cross_entropy":
+        classes = targets[:, 0] if targets.ndim == 2 and targets.shape[1] == 1 and widths[-1] > 1 else targets
+        if classes.ndim == 1:
+            if not np.array_equal(classes, np.round(classes)):
+                raise InputError(f"data {path}: classes must be whole numbers from 0 on, got {classes[:3].tolist()}")
+            targets = classes.astype(np.int64)
+    elif targets.ndim == 1:
+        targets = targets.reshape(len(targets), -1)
     return inputs, targets
 
 
-def _classes(column: Array, outputs: int) -> bool:
-    """Whether a column holds class numbers 0 … outputs - 1."""
-    return outputs > 1 and bool(np.all((column == column.round()) & (column >= 0) & (column < outputs)))
+def _archive(path: Path, columns: int) -> tuple[Any, Any]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except Exception as error:  # zipfile, zlib and numpy each have errors of their own
+        raise InputError(f"data {path}: cannot be read as an .npz archive of arrays ({error})") from error
+    found = [next((arrays[name] for name in names if name in arrays), None) for names in (INPUTS, TARGETS)]
+    if found[0] is None or found[1] is None:
+        raise InputError(
+            f"data {path}: expected arrays `inputs` and `targets`, got {', '.join(arrays) or 'nothing'}; "
+            "write it with numpy.savez(path, inputs=..., targets=...)"
+        )
+    return found[0], found[1]
+
+
+def _table(path: Path, columns: int) -> tuple[Any, Any]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"data {path}: cannot be read as text ({error})") from error
+    rows: list[list[float]] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            rows.append([float(word) for word in line.split(",")])
+        except ValueError as error:
+            if rows or number > 1:  # the first line may be a heading
+                raise InputError(f"data {path}, line {number}: expected numbers, got {line[:40]!r}") from error
+        if rows and len(rows[-1]) != len(rows[0]):
+            raise InputError(
+                f"data {path}, line {number}: {len(rows[-1])} columns, the lines above have {len(rows[0])}"
+            )
+    if not rows:
+        raise InputError(f"data {path}: no lines of numbers")
+    table = np.array(rows)
+    if table.shape[1] <= columns:
+        raise ShapeError(
+            f"data {path}: {table.shape[1]} columns; the network takes {columns} inputs, and targets come after them"
+        )
+    return table[:, :columns], table[:, columns:]

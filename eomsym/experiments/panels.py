@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Line", "Panel", "draw_panels"]
 
+#: So many panels stand in one row; more in two.
+WIDEST = 5
+
 #: Predictions at no more points than this are marked instead of drawn as a line.
 FEW = 10
 
@@ -74,7 +77,8 @@ def draw_panels(panels: Sequence[Panel], title: str = "", ax: Any = None) -> Fig
     >>> len(draw_panels([panel, panel]).axes)
     2
     """
-    figure = on_axes(ax, len(panels), size=(4.0, 4.4))
+    columns = None if len(panels) <= WIDEST else -(-len(panels) // 2)
+    figure = on_axes(ax, len(panels), size=(4.0, 4.4), columns=columns)
     for panel, one in zip(panels, figure.axes, strict=True):
         _draw(panel, one)
     if title and ax is None:

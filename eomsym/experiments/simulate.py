@@ -1,4 +1,4 @@
-"""The experiments of the two source papers by name."""
+"""The experiments of the source papers by name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from eomsym import checks
 from eomsym.errors import InputError
-from eomsym.experiments import discretisation, layers
+from eomsym.experiments import discretisation, fast_forward, layers
+from eomsym.experiments.edge import edge
 from eomsym.experiments.experiment import Experiment
 from eomsym.types import Progress
 
@@ -28,9 +29,11 @@ EXPERIMENTS = {
     "relu": _Entry(discretisation.relu, "Elkabetz & Cohen: ReLU network 64-50-50-10 on digits."),
     "convolution": _Entry(discretisation.convolution, "Elkabetz & Cohen: small convolutional network on digits."),
     "error": _Entry(discretisation.error, "Miyagawa: error of gradient flow and equations of motion over the steps."),
+    "forward": _Entry(fast_forward.fast_forward, "What a prediction many steps ahead saves, and how exact it is."),
     "scale": _Entry(layers.scale, "Miyagawa: norm, effective rate and equilibrium of scale-invariant weights."),
     "translation": _Entry(layers.translation, "Miyagawa: decay of translation-invariant weights."),
     "balance": _Entry(layers.balance, "Drift of the balance of linear layers."),
+    "edge": _Entry(edge, "Cohen et al.: the edge of stability, two networks; what follows gradient descent there."),
     "modes": _Entry(layers.modes, "Singular modes and the one-output equations of deep linear networks.", False),
 }
 

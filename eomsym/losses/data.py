@@ -12,13 +12,15 @@ from eomsym.errors import InputError, MissingDependencyError, ShapeError
 __all__ = ["checked_data", "checked_inputs", "digits", "standardised", "whitened"]
 
 
-def digits(images: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def digits(images: int | None = None, *, standard: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Handwritten digits of 8 x 8 pixels, standardised.
 
     Parameters
     ----------
     images : int, optional
         The first so many of 1797, standardised by themselves; all by default.
+    standard : bool
+        Whether to standardise; else pixels lie between 0 and 1.
 
     Returns
     -------
@@ -49,7 +51,8 @@ def digits(images: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         raise MissingDependencyError("the digits need scikit-learn; type: pip install 'eomsym[data]'") from error
     pixels, labels = load_digits(return_X_y=True)
     count = len(pixels) if images is None else checks.count(images, "images", 2, len(pixels))
-    return standardised(pixels[:count]), np.array(labels[:count], dtype=np.int64)
+    inputs = standardised(pixels[:count]) if standard else pixels[:count] / 16
+    return inputs, np.array(labels[:count], dtype=np.int64)
 
 
 def standardised(inputs: Any) -> np.ndarray:

@@ -8,8 +8,6 @@ doi:10.1137/1.9780898717761.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from eomsym.errors import InternalError
@@ -50,7 +48,7 @@ def gradient(program: Program) -> Program:
     builder = Builder.continuing(program)
     size = program.size
     # What reaches the parameters is kept by place, so that n scalar parameters cost one join and not n additions.
-    pieces: dict[tuple[int, tuple[int, int]], Value] = {}
+    pieces: dict[tuple[int, int], Value] = {}
     rest: Value | None = None
     adjoints = {output: builder.fix(np.array([[1]], dtype=object))}
     for index in range(output, 0, -1):
@@ -61,7 +59,9 @@ def gradient(program: Program) -> Program:
             continue
         up = adjoints.pop(index)
         if node.operation == "part":
-            key = (node.parameters[0], node.shape)
+            key = (node.parameters[0], node.size)
+            if key in pieces and pieces[key].shape != up.shape:  # the same parameters in another shape
+                up = builder.apply("reshape", [up], pieces[key].shape)
             pieces[key] = pieces[key] + up if key in pieces else up
             continue
         parts = operation(node.operation).adjoint(builder, node, up, value, *inputs)
@@ -72,15 +72,26 @@ def gradient(program: Program) -> Program:
                 rest = part if rest is None else rest + part
             else:
                 adjoints[source] = adjoints[source] + part if source in adjoints else part
-    if pieces or rest is None:
-        joined = builder.join([(start, piece) for (start, _), piece in sorted_pieces(pieces)], size)
+    layers = _apart(pieces)
+    for layer in layers if layers or rest is not None else [[]]:
+        joined = builder.join(layer, size)
         rest = joined if rest is None else rest + joined
+    assert rest is not None
     return builder.finish([Value(builder, output), rest])
 
 
-def sorted_pieces(pieces: dict[tuple[int, tuple[int, int]], Value]) -> list[tuple[tuple[int, Any], Value]]:
-    """Pieces in the order of their place, so that equal losses give equal programs."""
-    return sorted(pieces.items(), key=lambda item: item[0])
+def _apart(pieces: dict[tuple[int, int], Value]) -> list[list[tuple[int, Value]]]:
+    """Pieces by their place, so that equal losses give equal programs, in as few lists as do not overlap."""
+    layers: list[list[tuple[int, Value]]] = []
+    ends: list[int] = []
+    for (start, size), piece in sorted(pieces.items(), key=lambda item: item[0]):
+        free = next((k for k, end in enumerate(ends) if end <= start), len(layers))
+        if free == len(layers):
+            layers.append([])
+            ends.append(0)
+        layers[free].append((start, piece))
+        ends[free] = start + size
+    return layers
 
 
 def tangent(program: Program, field: int) -> Program:

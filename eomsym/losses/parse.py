@@ -170,7 +170,8 @@ def checked_power(base: Any, exponent: Any) -> None:
 
 def checked_size(value: Any) -> Any:
     """The value, unless it is a number that is too long."""
-    if value.is_Rational and max(value.p.bit_length(), value.q.bit_length()) > MOST_BITS:
+    number = value.as_coeff_Mul()[0]
+    if number.is_Rational and max(number.p.bit_length(), number.q.bit_length()) > MOST_BITS:
         raise ExpressionError(f"an expression holds a number of more than {MOST_DIGITS} digits; write a shorter one")
     return value
 

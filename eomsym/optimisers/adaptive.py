@@ -106,6 +106,20 @@ class Adam(Nonlinear):
         """The two averages as a direction."""
         return m / root_of(circuit, v, self.epsilon, self.inside)
 
+    # near the edge of stability, where squares of gradients are averaged and slow ----------------------------------
+
+    def edge_response(self) -> tuple[list[Any], list[Any]]:
+        """What it does to the gradient before it divides, a filter: the average of weight `beta1`."""
+        return [1 - self.beta1, 0], [1, -self.beta1]
+
+    def edge_scale(self, squares: np.ndarray) -> np.ndarray:
+        """What it divides by where the squared gradients have this average."""
+        return root_at(squares, self.epsilon, self.inside)
+
+    def edge_fading(self) -> float:
+        """By which factor its memory of the start shrinks in a step."""
+        return max(float(self.beta1), float(self.beta2))
+
     def _kept_update(self, circuit: Any, g: Any) -> dict[str, Any]:
         """The changes of all states."""
         changes, new = {}, {}
@@ -159,6 +173,8 @@ class AdamW(Adam):
         """What the method is called."""
         return named(super().name.replace("Adam", "AdamW", 1), weight_decay=self.weight_decay)
 
+    edge_response = None  # type: ignore[assignment]  # the weights enter the step beside the gradient
+
     def _direction(self, circuit: Any, m: Any, v: Any) -> Any:
         """That of Adam, and the weights themselves."""
         return super()._direction(circuit, m, v) + circuit.theta * self.weight_decay
@@ -208,6 +224,24 @@ class RMSProp(Nonlinear):
         """Write the step."""
         g = circuit.gradient()
         return -g / root_of(circuit, circuit.average(g.squared(), self.alpha), self.epsilon, self.inside)
+
+    def edge_response(self) -> tuple[list[Any], list[Any]]:
+        """What it does to the gradient before it divides: nothing."""
+        return [1], [1]
+
+    def edge_scale(self, squares: np.ndarray) -> np.ndarray:
+        """What it divides by where the squared gradients have this average."""
+        return root_at(squares, self.epsilon, self.inside)
+
+    def edge_fading(self) -> float:
+        """By which factor its memory of the start shrinks in a step."""
+        return float(self.alpha)
+
+
+def root_at(v: np.ndarray, epsilon: Exact, inside: bool) -> np.ndarray:
+    """`root_of` in numbers."""
+    found: np.ndarray = np.sqrt(v + float(epsilon)) if inside else np.sqrt(v) + float(epsilon)
+    return found
 
 
 def root_of(circuit: Any, v: Any, epsilon: Exact, inside: bool) -> Any:

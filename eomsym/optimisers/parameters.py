@@ -101,7 +101,7 @@ def warn_of_roots(name: str, rho: Sequence[Exact]) -> None:
     """
     if any(x.free_symbols for x in rho):
         return
-    roots = np.roots([float(x) for x in rho])
+    roots = np.roots([complex(x) for x in rho])
     outside = [root for root in roots if abs(root) > 1 + 1e-6]
     twice = [root for i, root in enumerate(roots) if abs(root) > 1 - 1e-6 and np.any(abs(roots[:i] - root) < 1e-6)]
     if outside or twice:

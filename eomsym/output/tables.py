@@ -278,7 +278,7 @@ def _element(tag: str, column: Column, text: str) -> str:
     align = "center" if column.align == "centre" else column.align
     colour = _colour(column, text) if tag == "td" else ""
     # Words may go on in the next line, numbers may not.
-    style = f"text-align:{align}" + ";white-space:nowrap" * (align != "left" or column.status)
+    style = f"text-align:{align};padding:.1rem .6rem" + ";white-space:nowrap" * (align != "left" or column.status)
     style += f";color:{colour};font-weight:bold" if colour else ""
     return f'<{tag} style="{style}">{escape(text)}</{tag}>'
 

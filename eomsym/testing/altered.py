@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,9 @@ class AlteredKernel(Kernel):
             row = terms[..., self.row, :]
             row += row * self.change if isinstance(self.change, float) else self.change(np.asarray(theta))
         return terms
+
+    def stepper(self, lanes: int = 2, most: int = 0) -> None:
+        """None: the compiled stepper has the equation as it should be."""
 
 
 def altered(kernel: Kernel, row: int, change: float | Callable[[np.ndarray], np.ndarray] = 0.01) -> AlteredKernel:
@@ -62,4 +65,5 @@ def altered(kernel: Kernel, row: int, change: float | Callable[[np.ndarray], np.
     """
     if not isinstance(kernel, Kernel):
         raise InputError(f"expected a kernel, such as eomsym.compile(loss, 3), got {type(kernel).__name__}")
-    return AlteredKernel(kernel.losses, kernel.order, kernel.method, kernel.form, checks.order(row), change)
+    own = {field.name: getattr(kernel, field.name) for field in fields(Kernel)}
+    return AlteredKernel(**own, row=checks.order(row), change=change)

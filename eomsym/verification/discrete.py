@@ -13,10 +13,10 @@ is measured too: the run is repeated with a memory of one order less."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eomsym.codegen.kernel import Kernel
 from eomsym.codegen.numbers import nearest
@@ -24,6 +24,7 @@ from eomsym.dynamics.descent import descend
 from eomsym.errors import DivergenceError, MethodError
 from eomsym.losses.operations import operation
 from eomsym.losses.program import Program
+from eomsym.types import Array
 
 if TYPE_CHECKING:
     from eomsym.losses.objective import Objective
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Optimiser", "PlainRun"]
 
-Array = NDArray[np.float64]
 
 NOISY_RUNS = 3
+LONG, PIECES = 1000, 250  # steps; pieces of a longer run
 MOST_ITERATIONS = 200  # of an implicit step
 
 
@@ -175,12 +176,18 @@ class Optimiser:
         memory = kernel.memories(start, eta)
         final = self._judged(kernel, start, eta, steps, memory)
         rng = np.random.default_rng(0)  # a fixed seed: the same command gives the same report
-        repeats = [self._repeat(start, eta, steps, memory, rng) for _ in range(NOISY_RUNS)]
+        repeat = self._repeat if steps <= LONG else partial(self._repeat_in_pieces, kernel)
+        repeats = [repeat(start, eta, steps, memory, rng) for _ in range(NOISY_RUNS)]
         rounding = max(float(np.linalg.norm(other - final)) for other in repeats)
         if not len(memory):
             return final, rounding
         poorer = self._judged(kernel, start, eta, steps, kernel.at_order(order - 1).memories(start, eta))
         return final, rounding + float(np.linalg.norm(poorer - final))
+
+    def path(self, start: Array, eta: float, steps: int, every: int) -> Array:
+        """Iterates of the method, shape (m, n), every so many."""
+        found: Array = descend(Kernel(self.losses, 0, self.method), start, eta=eta, steps=steps, every=every).thetas
+        return found
 
     @staticmethod
     def _judged(kernel: Kernel, start: Array, eta: float, steps: int, memory: Array) -> Array:
@@ -188,6 +195,19 @@ class Optimiser:
         path = descend(kernel, start, eta=eta, steps=steps, every=steps, memory=memory, late=True)
         last: Array = path.thetas[-1]
         return last
+
+    @staticmethod
+    def _repeat_in_pieces(
+        kernel: Kernel, start: Array, eta: float, steps: int, memory: Array, rng: np.random.Generator
+    ) -> Array:
+        """Last iterate of the compiled run, moved after each piece by what its steps may have been rounded by."""
+        theta, piece = start, -(-steps // PIECES)
+        for done in range(0, steps, piece):
+            count = min(piece, steps - done)
+            path = descend(kernel, theta, eta=eta, steps=count, every=count, memory=memory, late=True)
+            theta, memory = path.thetas[-1], memory if path.memory is None else path.memory
+            theta = theta + count * np.spacing(theta) * rng.uniform(-1, 1, theta.shape)
+        return theta
 
     def _repeat(
         self, start: Array, eta: float, steps: int, memory: Array, rng: np.random.Generator | None = None

@@ -6,7 +6,8 @@ itself must be ``eta**(K+1) v_K``, with ``v_K`` from `eomsym.dynamics.leading_er
 fooled, the leading constant cannot.
 
 Nothing is judged that is not at least a hundred times larger than the *reference error*: the error of the
-integrator, of the rounding of the discrete run, and of its starting values, all of them measured.
+integrator, of the rounding of the discrete run, and of its starting values, all of them measured. And an equation has
+failed only where a right one could not look like this: see `eomsym.verification.evidence`.
 """
 
 from __future__ import annotations
@@ -15,18 +16,17 @@ from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from eomsym import checks
 from eomsym.codegen.kernel import Kernel, compile, kernel_of
-from eomsym.dynamics.flow import SMALLEST_RTOL, check_positive, flow
-from eomsym.dynamics.leading_error import check_orders, leading_error
+from eomsym.dynamics.leading_error import check_orders
 from eomsym.dynamics.reach import reach
-from eomsym.errors import DivergenceError, InputError
+from eomsym.errors import InputError
 from eomsym.verification.discrete import Optimiser
+from eomsym.verification.ladder import check_ladder, finer_rungs
+from eomsym.verification.measure import Measurement
 from eomsym.verification.report import Report
 from eomsym.verification.setting import data_of, setting_of
-from eomsym.verification.verdict import TRUST, OrderReport, judge
+from eomsym.verification.verdict import OrderReport, judge
 
 if TYPE_CHECKING:
     from eomsym.losses.objective import Objective
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["OrderReport", "Progress", "Report", "verify"]
 
-Array = NDArray[np.float64]
 Progress = Callable[[int, int, str], None]
+#: How often rungs are added to a ladder that was chosen.
+MORE = 3
 
 
 def verify(
@@ -43,10 +44,11 @@ def verify(
     start: Any,
     *,
     time: float,
-    ladder: Sequence[int] = (10, 20, 40, 80),
+    ladder: Sequence[int] | None = None,
     orders: Iterable[int] = range(5),
     method: Method | None = None,
     name: str | None = None,
+    limit: float = 60.0,
     progress: Progress = lambda done, total, label: None,
 ) -> Report:
     """Measure the order of the equation of motion against the running optimiser.
@@ -54,8 +56,10 @@ def verify(
     For each order and each ``eta = time / k``, ``k`` in `ladder`, the equation of motion is integrated to
     `time` and compared with ``k`` steps of the optimiser. At the finest pair of learning rates that can be
     trusted, the slope must be within 0.05 of the theory's, and the misfit (see `OrderReport`) within 3 %.
-    Where one of them is not, but the misfit shrinks with ``eta``, the ladder is too coarse for a verdict:
-    ``inconclusive``.
+    Where one of them is not, the equation has ``failed`` only if a right one could not look like this: the misfit does
+    not shrink with ``eta``, it is several times what the next order explains, eta times the sharpness is well inside of
+    the radius of the series, and no gate switched. Everything else is ``inconclusive``, with the reason and with the
+    ladder that would decide.
 
     Parameters
     ----------
@@ -65,8 +69,9 @@ def verify(
     start : array_like, shape (n,), or dict
     time : float
         The fixed time ``T``, positive.
-    ladder : sequence of int, length m
-        At least two different numbers of steps; more steps are finer.
+    ladder : sequence of int, length m, optional
+        At least two different numbers of steps; more steps are finer. By default they are chosen to suit: from the
+        sharpness along the flow, the sizes of the leading errors, and rounding; and more are added where they decide.
     orders : iterable of int
         Orders ``K`` of the equation of motion, 0 is gradient flow.
     method : Method, optional
@@ -74,8 +79,11 @@ def verify(
         memory that its own modified flow gives, see `eomsym.verification.discrete`.
     name : str, optional
         What to call the problem in the report; by default the description of the loss.
+    limit : float
+        Seconds after which what is not yet measured is given up; the report says so. What will clearly take longer is
+        not begun.
     progress : callable, optional
-        Called with (done, total, label) after each piece of work.
+        Called with (done, total, label) after each piece of work; the first label says how long it may take.
 
     Returns
     -------
@@ -88,7 +96,7 @@ def verify(
     ShapeError
         If `start` does not fit the loss.
     DivergenceError
-        If the optimiser leaves the finite numbers; ``.step`` says where.
+        If the optimiser leaves the finite numbers on every rung, or gradient flow does; ``.step`` says where.
 
     Examples
     --------
@@ -98,7 +106,7 @@ def verify(
     >>> report.status
     'passed'
     >>> [f"{result.slopes[-1]:.2f}" for result in report.orders]
-    ['1.00', '2.00', '3.01']
+    ['1.00', '2.00', '3.00']
 
     References
     ----------
@@ -108,8 +116,8 @@ def verify(
     """
     began = perf_counter()
     asked = check_orders(orders)
-    counts = _check_ladder(ladder)
-    duration = check_positive("time", time)
+    counts = None if ladder is None else check_ladder(ladder)
+    duration, patience = checks.positive(time, "time"), checks.positive(limit, "limit")
     given = kernel_of(loss, None if isinstance(loss, Kernel) else 0, method)
     method, losses = given.method, given.losses
     theta = given.point(start)
@@ -120,71 +128,48 @@ def verify(
             f"the kernel has order {kernel.order}; orders up to {max(asked)} need "
             f"eom.compile(loss, {max(asked) + optimiser.extra_order}, method=...)"
         )
-    total = 1 + len(counts) * (1 + len(asked))
-    leading = leading_error(kernel, theta, time=duration, orders=range(min(asked), max(asked) + 1))
-    progress(1, total, "leading errors")
-
-    n, done = len(theta), 1
-    etas = np.array([duration / count for count in counts])
-    gaps = np.empty((len(asked), len(counts), n))
-    references = np.empty(gaps.shape[:2])
-    for j, (eta, count) in enumerate(zip(etas, counts, strict=True)):
-        final, doubt = optimiser.run(kernel.order, theta, eta, count)
-        done += 1
-        progress(done, total, f"{count} steps")
-        for i, order in enumerate(asked):
-            goal = float(np.linalg.norm(leading.at(eta)[order - min(asked)]))
-            end, error = _motion(kernel.at_order(order), theta, eta, duration, goal)
-            gaps[i, j], references[i, j] = end - final, error + doubt
-            done += 1
-            progress(done, total, f"order {order}, {count} steps")
-    results = tuple(
-        judge(order, etas, gaps[i], references[i], leading.vectors[order - min(asked) :])
-        for i, order in enumerate(asked)
-    )
+    measurement = Measurement(kernel, optimiser, theta, duration, asked, patience, progress)
+    measurement.add(measurement.suitable() if counts is None else counts)
+    results = _judged(measurement)
+    for _ in range(MORE if counts is None else 0):
+        more = finer_rungs(results, measurement.counts)
+        if not more or not measurement.add(more):
+            break
+        results = _judged(measurement)
+    coarsest = duration / measurement.counts[0]
     return Report(
         name=name or losses[0].describe(),
         loss=losses[0].describe(),
         method=method.name,
-        size=n,
+        size=len(theta),
         start=tuple(theta.tolist()),
         time=duration,
-        steps=counts,
+        steps=measurement.counts,
         orders=results,
         seconds=perf_counter() - began,
-        notes=tuple(filter(None, [reach(Kernel(losses, 1, method), theta, float(etas[0])).note])),
+        notes=tuple(filter(None, [reach(Kernel(losses, 1, method), theta, coarsest).note, *measurement.notes()])),
         setting=setting_of(losses, method),
         data=data_of(losses),
     )
 
 
-def _motion(kernel: Kernel, theta: Array, eta: float, time: float, goal: float) -> tuple[Array, float]:
-    """State ``(n,)`` of the equation of motion at ``time``, and its error; NaN if it blows up on the way.
-
-    The error must only be small against ``goal``, the one to be measured; a tolerance chosen to suit halves
-    the cost of the low orders. If it turns out too large, the smallest tolerance decides.
-    """
-    size = float(np.sqrt(np.mean(theta**2))) or 1.0
-    guess = 1e-2 * goal / (TRUST * float(np.linalg.norm(theta)) or 1.0)
-    rtol = float(np.clip(guess, SMALLEST_RTOL, 1e-6))
-    try:
-        path = flow(kernel, theta, eta=eta, time=time, rtol=rtol, atol=0.01 * rtol * size)
-        if path.error * 2 * TRUST > goal and rtol > SMALLEST_RTOL:
-            path = flow(kernel, theta, eta=eta, time=time, rtol=SMALLEST_RTOL, atol=0.01 * SMALLEST_RTOL * size)
-    except DivergenceError:
-        return np.full_like(theta, np.nan), np.inf
-    return path.thetas[-1], path.error
-
-
-def _check_ladder(ladder: Sequence[int]) -> tuple[int, ...]:
-    """Return the ladder, coarse to fine, or refuse it."""
-    try:
-        counts = tuple(sorted(set(ladder)))
-        valid = len(counts) >= 2 and all(count == int(count) and count >= 1 for count in counts)
-    except (TypeError, ValueError, OverflowError):
-        valid = False
-    if not valid:
-        raise InputError(
-            f"ladder={ladder!r}: expected two or more different positive integers, such as (10, 20, 40, 80)"
+def _judged(measurement: Measurement) -> tuple[OrderReport, ...]:
+    """The verdicts on what has been measured so far."""
+    leading, etas = measurement.leading, measurement.etas
+    results = []
+    for order in measurement.asked:
+        gaps, references = measurement.of(order)
+        rows = slice(order - min(measurement.asked), None)
+        results.append(
+            judge(
+                order,
+                etas,
+                gaps,
+                references,
+                leading.vectors[rows],
+                doubts=leading.errors[rows],
+                evidence=lambda j, slope, order=order: measurement.evidence(order, j, slope),  # type: ignore[misc]
+                silence=measurement.silence,
+            )
         )
-    return tuple(int(count) for count in counts)
+    return tuple(results)

@@ -92,7 +92,8 @@ def make_loss(written: Mapping[str, Any]) -> Objective:
         loss = Field(written["velocity"], variables=written["variables"])
     else:
         raise InputError(
-            f"the record has no data for {written['description']}; make the loss and type eomsym.rerun(record, loss=...)"
+            f"the record has no data for {written['description']}; make the loss and type "
+            "eomsym.rerun(record, loss=...)"
         )
     return loss.with_weight_decay(Fraction(written["weight_decay"]))
 
@@ -112,7 +113,8 @@ def make_method(written: Mapping[str, Any]) -> Method:
     """
     if written["parameters"] is None:
         raise InputError(
-            f"{written['name']} is not one of eomsym.optimisers; make the method and type eomsym.rerun(record, method=...)"
+            f"{written['name']} is not one of eomsym.optimisers; make the method and type "
+            "eomsym.rerun(record, method=...)"
         )
     made: Method = getattr(optimisers, written["type"])(**written["parameters"])
     return made

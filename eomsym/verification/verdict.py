@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+
+from eomsym.types import Array
 
 __all__ = [
     "MISFIT_TOLERANCE",
     "SLOPE_TOLERANCE",
     "TRUST",
+    "Evidence",
     "OrderReport",
     "Status",
     "judge",
@@ -20,11 +22,14 @@ __all__ = [
     "worst",
 ]
 
-Array = NDArray[np.float64]
 Status = Literal["passed", "failed", "inconclusive"]
 
 SLOPE_TOLERANCE = 0.05
 MISFIT_TOLERANCE = 0.03
+#: What is left of the misfit at eta = 0, in squares of what a right equation may show; more is that of a wrong one.
+DECISIVE = 3.0
+#: Where a right equation may be off by more than this share, the ladder is not asymptotic.
+ASYMPTOTIC = 0.25
 TRUST = 100.0  # an error is judged only if it is this many times larger than the reference error
 
 
@@ -87,6 +92,23 @@ class OrderReport:
         return tuple(e >= TRUST * r for e, r in zip(self.errors, self.references, strict=True))
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What is known about a learning rate besides the measured errors.
+
+    Attributes
+    ----------
+    expected : float
+        The misfit that a right equation may show there: how far its leading error is from the distance between its
+        flow and the flow of the next order, and how large the next order is.
+    obstacle : str
+        What the theory does not allow for, such as gates that switch; empty if there is nothing.
+    """
+
+    expected: float
+    obstacle: str = ""
+
+
 def worst(statuses: Iterable[Status]) -> Status:
     """Return the most severe of some statuses.
 
@@ -107,7 +129,17 @@ def worst(statuses: Iterable[Status]) -> Status:
     return "failed" if "failed" in found else "inconclusive" if "inconclusive" in found else "passed"
 
 
-def judge(order: int, etas: Array, gaps: Array, references: Array, vectors: Array) -> OrderReport:
+def judge(
+    order: int,
+    etas: Array,
+    gaps: Array,
+    references: Array,
+    vectors: Array,
+    *,
+    doubts: Array | None = None,
+    evidence: Callable[[int, int], Evidence] = lambda j, slope: Evidence(0.0),
+    silence: str = "",
+) -> OrderReport:
     """Hold what was measured for one order against the theory.
 
     Parameters
@@ -121,6 +153,13 @@ def judge(order: int, etas: Array, gaps: Array, references: Array, vectors: Arra
         Reference errors.
     vectors : ndarray, shape (k, n)
         Leading errors ``v`` of this order and of those that follow.
+    doubts : ndarray, shape (k,), optional
+        Their errors.
+    evidence : callable
+        From the index of the judged learning rate and the expected slope to what else is known there; it is asked only
+        where the measurement speaks against the equation.
+    silence : str
+        What is known about why there may be nothing to judge.
 
     Returns
     -------
@@ -136,7 +175,8 @@ def judge(order: int, etas: Array, gaps: Array, references: Array, vectors: Arra
     """
     # A counter term may vanish (midpoint rule: term_1 = 0). The first prediction above the reference leads.
     lengths = np.linalg.norm(vectors, axis=1)
-    above = [i for i, v in enumerate(lengths) if np.any(etas ** (order + i + 1) * v > references)]
+    known = lengths > (0.0 if doubts is None else TRUST / 3 * doubts)
+    above = [i for i, v in enumerate(lengths) if known[i] and np.any(etas ** (order + i + 1) * v > references)]
     first = above[0] if above else 0
     slope, leading = order + first + 1, vectors[first]
     errors = np.linalg.norm(gaps, axis=1)
@@ -149,14 +189,24 @@ def judge(order: int, etas: Array, gaps: Array, references: Array, vectors: Arra
     trusted = errors >= TRUST * references
     pairs = [j for j in range(1, len(etas)) if trusted[j - 1] and trusted[j]]
     j = pairs[-1] if pairs else None
-    limit = np.nan
+    limit = haze = np.nan
     if j is not None:
         shrink = etas[j] / etas[j - 1]
         extrapolated = (misses[j] - shrink * misses[j - 1]) / (1 - shrink)
         with np.errstate(all="ignore"):
             limit = float(np.linalg.norm(extrapolated) / lengths[first])
-    status, reason = _status(j, bool(above), slope, slopes, misfits, etas)
-    if j is not None and j < len(etas) - 1:
+            # What the errors of the measurement can do to it.
+            shares = references[j - 1 : j + 1] / predictions[j - 1 : j + 1]
+            haze = float((shares[1] + shrink * shares[0]) / (1 - shrink))
+            haze += 0.0 if doubts is None else float(doubts[first] / lengths[first])
+    status: Status = "inconclusive"
+    if j is None or not above:
+        reason = silence or _silence(errors, bool(above))
+    else:
+        status, reason = _status(j, slope, slopes, misfits, (limit, haze), etas, evidence)
+        if status == "inconclusive":
+            reason += _advice(j, misfits[j], etas, predictions[j], references[j], slope)
+    if j is not None and j < len(etas) - 1 and not np.isnan(errors[j + 1 :]).any():
         reason = (reason + "; " if reason else "") + f"judged at eta = {etas[j]:.3g}, finer ones drown in rounding"
     return OrderReport(
         order=order,
@@ -175,12 +225,25 @@ def judge(order: int, etas: Array, gaps: Array, references: Array, vectors: Arra
     )
 
 
-def _status(j: int | None, leads: bool, slope: int, slopes: Array, misfits: Array, etas: Array) -> tuple[Status, str]:
-    """Verdict at index ``j`` of the ladder, and why."""
-    if j is None:
-        return "inconclusive", "no two neighbouring errors are 100 times above the reference error"
+def _silence(errors: Array, leads: bool) -> str:
+    """Why nothing can be judged."""
+    if np.isnan(errors).sum() > len(errors) - 2:
+        return "the run or the motion leaves the finite numbers on all but one rung; take more steps"
     if not leads:
-        return "inconclusive", "the leading error vanishes; ask for higher orders too"
+        return "the leading error vanishes; ask for higher orders too"
+    return "no two neighbouring errors are 100 times above the reference error; take fewer steps, or a longer time"
+
+
+def _status(
+    j: int,
+    slope: int,
+    slopes: Array,
+    misfits: Array,
+    limit: tuple[float, float],
+    etas: Array,
+    evidence: Callable[[int, int], Evidence],
+) -> tuple[Status, str]:
+    """Verdict at index ``j`` of the ladder, and why; `limit` is the misfit extrapolated to zero, and its error."""
     complaints = []
     if abs(slopes[j - 1] - slope) > SLOPE_TOLERANCE:
         complaints.append(f"slope {slopes[j - 1]:.3f}")
@@ -191,9 +254,35 @@ def _status(j: int | None, leads: bool, slope: int, slopes: Array, misfits: Arra
     complaint = " and ".join(complaints) + " out of tolerance"
     # A wrong coefficient makes the misfit grow as eta -> 0. The next term of the expansion makes it shrink
     # like eta.
-    if misfits[j] <= misfits[j - 1] * np.sqrt(etas[j] / etas[j - 1]):
-        return "inconclusive", complaint + ", but the misfit shrinks with eta; take more steps"
-    return "failed", complaint
+    if not misfits[j] > misfits[j - 1] * np.sqrt(etas[j] / etas[j - 1]):
+        return "inconclusive", complaint + ", but the misfit shrinks with eta"
+    if not misfits[j] > MISFIT_TOLERANCE:
+        return "inconclusive", complaint + ", but the misfit is not"
+    found = evidence(j, slope)
+    if found.obstacle:
+        return "inconclusive", f"{complaint}, but {found.obstacle}"
+    # Of a right equation the misfit is linear in eta, and what the extrapolation leaves is the square of it.
+    left = DECISIVE * (found.expected * etas[j - 1] / etas[j]) ** 2 + limit[1]
+    if not (found.expected <= ASYMPTOTIC and limit[0] >= MISFIT_TOLERANCE + left):
+        return "inconclusive", (
+            f"{complaint}, but there the series is not asymptotic yet: by the next order, a right equation may have a "
+            f"misfit of {short(found.expected)}"
+        )
+    return "failed", (
+        f"{complaint}; of a right equation it would vanish with eta up to {short(left)}, and it tends to "
+        f"{short(limit[0])}"
+    )
+
+
+def _advice(j: int, misfit: float, etas: Array, prediction: float, reference: float, slope: int) -> str:
+    """The ladder that would decide, or that there is none."""
+    finer = float(np.clip(misfit / (MISFIT_TOLERANCE / 3), 2.0, 1e3))
+    # The error falls like eta**slope; the reference, if at all, rises.
+    room = (prediction / (3 * TRUST * reference)) ** (1 / slope) if reference > 0 else np.inf
+    if room < 2:
+        return "; finer ones would drown in rounding: judge a lower order, or take a longer time"
+    last = min(finer, room) * etas[0] / etas[j]
+    return f"; take about {last:.0f} times the steps of the first rung"
 
 
 def short(value: float) -> str:

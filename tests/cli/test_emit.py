@@ -112,7 +112,7 @@ REFUSED = [
     (("--loss", "x*z", "--variables", "x y"), "unknown name"),
     (("--loss", "gamma(x)", "--variables", "x"), "gamma"),
     (("--field", "x", "--variables", "x y"), "a field of 2 variables has 2 components, got 1"),
-    ((*OWN, "--order", "-1"), "order must be an integer >= 0"),
+    ((*OWN, "--order", "-1"), "order must be an integer from 0"),
     ((*OWN, "--order", "many"), "Invalid value for '--order'"),
     ((*OWN, "--method", "newton"), "Invalid value for '--method'"),
     ((*OWN, "--method", "heavy-ball"), "--method heavy-ball needs --beta, such as --beta 9/10"),

@@ -145,7 +145,14 @@ def test_a_warning_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_interrupted_process_ends_with_130(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("print('here', flush=True)\nimport time\ntime.sleep(60)\n")
     command = [sys.executable, "-m", "eomsym", "verify", "--file", "slow.py"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "here\n"  # it runs
     process.send_signal(signal.SIGINT)

@@ -174,7 +174,7 @@ BAD_OPTIONS = [
     (("--data", "data.npz", "--network", "3-2", "--activation", "tan"), "did you mean tanh?"),
     (("--data", "data.npz", "--network", "4-2"), "inputs have shape (12, 3), expected (samples, 4)"),
     (("--data", "data.csv", "--network", "5-2"), "5 columns; the network takes 5 inputs"),
-    (("--data", "my.py", "--network", "3-2"), "expected a file that ends in .npz or .csv"),
+    (("--data", "my.py", "--network", "3-2"), "a file that ends in .npz or .csv"),
     (("--data", "none.npz", "--network", "3-2"), "File 'none.npz' does not exist"),
     (("--file", "none.py"), "File 'none.py' does not exist"),
     (("--data", "empty.csv", "--network", "3-2"), "no lines of numbers"),

@@ -11,7 +11,7 @@ import pytest
 import eomsym as eom
 from eomsym.errors import InputError
 from eomsym.experiments.case import Case, run_case
-from eomsym.experiments.data import named_data, read_data
+from eomsym.experiments.data import read_data
 
 SMALL: dict[str, Any] = {
     "loss": "(1-x)**2/2 + (y-x**2)**2/2",
@@ -119,9 +119,11 @@ def test_data_from_files(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", inputs=inputs, targets=targets)
     np.savetxt(tmp_path / "a.csv", np.column_stack([inputs, [0, 2, 1]]), delimiter=",", header="p,q,class", comments="")
     for name in ("a.npz", "a.csv"):
-        found = named_data(str(tmp_path / name), 2, 3)
-        np.testing.assert_array_equal(found[0], inputs)
-        np.testing.assert_array_equal(found[1], targets)
+        net = Case(
+            {"network": {"widths": [2, 3], "data": str(tmp_path / name), "objective": "cross_entropy"}}
+        ).problem()[0]
+        np.testing.assert_array_equal(net.inputs, inputs)
+        np.testing.assert_array_equal(net.targets, targets)
 
 
 def test_bad_data(tmp_path: Path) -> None:
@@ -129,14 +131,13 @@ def test_bad_data(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("1,2\n3,oops\n")
     np.savez(tmp_path / "c.npz", inputs=np.ones((3, 2)), targets=np.ones((4, 1)))
     for name, message in {
-        "b.npz": "has no array inputs and targets; it has x",
-        "b.csv": "row 2, column 2 is not a number",
-        "c.npz": "has 3 inputs and 4 targets",
-        "d.npz": "cannot read .*: No such file",
-        "d.txt": "expected 'digits', 'synthetic', or a file .npz or .csv",
+        "b.npz": "expected arrays `inputs` and `targets`, got x",
+        "b.csv": "line 2: expected numbers, got '3,oops'",
+        "d.npz": "cannot be read as an .npz archive",
+        "d.txt": "expected 'digits', 'synthetic', or a file that ends in .npz or .csv",
     }.items():
         with pytest.raises(InputError, match=message):
-            read_data(str(tmp_path / name), 1)
+            read_data(tmp_path / name, (1, 1), "mse")
     np.savez(tmp_path / "e.npz", inputs=np.ones((3, 2)), targets=np.ones((3, 2)))
-    with pytest.raises(InputError, match="has 2 inputs a sample, and the network takes 5"):
-        named_data(str(tmp_path / "e.npz"), 5, 2)
+    with pytest.raises(InputError, match="inputs have shape"):
+        Case({"network": {"widths": [5, 2], "data": str(tmp_path / "e.npz")}}).problem()

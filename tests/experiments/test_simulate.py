@@ -16,6 +16,7 @@ from eomsym.cli import main
 from eomsym.errors import InputError
 from eomsym.experiments import discretisation, layers
 from eomsym.experiments.discretisation import compare
+from eomsym.experiments.edge import edge
 from eomsym.experiments.experiment import Claim, Experiment, Line, Panel
 from eomsym.experiments.rerun import rerun
 from eomsym.experiments.simulate import EXPERIMENTS, simulate
@@ -109,6 +110,7 @@ def test_experiments_come_from_the_table() -> None:
     assert {entry.function for entry in EXPERIMENTS.values()} == {
         *(getattr(discretisation, name) for name in discretisation.__all__ if name in EXPERIMENTS),
         *(getattr(layers, name) for name in layers.__all__),
+        edge,
     }
     with pytest.raises(InputError, match="unknown experiment 'quadratic'; choose one of linear, relu"):
         simulate("quadratic")

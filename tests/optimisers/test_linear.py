@@ -183,7 +183,7 @@ def test_text_is_read_exactly() -> None:
             lambda: GeneralLinear([1], [[1]], [[1]], [[0]], [0, 1]),
             r"colours are \(0, 1\), expected 1 integers",
         ),
-        (lambda: GradientDescent().series(0), "n must be an integer >= 1, got 0"),
+        (lambda: GradientDescent().series(0), "n must be an integer from 1 to 500, got 0"),
         (lambda: GradientFlow().series(0), "n must be an integer >= 1, got 0"),
     ],
 )

@@ -80,14 +80,14 @@ def test_decimals_and_balls_need_their_columns(row: Function) -> None:
         with pytest.raises(ExpressionError, match="arsinh has no value in decimals; write the loss with one of exp"):
             kernel.decimals(["3/10", "3/5"])
         with pytest.raises(ExpressionError, match="arsinh has no value in Arb balls; write the loss with one of exp"):
-            enclose_terms(loss, POINT, 2)
+            enclose_terms(loss, POINT, order=2)
         return
     exact = dict(zip(loss.variables, map(sympy.Rational, ("3/10", "3/5")), strict=True))
     expected = [[e.subs(exact).evalf(40) for e in term] for term in terms_by_sympy(loss)]
     decimals = kernel.decimals(["3/10", "3/5"], 30)
     for found, true in zip(decimals.ravel(), [x for row in expected for x in row], strict=True):
         assert abs(sympy.Float(mpmath.nstr(found, 35), 35) / true - 1) < 1e-29
-    balls = enclose_terms(loss, POINT, 2)
+    balls = enclose_terms(loss, POINT, order=2)
     binary = dict(zip(loss.variables, map(sympy.Rational, POINT), strict=True))
     for ball, term in zip(balls.ravel(), [x for vector in terms_by_sympy(loss) for x in vector], strict=True):
         true = term.subs(binary).evalf(40)

@@ -104,7 +104,7 @@ def test_high_orders_are_reached_in_seconds():
 
 
 def test_bad_input():
-    with pytest.raises(InputError, match="order must be an integer >= 0"):
+    with pytest.raises(InputError, match="order must be an integer from 0 to 30"):
         eom.modified_field(eom.Loss("x", variables="x"), -1)
     with pytest.raises(InputError, match="expected a loss"):
         eom.modified_field("x**2", 1)

@@ -15,6 +15,7 @@ from eomsym.taylor.instructions import entries
 from eomsym.taylor.plan import Plan
 from eomsym.taylor.rings.tape import Tape
 from eomsym.taylor.table import counter_terms_at
+from eomsym.taylor.work import products
 
 __all__ = ["LIMIT", "Explicit", "standalone", "worth_it"]
 
@@ -98,18 +99,9 @@ def _written(kind: str) -> str:
     return _WRITTEN.get(kind) or FUNCTIONS[kind].source
 
 
-def _work(plan: Plan) -> list[int]:
-    """Multiplications of each instruction at degree 0."""
-    work = []
-    for line in plan.instructions:
-        inner = plan.integers[line.integers + 1] if line.primitive.startswith("matmul") else 1
-        work.append(plan.tables[line.out].lanes * inner)
-    return work
-
-
 def _least(plan: Plan) -> int:
     """Multiplications of one evaluation of the gradient, at least."""
-    return sum(_work(plan))
+    return sum(products(plan))
 
 
 def literal(number: Any) -> str:
@@ -118,18 +110,27 @@ def literal(number: Any) -> str:
     return f"({text})" if text.startswith("-") else text
 
 
+def predicted(plan: Plan, order: int) -> float:
+    """About how many operations the closed form of terms 0..order has; infinity where it has none.
+
+    Products of two tables cost some ``entries**2/4`` operations each, everything else `entries`.
+    """
+    if plan.primitives & {"gate", "center"}:  # they decide by a number, which a tape does not have
+        return math.inf
+    long = sum(
+        work
+        for work, line in zip(products(plan), plan.instructions, strict=True)
+        if line.primitive in {"convolve", "matmul"}
+    )
+    return long * entries(order) ** 2 / 4 + (_least(plan) - long) * entries(order)
+
+
 def worth_it(plan: Plan, order: int) -> float:
     """From how many points on compiling the closed form pays: decided by the work, before a tape is made.
 
-    Products of two tables cost some ``entries**2/4`` operations each, everything else `entries`. An operation takes
-    2 ms to compile; in the table it takes some 5 ns a point, and in the closed form a tenth of that.
+    An operation takes 2 ms to compile; in the table it takes some 5 ns a point, and in the closed form a tenth of that.
     """
-    if _least(plan) > LIMIT:
-        return math.inf
-    products = sum(
-        work for work, line in zip(_work(plan), plan.instructions, strict=True) if line.primitive == "convolve"
-    )
-    operations = products * entries(order) ** 2 // 4 + (_least(plan) - products) * entries(order)
+    operations = predicted(plan, order)
     return (0.5 + 2e-3 * operations) / (5e-9 * operations) if operations <= LIMIT // 4 else math.inf
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from eomsym.errors import SizeError
 from eomsym.losses.program import Number, exact
 
-__all__ = ["Place", "Tape"]
+__all__ = ["Place", "Slope", "Tape"]
 
 
 class Tape:
@@ -155,3 +155,52 @@ class Place:
 
     def __hash__(self) -> int:
         return hash(self.index)
+
+
+class Slope:
+    """A place as the derivatives in the table of functions want it."""
+
+    def __init__(self, tape: Tape, place: Place) -> None:
+        self.tape, self.place = tape, place
+
+    def _with(self, place: Any) -> Slope:
+        return Slope(self.tape, place)
+
+    @staticmethod
+    def _of(other: Any) -> Any:
+        return other.place if isinstance(other, Slope) else other
+
+    def __add__(self, other: Any) -> Slope:
+        return self._with(self.place + self._of(other))
+
+    __radd__ = __add__
+
+    def __mul__(self, other: Any) -> Slope:
+        return self._with(self.place * self._of(other))
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Slope:
+        return self._with(self.place * -1)
+
+    def __sub__(self, other: Any) -> Slope:
+        return self._with(self.place - self._of(other))
+
+    def __rsub__(self, other: Any) -> Slope:
+        return self._with(self._of(other) - self.place)
+
+    def __truediv__(self, other: Any) -> Slope:
+        inverse = other.call("reciprocal").place if isinstance(other, Slope) else Fraction(1) / exact(other)
+        return self._with(self.place * inverse)
+
+    def __rtruediv__(self, other: Any) -> Slope:
+        return self._with(self.call("reciprocal").place * self._of(other))
+
+    def squared(self, weight: Any = 1, plus: Any = 0) -> Slope:
+        return self._with(self.place * self.place * weight + plus)
+
+    def call(self, name: str) -> Slope:
+        return self._with(self.tape.place(name, self.place.index))
+
+    def power(self, exponent: Any) -> Slope:
+        return self._with(self.tape.place("power", self.place.index, self.tape(exponent).index))

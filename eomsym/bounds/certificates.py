@@ -1,0 +1,219 @@
+"""Certificates: rigorous distances as data that `eomsym.bounds.checker`, or a program of one's own, checks again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sympy
+from numpy.typing import ArrayLike
+
+from eomsym import checks
+from eomsym.curvature.hessian import as_kernel
+from eomsym.errors import HypothesisError, InputError
+from eomsym.losses.expression import Loss
+from eomsym.taylor.rings.balls import load_flint
+
+if TYPE_CHECKING:
+    from eomsym.codegen.kernel import Kernel
+    from eomsym.losses.objective import Objective
+
+__all__ = ["certificate", "check_certificate"]
+
+SCHEMA = "eomsym.certificate/1"
+
+
+def certificate(
+    loss: Objective | Kernel,
+    start: ArrayLike,
+    *,
+    eta: float,
+    steps: int,
+    order: int = 0,
+    degree: int = 10,
+    substeps: int = 1,
+) -> dict[str, Any]:
+    """Prove a distance of gradient descent from its equation of motion, with everything that is needed to check it.
+
+    Parameters
+    ----------
+    loss : Loss, or its Kernel
+        A polynomial with rational coefficients, without weight decay.
+    start : array_like, shape (n,)
+    eta : float
+    steps : int
+    order : {0, 1, 2}
+    degree : int
+        Of Taylor's formula.
+    substeps : int
+        Steps of the enclosure for each `eta`.
+
+    Returns
+    -------
+    dict
+        JSON: loss, start, claim, and for each substep a centre, a radius, a box and a growth.
+
+    Raises
+    ------
+    InputError
+        If the loss is no such polynomial, or the order is above 2.
+    HypothesisError
+        If no box is found in which the motion stays for a substep.
+    MissingDependencyError
+        If python-flint is not installed.
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> proof = certificate(eom.Loss("x**2/2", variables="x"), [1.0], eta=0.125, steps=8)
+    >>> distances = check_certificate(proof)
+    >>> bool(0 <= distances[-1] - (np.exp(-1) - 0.875**8) < 1e-12)
+    True
+    """
+    flint = load_flint()
+    from eomsym.bounds.checker import DIGITS, Field, definite, length, value
+
+    rate, count = checks.positive(eta, "eta"), checks.count(steps, "steps", 1)
+    inner = checks.count(substeps, "substeps", 1)
+    kernel = as_kernel(loss)
+    terms = _terms(kernel.loss)
+    theta = kernel.loss.validate(start)
+    top = checks.order(order)
+    if top > 2:
+        raise InputError(f"order={order!r}: a certificate knows the orders 0, 1 and 2")
+    arb, precision, cap = flint.arb, flint.ctx.prec, flint.ctx.cap
+    flint.ctx.prec = DIGITS
+    try:
+        exact = flint.fmpq(*rate.as_integer_ratio())
+        field = Field(terms, len(theta), exact, top)
+        h = arb(exact) / inner
+        claim, entries = [0.0], []
+        centre, radius = theta, 0.0
+        run = [arb(float(x)) for x in theta]
+        for number in range(1, count * inner + 1):
+            box = _box(field, centre, radius, h, flint)
+            balls = [arb(mid, rad) for mid, rad in box]
+            growth = _growth(field.symmetric(balls), definite, arb)
+            ends = field.end([arb(float(x)) for x in centre], balls, h, checks.count(degree, "degree", 1))
+            after = np.array([float(end.mid()) for end in ends])
+            missed = length([end - arb(float(x)) for end, x in zip(ends, after, strict=True)])
+            radius = _above((arb(growth) * h).exp() * radius + missed)
+            centre = after
+            entries.append(
+                {
+                    "box": [[mid.hex(), rad.hex()] for mid, rad in box],
+                    "growth": growth.hex(),
+                    "centre": [float(x).hex() for x in centre],
+                    "radius": radius.hex(),
+                }
+            )
+            if number % inner == 0:
+                slopes = [value(p, run) for p in field.gradient]
+                run = [x - arb(exact) * g for x, g in zip(run, slopes, strict=True)]
+                claim.append(_above(length([x - arb(float(y)) for x, y in zip(run, centre, strict=True)]) + radius))
+    finally:
+        flint.ctx.prec, flint.ctx.cap = precision, cap
+    return {
+        "schema": SCHEMA,
+        "loss": terms,
+        "start": [float(x).hex() for x in theta],
+        "eta": rate.hex(),
+        "order": top,
+        "degree": degree,
+        "substeps": inner,
+        "claim": [x.hex() for x in claim],
+        "steps": entries,
+    }
+
+
+def check_certificate(proof: Mapping[str, Any]) -> list[float]:
+    """Check a certificate with python-flint alone: nothing that made it is used.
+
+    Parameters
+    ----------
+    proof : mapping
+        As from `certificate`, or read from its JSON.
+
+    Returns
+    -------
+    list of float
+        The distances that are proven, after 0, 1, … steps.
+
+    Raises
+    ------
+    HypothesisError
+        If anything in it does not hold; the message names the step.
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> proof = certificate(eom.Loss("x**2/2", variables="x"), [1.0], eta=0.125, steps=2)
+    >>> len(check_certificate(proof))
+    3
+    """
+    load_flint()
+    from eomsym.bounds.checker import check
+
+    try:
+        return check(dict(proof))
+    except (ValueError, KeyError, TypeError) as error:
+        raise HypothesisError(f"{error}" if "does not hold" in str(error) else f"no certificate: {error!r}") from error
+
+
+def _terms(loss: Objective) -> list[Any]:
+    """A polynomial loss as exponents and fractions."""
+    try:
+        if not isinstance(loss, Loss) or loss.weight_decay:
+            raise sympy.PolynomialError
+        known = sympy.Poly(loss.expression, *loss.variables).terms()
+        if not all(number.is_Rational for _, number in known):
+            raise sympy.PolynomialError
+    except sympy.PolynomialError as error:
+        raise InputError(
+            f"a certificate needs a polynomial with rational coefficients and no weight decay, got {loss!r}"
+        ) from error
+    return [[list(map(int, powers)), f"{number.p}/{number.q}"] for powers, number in known]
+
+
+def _above(ball: Any) -> float:
+    if not ball.is_finite():
+        raise HypothesisError("no bound: an enclosure became infinite; use a smaller eta, or more substeps")
+    return float(np.nextafter(float(ball.upper()), np.inf))
+
+
+def _box(field: Any, centre: Any, radius: float, h: Any, flint: Any) -> list[tuple[float, float]]:
+    """A box that contains the image of the ball in it, by inflation."""
+    arb = flint.arb
+    ball = [arb(float(x), radius) for x in centre]
+    box = [(float(x), 1.01 * radius + 1e-300) for x in centre]
+    for _ in range(60):
+        image = field.image(ball, [arb(mid, rad) for mid, rad in box], h)
+        if all(arb(mid, rad).contains(x) for (mid, rad), x in zip(box, image, strict=True)):
+            return box
+        box = []
+        for x in image:
+            if not x.is_finite():
+                break
+            middle = float(x.mid())
+            box.append((middle, 1.1 * _above(abs(x - middle)) + 1e-300))
+        else:
+            continue
+        break
+    raise HypothesisError(
+        "no bound: found no box that the motion stays in for one step; use a smaller eta or more substeps"
+    )
+
+
+def _growth(matrix: list[list[Any]], definite: Any, arb: Any) -> float:
+    """A number above all eigenvalues of all symmetric matrices in the enclosure."""
+    middle = np.array([[float(x.mid()) for x in row] for row in matrix])
+    width = float(np.sqrt(sum(float(x.rad()) ** 2 for row in matrix for x in row)))
+    guess = float(np.linalg.eigvalsh(middle)[-1])
+    slack = 1e-12 * (1e-300 + float(np.abs(middle).max())) + 0.02 * width + 1e-300
+    for _ in range(80):
+        bound = guess + slack
+        if definite([[arb(bound) * (i == j) - x for j, x in enumerate(row)] for i, row in enumerate(matrix)]):
+            return bound
+        slack *= 2
+    raise HypothesisError("no bound: the enclosure of the Hessian is too wide; use a smaller eta or more substeps")

@@ -1,0 +1,22 @@
+"""Experiments: what one is made of, and many cases at once."""
+
+from .case import Case, Outcome, run_case
+from .experiment import Claim, Experiment
+from .papers import PAPERS
+from .plan import Plan, read_plan
+from .records import Records
+from .summary import Summary, summarise
+
+__all__ = [
+    "PAPERS",
+    "Case",
+    "Claim",
+    "Experiment",
+    "Outcome",
+    "Plan",
+    "Records",
+    "Summary",
+    "read_plan",
+    "run_case",
+    "summarise",
+]

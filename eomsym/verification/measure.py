@@ -1,0 +1,322 @@
+"""The measurement behind a verification: runs, motions and their errors, rung by rung, within a limit of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from eomsym.dynamics.flow import SMALLEST_RTOL, as_times, integrate
+from eomsym.dynamics.leading_error import LeadingError, leading_error
+from eomsym.dynamics.reach import sharpness
+from eomsym.errors import DivergenceError, EomsymError, TableError
+from eomsym.losses.activations import region
+from eomsym.types import Array
+from eomsym.verification.ladder import choose_ladder, radius_of
+from eomsym.verification.verdict import TRUST, Evidence
+
+if TYPE_CHECKING:
+    from eomsym.codegen.kernel import Kernel
+    from eomsym.verification.discrete import Optimiser
+
+__all__ = ["Measurement"]
+
+#: Points of gradient flow at which the sharpness is looked at, and of a run at which gates are.
+LOOKS, POINTS = 6, 64
+#: A gradient is zero if it moves theta by less than this share of its length.
+CRITICAL = 1e-13
+
+
+class _Late(DivergenceError):
+    """The limit of time was reached."""
+
+
+class Measurement:
+    """Distances of one run from the motions of several orders, on a ladder that can grow.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        To what the highest order needs.
+    optimiser : Optimiser
+    theta : ndarray, shape (n,)
+        The start.
+    time : float
+    asked : sequence of int
+        Orders, increasing.
+    limit : float
+        In seconds.
+    progress : callable
+        Called with (done, total, label).
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        optimiser: Optimiser,
+        theta: Array,
+        time: float,
+        asked: Sequence[int],
+        limit: float,
+        progress: Callable[[int, int, str], None],
+    ) -> None:
+        self.kernel, self.optimiser, self.theta, self.time = kernel, optimiser, theta, time
+        self.asked, self.limit, self.progress = tuple(asked), limit, progress
+        self.began = perf_counter()
+        self.late = self.skipped = False
+        self.done, self.total = 0, 1
+        #: The last iterate and its error of each number of steps; motions and their errors, by order too.
+        self.runs: dict[int, tuple[Array, float]] = {}
+        self.ends: dict[tuple[int, int], tuple[Array, float]] = {}
+        self.divergence: DivergenceError | None = None
+
+    # what is known before a rung is measured ------------------------------------------------------------------------
+
+    @cached_property
+    def cost(self) -> float:
+        """Seconds of one evaluation of the highest field; it has been compiled before."""
+        self.kernel.terms(self.theta)
+        began = perf_counter()
+        self.kernel.terms(self.theta)
+        return perf_counter() - began
+
+    @cached_property
+    def sharpness(self) -> float:
+        """The largest along gradient flow, as far as it was looked at."""
+        points = [self.theta]
+        if not self._stiff:
+            try:
+                size = float(np.sqrt(np.mean(self.theta**2))) or 1.0
+                found, _, _ = integrate(
+                    self._velocity(self.kernel.at_order(0), 0.0),
+                    self.theta,
+                    np.linspace(0, self.time, LOOKS),
+                    1e-6,
+                    1e-8 * size,
+                )
+                points = list(found)
+            except DivergenceError:
+                pass
+        seen = [sharpness(self.kernel, point) for point in points if np.isfinite(point).all()]
+        return float(np.nanmax(seen)) if np.isfinite(seen).any() else 0.0
+
+    @cached_property
+    def _stiff(self) -> str:
+        """Why the leading errors are out of reach, or nothing: the steps of an explicit integrator are known."""
+        product = self.time * sharpness(self.kernel, self.theta)
+        seconds = 4 * product * self.cost * (2 + len(self.asked))
+        if not seconds > self.limit:
+            return ""
+        return (
+            f"time times sharpness is {product:.3g}: that takes about {seconds:.0f} s, more than limit={self.limit:g}; "
+            "take a shorter time, or a larger limit"
+        )
+
+    @cached_property
+    def leading(self) -> LeadingError:
+        """Leading errors from the lowest order on; zero where they are out of reach."""
+        orders = range(min(self.asked), max(self.asked) + 1)
+        unknown = LeadingError(
+            tuple(orders), self.time, np.zeros((len(orders), len(self.theta))), np.zeros(len(orders)), 0
+        )
+        if self._stiff or self.critical:
+            return unknown
+        try:
+            found = leading_error(self.kernel, self.theta, time=self.time, orders=orders, watch=self._check)
+        except _Late:
+            return unknown
+        self._step("leading errors")
+        return found
+
+    @cached_property
+    def critical(self) -> bool:
+        """Whether nothing moves at the start."""
+        try:
+            moved = self.time * float(np.linalg.norm(self.kernel.terms(self.theta)[0]))
+        except TableError:
+            return False
+        return moved <= CRITICAL * float(np.linalg.norm(self.theta))
+
+    @property
+    def silence(self) -> str:
+        """Why nothing can be judged at all, where it is known."""
+        if self.critical:
+            return "the start is a critical point of the loss, where nothing moves; move the start"
+        if self._stiff:
+            return self._stiff
+        if self.late:
+            return f"the limit of {self.limit:g} s was reached; take fewer orders or steps, or a larger limit"
+        return ""
+
+    def suitable(self) -> tuple[int, ...]:
+        """A ladder for the orders asked for."""
+        leading = self.leading
+        if self.critical or self._stiff or self.late:
+            return (10, 20)
+        try:
+            radius = radius_of(self.kernel)
+        except EomsymError:
+            radius = 1.0
+        length = float(np.linalg.norm(self.theta))
+        return choose_ladder(leading, self.asked, self.time, length, self.sharpness, radius)
+
+    # measuring --------------------------------------------------------------------------------------------------------
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """The numbers of steps measured so far, coarse to fine."""
+        return tuple(sorted(self.runs))
+
+    @property
+    def etas(self) -> Array:
+        """Their learning rates."""
+        return np.array([self.time / count for count in self.counts])
+
+    def add(self, counts: Sequence[int]) -> bool:
+        """Measure more rungs; False if there was no time for all of them."""
+        self.total = self.done + len(counts) * (1 + len(self.asked))
+        about = self.cost * 24 * max(20.0, self.time * self.sharpness / 4) * len(counts) * len(self.asked)
+        self.progress(self.done, self.total, f"{len(counts)} rungs, about {about:.1g} s")
+        for count in counts:
+            eta = self.time / count
+            try:
+                self._check()
+                if self.critical or self._stiff:
+                    raise _Late("nothing to do", 0)
+                self.runs[count] = self.optimiser.run(self.kernel.order, self.theta, eta, count)
+            except _Late:
+                self.runs[count] = np.full_like(self.theta, np.nan), np.inf
+            except DivergenceError as error:
+                self.divergence = error
+                self.runs[count] = np.full_like(self.theta, np.nan), np.inf
+            self._step(f"{count} steps")
+            for order in self.asked:
+                self.ends[order, count] = self._motion(order, eta)
+                self._step(f"order {order}, {count} steps")
+        if self.divergence and not any(np.isfinite(end).all() for end, _ in self.runs.values()):
+            raise self.divergence
+        return not self.late
+
+    def of(self, order: int) -> tuple[Array, Array]:
+        """Error vectors, shape (m, n), and reference errors, shape (m,), of an order."""
+        pairs = [(self.ends[order, count], self.runs[count]) for count in self.counts]
+        gaps = np.array([end - final for (end, _), (final, _) in pairs])
+        return gaps, np.array([error + doubt for (_, error), (_, doubt) in pairs])
+
+    def _motion(self, order: int, eta: float) -> tuple[Array, float]:
+        """State ``(n,)`` of the equation of motion at the end, and its error; NaN if it blows up on the way.
+
+        The error must only be small against the one to be measured; a tolerance chosen to suit halves the cost of the
+        low orders. If it turns out too large, the smallest tolerance decides.
+        """
+        if order > 0 and self._out_of_reach(order, eta):
+            return np.full_like(self.theta, np.nan), np.inf
+        rows = self.leading.orders
+        goal = float(np.linalg.norm(self.leading.at(eta)[rows.index(order)])) if order in rows else 0.0
+        kernel, theta = self.kernel.at_order(order), self.theta
+        size = float(np.sqrt(np.mean(theta**2))) or 1.0
+        guess = 1e-2 * goal / (TRUST * float(np.linalg.norm(theta)) or 1.0)
+        rtol = float(np.clip(guess, SMALLEST_RTOL, 1e-6))
+
+        velocity = self._velocity(kernel, eta)
+        try:
+            if self.critical or self._stiff:
+                raise _Late("nothing to do", 0)
+            ends, error, _ = integrate(velocity, theta, as_times(self.time), rtol, 0.01 * rtol * size)
+            if error * 2 * TRUST > goal and rtol > SMALLEST_RTOL:
+                rtol = SMALLEST_RTOL
+                ends, error, _ = integrate(velocity, theta, as_times(self.time), rtol, 0.01 * rtol * size)
+        except (DivergenceError, TableError):
+            return np.full_like(theta, np.nan), np.inf
+        return ends[-1], error
+
+    def _out_of_reach(self, order: int, eta: float) -> bool:
+        """Whether the field of an order is far too stiff: where its series diverges, each term is larger."""
+        growth = float(np.sum((eta * self.sharpness) ** np.arange(order + 1.0)))
+        beyond = eta * self.sharpness > 1 and 4 * self.time * self.sharpness * growth * self.cost > self.limit / 20
+        self.skipped |= beyond
+        return beyond
+
+    def _velocity(self, kernel: Kernel, eta: float) -> Callable[[Array], Array]:
+        def velocity(point: Array) -> Array:
+            self._check()
+            out: Array = kernel.field(point, eta)
+            return out
+
+        return velocity
+
+    def _check(self) -> None:
+        if perf_counter() - self.began > self.limit:
+            self.late = True
+            raise _Late("the limit of time was reached", 0)
+
+    def _step(self, label: str) -> None:
+        self.done += 1
+        self.progress(self.done, max(self.total, self.done), label)
+
+    # what speaks for a right equation -----------------------------------------------------------------------------
+
+    def evidence(self, order: int, j: int, slope: int) -> Evidence:
+        """What a right equation may look like at a rung, see `Evidence`."""
+        count, eta = self.counts[j], float(self.etas[j])
+        switched, gates = self.gates
+        if switched:
+            return Evidence(np.inf, f"{switched} of {gates} gates switched on the way, where the loss has kinks")
+        method = self.kernel.method
+        product = eta * self.sharpness
+        share = 0.0
+        if method.is_linear and method.colours == 1 and not method.is_flow:
+            radius = radius_of(self.kernel)
+            share = product / radius
+            if share > 0.5:
+                return Evidence(
+                    np.inf, f"eta*lambda = {product:.3g} is not well inside of the radius {radius:.3g} of {method.name}"
+                )
+        vector = self.leading.vectors[slope - 1 - min(self.asked)]
+        size = eta**slope * float(np.linalg.norm(vector))
+        # The distance between the flows of this order and of the first that makes a difference, against the leading
+        # error: whether the error is linear yet. And the leading error of the next order against this one.
+        further, _ = self._motion(slope, eta)
+        linear = float(np.linalg.norm(self.ends[order, count][0] - further - eta**slope * vector)) / size
+        try:
+            after = leading_error(
+                self.kernel.at_order(slope + 1), self.theta, time=self.time, orders=[slope], watch=self._check
+            )
+            following = eta ** (slope + 1) * float(after.norms[0]) / size
+        except EomsymError:
+            following = np.inf
+        expected = linear + following + share / 4
+        return Evidence(expected if np.isfinite(expected) else np.inf)
+
+    @cached_property
+    def gates(self) -> tuple[int, int]:
+        """How many gates of the losses switch between the points of a run, and how many there are."""
+        size = self.kernel.loss.size
+        if not sum(region(loss, self.theta[:size]).size for loss in self.kernel.losses):
+            return 0, 0
+        count = next((count for count in self.counts if np.isfinite(self.runs[count][0]).all()), self.counts[-1])
+        eta = self.time / count
+        points = self.optimiser.path(self.theta, eta, count, max(count // POINTS, 1))[:, :size]
+        switched = total = 0
+        for loss in self.kernel.losses:
+            patterns = np.array([region(loss, point) for point in points])
+            switched += int((patterns != patterns[0]).any(axis=0).sum())
+            total += patterns.shape[1]
+        return switched, total
+
+    def notes(self) -> list[str]:
+        """What a reader of the verdict should know."""
+        found = []
+        if self.late and not self.critical:
+            found.append(f"stopped after {self.limit:g} s; what had not been measured by then is nan")
+        if self.skipped:
+            found.append("motions with eta*lambda > 1 were left out: too stiff, and their series diverges")
+        if self.divergence and not self.late:
+            found.append(f"{self.divergence}; the other rungs were judged")
+        switched, gates = self.gates if not (self.critical or self._stiff) else (0, 0)
+        if switched:
+            found.append(f"{switched} of {gates} gates switched on the way: between kinks only does the theory hold")
+        return found

@@ -1,0 +1,95 @@
+"""The JAX reading of the instructions against the compiled tables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import eomsym as eom
+from eomsym.errors import InputError
+from eomsym.losses.builder import Builder
+from eomsym.optimisers import Extragradient, RMSProp
+from eomsym.taylor.plan import terms_plan
+from eomsym.taylor.rings.numbers import Floats
+from eomsym.taylor.table import counter_terms_at
+
+pytest.importorskip("jax", reason="the JAX reading needs JAX: pip install 'eomsym[jax]'")
+
+from taylor.test_rules import EXAMPLES, SIZE, program_of
+
+from eomsym.codegen.backends.jax import Reading
+
+RNG = np.random.default_rng(3)
+
+
+def network(activation="tanh", loss="cross_entropy"):
+    inputs = RNG.standard_normal((7, 4))
+    targets = RNG.standard_normal((7, 3)) if loss == "mse" else RNG.integers(0, 3, 7)
+    return eom.Network((4, 5, 3), inputs, targets, activation, loss, bias=True)
+
+
+METHODS = [eom.GradientDescent(), eom.HeavyBall("1/3"), eom.Nesterov("1/2"), Extragradient(), RMSProp("9/10")]
+
+
+@pytest.mark.parametrize(
+    "method, order",
+    [
+        *((METHODS[0], order) for order in (0, 1, 2, 5)),
+        (METHODS[1], 3),
+        *(pytest.param(m, order, marks=pytest.mark.slow) for m in METHODS[2:] for order in (1, 3, 4)),
+    ],
+)
+def test_terms_are_those_of_the_tables(method, order):
+    net = network()
+    theta = net.initial(0) + 0.3
+    expected = eom.compile(net, order, method=method).terms(theta)
+    found = eom.compile(net, order, method=method, backend="jax").terms(theta)
+    for row, true in zip(found, expected, strict=True):
+        np.testing.assert_allclose(row, true, rtol=0, atol=1e-11 * abs(true).max())
+
+
+def test_every_operation():
+    """All examples of all operations, six parameters each, beside each other in one program."""
+    theta = np.random.default_rng(5).uniform(0.3, 1.0, SIZE)
+    builder = Builder(SIZE)
+    values = [EXAMPLES[name](builder, builder.theta) for name in EXAMPLES]
+    total = None
+    for k, used in enumerate(values):
+        flat = builder.apply("reshape", [used], (used.shape[0] * used.shape[1], 1))
+        mixed = np.cos(k + np.arange(SIZE * flat.shape[0]).reshape(SIZE, -1)) @ flat
+        total = mixed if total is None else total + mixed
+    plan = terms_plan(builder.finish([total]), 2)
+    expected = counter_terms_at(plan, list(theta), 2, Floats()).astype(float)
+    out = np.empty((1, 3, SIZE))
+    Reading(plan, 2).terms(theta[None], out)
+    for row, true in zip(out[0], expected, strict=True):
+        np.testing.assert_allclose(row, true, rtol=0, atol=1e-12 * abs(true).max())
+    assert program_of("matmuls").size == SIZE
+
+
+def test_float32_and_many_points():
+    net = network("gelu", "mse")
+    points = RNG.standard_normal((3, net.size)) / 2
+    expected = eom.compile(net, 3).terms(points)
+    kernel = eom.compile(net, 3, backend="jax", dtype="float32")
+    found = kernel.terms(points)
+    assert found.dtype == np.float64
+    for k, tolerance in enumerate((1e-5, 1e-5, 1e-4, 1e-3)):
+        np.testing.assert_allclose(found[:, k], expected[:, k], rtol=0, atol=tolerance * abs(expected[:, k]).max())
+    assert kernel.at_order(1).backend == "jax"
+
+
+def test_the_equation_of_motion_runs_on_it():
+    net = network("tanh", "mse")
+    theta = net.initial(2)
+    numba, jax = (eom.compile(net, 2, backend=backend).field(theta, 0.1) for backend in ("numba", "jax"))
+    np.testing.assert_allclose(numba, jax, rtol=1e-11, atol=1e-13)
+
+
+def test_unknown_backends_are_refused():
+    with pytest.raises(InputError, match="unknown backend 'torch'; choose one of numba, jax"):
+        eom.compile(network(), 1, backend="torch")
+    with pytest.raises(InputError, match="needs backend='jax'"):
+        eom.compile(network(), 1, dtype="float32")
+    with pytest.raises(InputError, match="unknown dtype 'float16'; choose one of float64, float32"):
+        eom.compile(network(), 1, backend="jax", dtype="float16")

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import eomsym as eom
+from eomsym.dynamics import forward as module
+from eomsym.dynamics.forward import forward
+from eomsym.dynamics.reach import sharpness
+from eomsym.errors import InputError, ShapeError
+
+LOSS = eom.Loss("(1-x)**2/2 + (y-x**2)**2/2", variables="x y")
+START = [-0.5, 1.0]
+
+
+def network(seed: int) -> tuple[eom.Network, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    net = eom.Network((3, 4, 2), rng.normal(size=(12, 3)), rng.normal(size=(12, 2)), activation="tanh", loss="mse")
+    return net, 0.6 * rng.normal(size=net.size)
+
+
+def test_a_long_run_of_descent() -> None:
+    found = forward(LOSS, START, eta=0.001, steps=20_000, tolerance=1e-7)
+    end = eom.descend(LOSS, START, eta=0.001, steps=20_000, every=20_000).end
+    assert np.linalg.norm(found.theta - end) <= found.error <= 1e-6
+    assert found.saved > 5
+    assert found.complete
+    assert found.steps == sum(part.steps for part in found.stretches) == 20_000
+    assert found.gradients == pytest.approx(sum(part.gradients for part in found.stretches))
+
+
+def test_a_stiff_network_goes_by_chebyshev() -> None:
+    net, start = network(3)
+    eta = 0.06 / sharpness(eom.compile(net, 0), start)
+    found = forward(net, start, eta=eta, steps=8_000, tolerance=1e-4)
+    end = eom.descend(net, start, eta=eta, steps=8_000, every=8_000).end
+    assert np.linalg.norm(found.theta - end) <= 3 * found.error
+    assert any("Chebyshev" in part.by for part in found.stretches)
+    assert found.stretches[0].by == "the optimiser"  # fast directions come to rest first
+
+
+@pytest.mark.parametrize(
+    "method", [eom.HeavyBall("1/2"), eom.Nesterov("1/2"), eom.Adam("1/2", "3/5", "1/10")], ids=lambda m: m.name
+)
+def test_optimisers_with_a_memory(method: eom.optimisers.Method) -> None:
+    found = forward(LOSS, START, eta=0.0005, steps=8_000, method=method, tolerance=1e-6)
+    end = eom.descend(LOSS, START, eta=0.0005, steps=8_000, method=method, every=8_000).end
+    assert np.linalg.norm(found.theta - end) <= max(3 * found.error, 1e-12)
+    assert any("equation" in part.by for part in found.stretches)
+
+
+def test_the_order_that_is_asked_for_decides_the_error() -> None:
+    errors = []
+    for order in (0, 1, 2):
+        found = forward(LOSS, START, eta=0.001, steps=5_000, order=order, tolerance=1e-8)
+        end = eom.descend(LOSS, START, eta=0.001, steps=5_000).end
+        assert [part.steps for part in found.stretches] == [5_000]  # by the equation all the way
+        errors.append(found.neglected)
+        assert np.linalg.norm(found.theta - end) < found.error
+    assert errors[0] > 100 * errors[1] > 10_000 * errors[2]
+
+
+def test_a_schedule() -> None:
+    found = forward(LOSS, START, eta=[0.002, 0.0005], steps=[2_000, 3_000])
+    first = eom.descend(LOSS, START, eta=0.002, steps=2_000).end
+    end = eom.descend(LOSS, first, eta=0.0005, steps=3_000).end
+    assert np.linalg.norm(found.theta - end) <= 3 * found.error
+    assert [part.eta for part in found.stretches] == sorted((part.eta for part in found.stretches), reverse=True)
+
+
+def test_short_runs_are_run() -> None:
+    found = forward(LOSS, START, eta=0.01, steps=100)
+    np.testing.assert_array_equal(found.theta, eom.descend(LOSS, START, eta=0.01, steps=100).end)
+    assert (found.error, found.order) == (0.0, -1)
+    assert "too few" in found.notes[0]
+
+
+def test_beyond_the_radius_the_optimiser_runs() -> None:
+    found = forward(LOSS, START, eta=0.005, steps=600, method=eom.HeavyBall("9/10"))
+    end = eom.descend(LOSS, START, eta=0.005, steps=600, method=eom.HeavyBall("9/10")).end
+    np.testing.assert_allclose(found.theta, end, rtol=0, atol=1e-12)
+    assert "too near to the radius 0.00263" in " ".join(found.notes)
+
+
+def test_an_interruption_keeps_what_there_is() -> None:
+    seen: list[int] = []
+
+    def progress(done: int, total: int, label: str) -> None:
+        seen.append(done)
+        if len(seen) == 6:
+            raise KeyboardInterrupt
+
+    found = forward(LOSS, START, eta=0.001, steps=20_000, progress=progress)
+    assert not found.complete
+    assert 0 < found.steps < 20_000
+    end = eom.descend(LOSS, START, eta=0.001, steps=found.steps, every=found.steps).end
+    assert np.linalg.norm(found.theta - end) <= found.error
+    assert "interrupted" in found.notes[-1]
+
+
+def test_progress_and_record() -> None:
+    seen = []
+    found = forward(LOSS, START, eta=0.001, steps=2_000, progress=lambda *told: seen.append(told))
+    assert [done for done, *_ in seen] == sorted(done for done, *_ in seen)
+    assert seen[-1][:2] == (2_000, 2_000)
+    record = json.loads(json.dumps(found.record()))
+    assert record["saved"] == found.saved
+    assert record["theta"] == found.theta.tolist()
+    assert "2,000 steps: error" in str(found)
+
+
+def test_a_wrong_equation_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The estimates hold for the right equation only: with 1 % on its first correction the truth is outside."""
+    field = eom.codegen.kernel.Kernel.field
+
+    def wrong(kernel: eom.codegen.kernel.Kernel, theta: np.ndarray, eta: float) -> np.ndarray:
+        return field(kernel, theta, eta * 1.01)
+
+    monkeypatch.setattr(eom.codegen.kernel.Kernel, "field", wrong)
+    found = forward(LOSS, START, eta=0.005, steps=800, tolerance=1e-8)
+    end = eom.descend(LOSS, START, eta=0.005, steps=800).end
+    assert np.linalg.norm(found.theta - end) > 3 * found.error
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ({"eta": 0.1, "steps": 0}, "steps must be an integer >= 1"),
+        ({"eta": -0.1, "steps": 10}, "eta must be a finite number > 0"),
+        ({"eta": [0.1, 0.01], "steps": 10}, "2 learning rates for 1 stretches"),
+        ({"eta": [0.1, None], "steps": [10, 10]}, "hole: stretch 2 of 2"),
+        ({"eta": [], "steps": []}, "0 learning rates"),
+        ({"eta": 0.1, "steps": 10, "tolerance": 1e-20}, "float64 cannot give less"),
+        ({"eta": 0.1, "steps": 10, "tolerance": 0.0}, "tolerance must be a finite number > 0"),
+        ({"eta": 0.1, "steps": 10, "order": -1}, "order must be an integer >= 0"),
+    ],
+)
+def test_bad_input(words: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        forward(LOSS, START, **words)  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match=r"\(3,\)"):
+        forward(LOSS, [1.0, 2.0, 3.0], eta=0.1, steps=10)
+
+
+@pytest.mark.slow
+def test_two_hundred_random_cases() -> None:
+    """In 99 % the true error is within 3 times the estimate."""
+    inside = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        net, start = network(seed)
+        eta = 10 ** rng.uniform(-2.5, -0.9) / sharpness(eom.compile(net, 0), start)
+        steps, tolerance = int(10 ** rng.uniform(2.8, 4.0)), 10 ** rng.uniform(-8, -4)
+        found = module.forward(net, start, eta=eta, steps=steps, tolerance=tolerance)
+        end = eom.descend(net, start, eta=eta, steps=steps, every=steps).end
+        inside.append(np.linalg.norm(found.theta - end) <= 3 * found.error + 1e-12)
+    assert np.mean(inside) >= 0.99
