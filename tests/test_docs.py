@@ -16,7 +16,16 @@ PACKAGES = (
     *(
         f"eomsym.{part}"
         for part in (
-            "bounds", "curvature", "formulas", "interop", "losses", "optimisers", "output", "symmetries", "testing"
+            "bounds",
+            "curvature",
+            "experiments",
+            "formulas",
+            "interop",
+            "losses",
+            "optimisers",
+            "output",
+            "symmetries",
+            "testing",
         )
     ),
 )

@@ -58,7 +58,7 @@ def test_public_object_is_documented_with_an_example(package: ModuleType, name: 
 
 
 def test_names_at_the_top_are_few() -> None:
-    assert len(eomsym.__all__) <= 40
+    assert len(eomsym.__all__) <= 42
     assert issubclass(eomsym.EomsymError, EomsymError)
 
 
