@@ -90,6 +90,7 @@ myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 nb_execution_mode = "force"  # a cache would show what an older package printed
+nb_execution_in_temp = True  # pages that write files leave none behind
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True

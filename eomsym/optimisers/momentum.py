@@ -32,7 +32,7 @@ class Momentum(Method):
         Not 1. Without momentum (`beta` 0) torch ignores it, and so do we.
     nesterov : bool
         Step along the gradient plus the new momentum. This is Nesterov's method for the look-ahead points, so its
-        counter terms differ from those of :class:`~eomsym.optimisers.linear.Nesterov` from ``eta`` on.
+        counter terms differ from those of :class:`~eomsym.optimisers.accelerated.Nesterov` from ``eta`` on.
 
     Raises
     ------
