@@ -96,26 +96,7 @@ def compare(name: str, net: Network, steps: int, progress: Progress | None = Non
     times: Array = eta * every * np.arange(steps // every + 1.0)
     smooth = not region(net, theta).size
 
-    def iterates(ratio: int, chosen: Kernel = kernel) -> Array:
-        return descend(chosen, theta, eta=eta / ratio, steps=steps * ratio, every=every * ratio).thetas
-
-    def motion(order: int) -> tuple[Array, float]:
-        if smooth:
-            path = flow(kernel.at_order(order), theta, eta=eta, time=times, rtol=RTOL, atol=RTOL / 100)
-            return path.thetas, path.error
-        if order > 0:
-            return follow_in_steps(kernel.at_order(order), theta, eta, times[: len(times) // PART + 1])[:2]
-        # The field jumps: steps of fixed size, and their error from steps of half the size.
-        classical = compile(net, 0, method=RUNGE_KUTTA)
-        coarse, fine = (iterates(ratio, classical) for ratio in (2, 4))
-        return fine, float(norms(fine - coarse).max())
-
-    jobs: dict[Any, Callable[[], Any]] = {("r", ratio): partial(iterates, ratio) for ratio in reversed(RATIOS)}
-    jobs |= {order: partial(motion, order) for order in reversed(ORDERS)}
-    jobs[DESCENT] = partial(iterates, 1)
-    if smooth:
-        jobs["leading"] = lambda: leading_error(kernel, theta, time=float(times[-1]), orders=ORDERS)
-    found = run_jobs(jobs, progress)
+    found = paper_runs(kernel, theta, times, eta=eta, steps=steps, every=every, progress=progress)
     paths = {key: one[0] if key in ORDERS else one for key, one in found.items() if key != "leading"}
     errors = {order: found[order][1] for order in ORDERS}
 
@@ -129,25 +110,7 @@ def compare(name: str, net: Network, steps: int, progress: Progress | None = Non
         "errors of their integration": [errors[order] for order in ORDERS],
         "distances of eta/r": {str(ratio): last["r", ratio] for ratio in RATIOS},
     }
-    claims = [
-        Claim(
-            f"distance of descent with eta/{ratio} over 1 - 1/{ratio} times that of gradient flow",
-            last["r", ratio] / last[0] / (1 - 1 / ratio),
-            *((0.98, 1.02) if smooth else (0.6, 1.4)),
-            reference=errors[0] / last[0],
-        )
-        # Where gates switch, the way from eta to eta/2 is rough, and only the limit is judged.
-        for ratio in (RATIOS if smooth else RATIOS[-1:])
-    ]
-    claims.append(
-        Claim(
-            "distance of gradient flow over the way travelled",
-            last[0] / travelled,
-            -np.inf,
-            0.01,
-            errors[0] / travelled,
-        )
-    )
+    claims = claims_of_ratios(last, errors, travelled, smooth)
     if smooth:
         claims += leading_claims(found["leading"].norms, last, errors, eta)
     else:
@@ -174,6 +137,59 @@ def compare(name: str, net: Network, steps: int, progress: Progress | None = Non
         figures,
         time.perf_counter() - began,
     )
+
+
+def paper_runs(
+    kernel: Kernel, theta: Array, times: Array, *, eta: float, steps: int, every: int, progress: Progress | None
+) -> dict[Any, Any]:
+    """Descent with all learning rates, gradient flow and equations of motion, side by side."""
+    net = kernel.loss
+    smooth = not region(net, theta).size
+
+    def iterates(ratio: int, chosen: Kernel = kernel) -> Array:
+        return descend(chosen, theta, eta=eta / ratio, steps=steps * ratio, every=every * ratio).thetas
+
+    def motion(order: int) -> tuple[Array, float]:
+        if smooth:
+            path = flow(kernel.at_order(order), theta, eta=eta, time=times, rtol=RTOL, atol=RTOL / 100)
+            return path.thetas, path.error
+        if order > 0:
+            return follow_in_steps(kernel.at_order(order), theta, eta, times[: len(times) // PART + 1])[:2]
+        # The field jumps: steps of fixed size, and their error from steps of half the size.
+        classical = compile(net, 0, method=RUNGE_KUTTA)
+        coarse, fine = (iterates(ratio, classical) for ratio in (2, 4))
+        return fine, float(norms(fine - coarse).max())
+
+    jobs: dict[Any, Callable[[], Any]] = {("r", ratio): partial(iterates, ratio) for ratio in reversed(RATIOS)}
+    jobs |= {order: partial(motion, order) for order in reversed(ORDERS)}
+    jobs[DESCENT] = partial(iterates, 1)
+    if smooth:
+        jobs["leading"] = lambda: leading_error(kernel, theta, time=float(times[-1]), orders=ORDERS)
+    return run_jobs(jobs, progress)
+
+
+def claims_of_ratios(last: dict[Any, float], errors: dict[Any, float], travelled: float, smooth: bool) -> list[Claim]:
+    """What the paper's distances between learning rates say about gradient flow, and how close to descent it ends."""
+    claims = [
+        Claim(
+            f"distance of descent with eta/{ratio} over 1 - 1/{ratio} times that of gradient flow",
+            last["r", ratio] / last[0] / (1 - 1 / ratio),
+            *((0.98, 1.02) if smooth else (0.6, 1.4)),
+            reference=errors[0] / last[0],
+        )
+        # Where gates switch, the way from eta to eta/2 is rough, and only the limit is judged.
+        for ratio in (RATIOS if smooth else RATIOS[-1:])
+    ]
+    claims.append(
+        Claim(
+            "distance of gradient flow over the way travelled",
+            last[0] / travelled,
+            -np.inf,
+            0.01,
+            errors[0] / travelled,
+        )
+    )
+    return claims
 
 
 def leading_claims(vectors: Array, last: dict[Any, float], errors: dict[Any, float], eta: float) -> list[Claim]:
