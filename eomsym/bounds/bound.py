@@ -138,6 +138,13 @@ class StepSize:
         How it is known, see `eomsym.bounds.step_size`.
     notes : tuple of str
         What else must be known.
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> found = eom.bounds.step_size(eom.Loss("x**2/2", variables="x"), [1.0], time=1.0, epsilon=0.02)
+    >>> found.steps, round(found.eta, 3), found.proven
+    (10, 0.1, True)
     """
 
     claim: str

@@ -147,10 +147,11 @@ def check_certificate(proof: Mapping[str, Any]) -> list[float]:
 
     Examples
     --------
+    >>> import json
     >>> import eomsym as eom
-    >>> proof = certificate(eom.Loss("x**2/2", variables="x"), [1.0], eta=0.125, steps=2)
-    >>> len(check_certificate(proof))
-    3
+    >>> proof = certificate(eom.Loss("x**2/2", variables="x"), [1.0], eta=0.5, steps=1, order=1)
+    >>> [round(x, 4) for x in check_certificate(json.loads(json.dumps(proof)))]
+    [0.0, 0.0353]
     """
     load_flint()
     from eomsym.bounds.checker import check

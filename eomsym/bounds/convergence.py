@@ -46,6 +46,14 @@ class Guarantee:
     hypotheses : tuple of Hypothesis
     minimum : float
         The smallest value of the loss.
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> loss = eom.DeepLinear((1, 1), inputs=[[1.0]], targets=[[1.0]])
+    >>> guarantee = eom.bounds.guarantee_convergence(loss, [0.5], epsilon=0.01)
+    >>> guarantee.confirm(loss, [0.5]) < guarantee.epsilon
+    True
     """
 
     eta: float

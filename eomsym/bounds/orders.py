@@ -35,6 +35,13 @@ class BestOrder:
         Distance after one step of the equation of motion from gradient descent; NaN where it diverges.
     floor : float
         Below this the measurement is rounding.
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> found = eom.bounds.best_order(eom.Loss("-x**3/3", variables="x"), [1.0], eta=0.5, highest=3)
+    >>> bool(found.order == found.orders[found.measured.argmin()]), found.at_floor
+    (True, False)
     """
 
     eta: float

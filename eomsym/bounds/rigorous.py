@@ -230,6 +230,13 @@ class Enclosure:
     centres : ndarray, shape (m, n)
     radii : ndarray, shape (m,)
         At each time the true solution lies in the Euclidean ball of this radius around the centre.
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> enclosure = eom.bounds.enclose_flow(eom.Loss("x**2/2", variables="x"), [1.0], eta=0.125, steps=2)
+    >>> enclosure.times, bool(abs(enclosure.centres[1, 0] - np.exp(-0.125)) <= enclosure.radii[1])
+    (array([0.   , 0.125, 0.25 ]), True)
     """
 
     times: Array
