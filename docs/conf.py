@@ -102,6 +102,7 @@ napoleon_use_ivar = True
 napoleon_use_param = False  # types are phrases such as "array of shape (n,)", not names to link
 napoleon_use_rtype = False
 
+suppress_warnings = ["ref.python"]  # an attribute's name is looked up as if it were a link, and several classes have it
 nitpick_ignore_regex = [("py:.*", r"(?!eomsym).*")]  # the build is offline: other projects cannot be linked
 
 

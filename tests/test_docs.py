@@ -31,12 +31,18 @@ PACKAGES = (
 )
 ROOT = Path(__file__).parents[1]
 REFERENCE = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs/reference").glob("*.md"))
-OBJECTS = {
-    getattr(importlib.import_module(package), name)
+NAMED = [
+    (importlib.import_module(package), name)
     for package in PACKAGES
     for name in importlib.import_module(package).__all__
-    if callable(getattr(importlib.import_module(package), name))
-}
+]
+OBJECTS = {getattr(home, name) for home, name in NAMED if callable(getattr(home, name))}
+TABLES = [name for home, name in NAMED if isinstance(getattr(home, name), dict)]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_public_table_has_its_entry(name: str) -> None:
+    assert re.search(rf"^\.\. autodata:: [\w.]*\.{name}$", REFERENCE, re.MULTILINE)
 
 
 def results(value: object) -> set[type]:
