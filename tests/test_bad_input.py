@@ -296,7 +296,7 @@ def test_an_unstable_run_is_told_the_steps_that_would_do():
 
 def test_beyond_the_radius_of_momentum_the_answer_is_quick():
     """It took 24 s and an integration error; the radius of heavy ball with 9/10 is (1 - sqrt(9/10))**2 = 0.0026."""
-    with pytest.raises(DivergenceError, match=r"too stiff: [1-9]000 steps only reach|leaves the finite") as caught:
+    with pytest.raises(DivergenceError, match=r"too stiff: [1-9]0+ steps only reach|leaves the finite") as caught:
         eom.flow(QUADRATIC, [1.0, 1.0], eta=0.01, time=20.0, order=4, method=eom.HeavyBall("9/10"))
     told = str(caught.value)
     assert "eta*lambda = 1 is beyond the radius 0.00263 of heavy ball" in told

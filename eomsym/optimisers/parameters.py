@@ -106,7 +106,7 @@ def warn_of_roots(name: str, rho: Sequence[Exact]) -> None:
     twice = [root for i, root in enumerate(roots) if abs(root) > 1 - 1e-6 and np.any(abs(roots[:i] - root) < 1e-6)]
     if outside or twice:
         root = max(outside or twice, key=abs)
-        shown = f"{root.real:.4g}" if abs(root.imag) < 1e-9 else f"{root:.4g}"
+        shown = f"{root.real:.4g}" if abs(root.imag) < 1e-6 else f"{root:.4g}"
         how = "" if outside else " twice"
         warnings.warn(
             f"{name} is not zero-stable: its rho has the root {shown}{how}, so that every run leaves the equation of "

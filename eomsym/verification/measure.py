@@ -177,7 +177,7 @@ class Measurement:
 
     def add(self, counts: Sequence[int]) -> bool:
         """Measure more rungs; False if there was no time for all of them."""
-        self.total = self.done + len(counts) * (1 + len(self.asked))
+        self.total = self.done + len(counts) * (1 + len(self.asked)) + ("leading" not in vars(self))
         about = self.cost * 24 * max(20.0, self.time * self.sharpness / 4) * len(counts) * len(self.asked)
         self.progress(self.done, self.total, f"{len(counts)} rungs, about {about:.1g} s")
         for count in counts:

@@ -17,7 +17,7 @@ def test_the_estimate_is_what_is_allocated(order):
     kernel = eom.compile(NET, order)
     kernel.terms(NET.initial(0))
     memory = kernel._terms._workspace(order)[0]
-    scratch = kernel._terms._local.scratch
+    scratch = kernel._terms._local.spaces[kernel.order][2]
     assert kernel.bytes == memory.nbytes + scratch.nbytes
 
 

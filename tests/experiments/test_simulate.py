@@ -18,6 +18,7 @@ from eomsym.experiments import discretisation, layers
 from eomsym.experiments.discretisation import compare
 from eomsym.experiments.edge import edge
 from eomsym.experiments.experiment import Claim, Experiment, Line, Panel
+from eomsym.experiments.fast_forward import fast_forward
 from eomsym.experiments.rerun import rerun
 from eomsym.experiments.simulate import EXPERIMENTS, simulate
 from eomsym.output.records import dumps
@@ -111,6 +112,7 @@ def test_experiments_come_from_the_table() -> None:
         *(getattr(discretisation, name) for name in discretisation.__all__ if name in EXPERIMENTS),
         *(getattr(layers, name) for name in layers.__all__),
         edge,
+        fast_forward,
     }
     with pytest.raises(InputError, match="unknown experiment 'quadratic'; choose one of linear, relu"):
         simulate("quadratic")
