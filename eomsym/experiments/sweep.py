@@ -249,10 +249,10 @@ def connect(address: str) -> Executor:
     except ImportError as error:
         raise InputError("a Dask cluster needs: pip install 'eomsym[distributed]'") from error
     try:
-        client = Client(address, timeout=10)  # type: ignore[no-untyped-call]
+        client = Client(address, timeout=10)
     except (OSError, TimeoutError, ValueError) as error:
         raise InputError(
             f"no Dask scheduler at {address}: {error}; is it running, and is the address right?"
         ) from error
-    executor: Executor = client.get_executor()  # type: ignore[no-untyped-call]
+    executor: Executor = client.get_executor()
     return executor

@@ -244,7 +244,8 @@ def _of_jax(traced: jaxpr.Trace, order: int) -> Views:
         def slope(inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
             if mode == "forward":
                 return lambda s: jax.jvp(inner, (s,), (1.0,))[1]
-            return jax.grad(inner)
+            gradient: Callable[[Any], Any] = jax.grad(inner)
+            return gradient
 
         for _ in range(k):
             function = slope(function)

@@ -132,10 +132,10 @@ def trace(loss_fn: Callable[[Any], Any], params: Any, name: str | None = None) -
         return jax.tree_util.tree_unflatten(structure, list(found.values()))
 
     def flattened(given: Any) -> list[Any]:
-        found, other = jax.tree_util.tree_flatten(given)
-        if bool(other != structure):  # type: ignore[operator]
+        leaves, other = jax.tree_util.tree_flatten(given)
+        if other != structure:
             raise InputError(f"expected a tree of the structure {structure}, got {other}")
-        return found
+        return list(leaves)
 
     title = str(name or getattr(loss_fn, "__name__", type(loss_fn).__name__))
     loss = Traced(title, blocks, scalar_program(lowering.builder, result), start, tree, flattened)
