@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from eomsym.losses.objective import Objective
 
 __all__ = ["BestOrder", "best_order"]
+
+#: Evaluations of the velocity in one step of the motion: some hundred will do where it does not run away.
+MOST = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +69,20 @@ class BestOrder:
     def error(self) -> float:
         """The measured error of one step at the best order."""
         return float(self.measured[self.orders == self.order][0])
+
+
+def _few(kernel: Kernel, eta: float) -> Callable[[Array], Array]:
+    """The velocity, for so many evaluations as one step can need: a motion that needs more runs away."""
+    left = MOST
+
+    def velocity(theta: Array) -> Array:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise DivergenceError(f"one step of the motion needs more than {MOST} evaluations", 1)
+        return kernel.field(theta, eta)
+
+    return velocity
 
 
 def best_order(loss: Objective | Kernel, start: ArrayLike, *, eta: float, highest: int = 15) -> BestOrder:
@@ -115,10 +133,7 @@ def best_order(loss: Objective | Kernel, start: ArrayLike, *, eta: float, highes
     for order in orders:
         truncated = kernel.at_order(int(order))
         try:
-            ends, error, _ = integrate(
-                lambda y, field=truncated.field: field(y, rate),  # type: ignore[misc]
-                point, as_times(rate), 3e-13, 1e-15 * max(scale, 1e-300),
-            )  # fmt: skip
+            ends, error, _ = integrate(_few(truncated, rate), point, as_times(rate), 3e-13, 1e-15 * max(scale, 1e-300))
         except (DivergenceError, TableError):
             continue
         floor = max(floor, 3 * error)
