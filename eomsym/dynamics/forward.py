@@ -125,7 +125,9 @@ class Forward:
         return self.steps / max(self.gradients, 1e-9)
 
     def __str__(self) -> str:
-        way = "; ".join(f"{part.steps:,} steps by {part.by} for {part.gradients:,.0f}" for part in self.stretches)
+        way = "; ".join(
+            f"{part.steps:,} steps by {part.by} for {part.gradients:,.0f} gradients" for part in self.stretches
+        )
         head = f"{self.steps:,} steps" + ("" if self.complete else " (interrupted)")
         spent = f"{self.gradients:,.0f} gradients, {self.saved:.1f} times fewer, {self.seconds:.2f} s"
         return "\n".join([f"{head}: error {self.error:.1e}, {spent}", way, *self.notes])
