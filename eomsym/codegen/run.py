@@ -16,6 +16,10 @@ from eomsym.taylor.table import term_rows
 __all__ = ["Machine", "Runner"]
 
 
+#: Tables of fewer bytes are small.
+SMALL = 2**20
+
+
 class Machine:
     """A plan on the interpreter: coefficients of its outputs at points."""
 
@@ -78,7 +82,8 @@ class Machine:
         """Memory of this thread, and the addresses of all data, kept for its next call."""
         known = self._local.__dict__.setdefault("spaces", {})
         if order not in known:
-            if len(known) > 1:  # an order and the next one are used in turn
+            # Orders are used in turn: small tables of all of them are kept, of large ones those of two orders.
+            if len(known) >= (8 if self.bytes(order) < SMALL else 2):
                 known.pop(next(iter(known)))
             check_memory(self.bytes(order), f"terms to order {order}")
             memory, scratch = np.zeros(self.plan.lanes * entries(order)), np.zeros(self.plan.scratch_for(order) + 1)
