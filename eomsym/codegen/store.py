@@ -27,7 +27,7 @@ from eomsym.codegen.source import digest
 from eomsym.errors import CacheError, EomsymWarning
 from eomsym.files import replace
 
-__all__ = ["cache_folder", "load", "prepare"]
+__all__ = ["cache_folder", "cores", "load", "prepare"]
 
 #: A process that helps costs the import of numba, as much as compiling this many characters.
 _START = 3000
@@ -160,7 +160,7 @@ def prepare(sources: Sequence[str]) -> None:
     """
     missing = [source for source in sources if _name(source) not in sys.modules]
     missing = [s for s in missing if not list(cache_folder().glob(f"__pycache__/{_name(s)}.*.nbi"))]
-    shares: list[list[str]] = [[] for _ in range(min(_cores() if sys.executable else 1, len(missing)))]
+    shares: list[list[str]] = [[] for _ in range(min(cores() if sys.executable else 1, len(missing)))]
     sizes = [float(_START * (k > 0)) for k in range(len(shares))]
     for source in sorted(missing, key=len, reverse=True):
         least = sizes.index(min(sizes))
@@ -178,7 +178,8 @@ def prepare(sources: Sequence[str]) -> None:
         helper.wait()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from eomsym.codegen.store import cores
 from eomsym.errors import InputError
 from eomsym.experiments.case import Case, Outcome, run_case
 from eomsym.experiments.lock import locked
@@ -143,7 +144,7 @@ def _run(cases: list[Case], executor: Executor | None, keep: Callable[[Sequence[
     if executor is not None:
         _drive(executor, _packs(cases, 1), keep, window=4 * (os.cpu_count() or 1))
         return
-    workers = _Workers(min(len(cases), _cores()))
+    workers = _Workers(min(len(cases), cores()))
     left, size = cases, max(1, min(PACK, len(cases) // (8 * workers.count)))
     try:
         while left:
@@ -225,10 +226,6 @@ def _drive(
     finally:
         for future in pending:
             future.cancel()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def connect(address: str) -> Executor:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from eomsym.errors import ExpressionError, InputError
+from eomsym.losses import objective
 from eomsym.losses.objective import Block, Objective
 from eomsym.losses.program import Program
 from eomsym.losses.values import value_of
@@ -65,12 +65,9 @@ def _numpy(array: Any) -> np.ndarray:
 
 
 def blocks_of(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Block]:
-    """Blocks one behind the other."""
-    blocks, start = {}, 0
-    for name, shape in shapes.items():
-        blocks[name] = Block(start, tuple(shape))
-        start += math.prod(shape)
-    if start == 0:
+    """Blocks one behind the other; a model without parameters is refused."""
+    blocks = objective.blocks_of({name: tuple(shape) for name, shape in shapes.items()})
+    if not any(block.size for block in blocks.values()):
         raise InputError("the model has no parameters: give it at least one array of floats")
     return blocks
 
