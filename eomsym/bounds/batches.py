@@ -13,7 +13,7 @@ from scipy.integrate import DOP853
 from eomsym import checks
 from eomsym.bounds.batch_defects import batch_step_defects
 from eomsym.bounds.bound import checked_certificate
-from eomsym.bounds.measured import MOST_PARTS, WEIGHT
+from eomsym.bounds.measured import WEIGHT
 from eomsym.bounds.proven import ENLARGEMENTS
 from eomsym.bounds.rounding import EPS, TERM, TINY, outward
 from eomsym.bounds.terms import tree_bounds
@@ -23,6 +23,9 @@ from eomsym.losses.expression import Loss
 from eomsym.types import Array
 
 __all__ = ["many_distances"]
+
+#: One step of a flow is cut into so many parts at most; a single motion may have eight times as many.
+MOST_PARTS = 32
 
 
 def many_distances(
@@ -55,7 +58,7 @@ def many_distances(
     -------
     ndarray, shape (m, steps+1)
         The bounds at the times ``0, eta, …``; infinite from where there is none on: the distance grows without limit,
-        or something diverges.
+        something diverges, or the motion would have to be followed by more than 32 parts of a step.
 
     Raises
     ------
@@ -162,7 +165,7 @@ def _measured(family: PolynomialFamily, starts: Array, eta: Array, steps: int, o
     values = np.full((len(starts), steps + 1), np.inf)
     values[:, 0] = 0.0
     smoothness = family.around(starts).spectrum(np.zeros(len(starts))).smoothness
-    parts = 2 * np.clip(np.ceil(2 * eta * smoothness), 1, MOST_PARTS // 4)
+    parts = 2 * np.clip(np.ceil(2 * eta * smoothness), 1, MOST_PARTS // 2)
     parts[~np.isfinite(parts)] = np.inf
     while np.isfinite(parts).any():
         count = int(np.min(parts))
@@ -172,7 +175,7 @@ def _measured(family: PolynomialFamily, starts: Array, eta: Array, steps: int, o
         arounds = [some.around(centres[:, k]) for k in range(steps)]
         doubts, good = _doubts(some, arounds, centres, moves, rate, order, count)
         values[these[good]] = _walk(some, arounds, centres, moves, doubts, rate, order)[good]
-        parts[these] = np.where(good | (count >= MOST_PARTS), np.inf, 4.0 * count)
+        parts[these] = np.where(good | (4 * count > MOST_PARTS), np.inf, 4.0 * count)
     return values
 
 
@@ -216,7 +219,10 @@ def _doubts(
 ) -> tuple[Array, Array]:  # fmt: skip
     """Errors of the ways, shape (m, steps), and for which cases they are small enough."""
     doubts, good = np.empty(moves.shape[:2]), np.isfinite(moves).all(axis=(1, 2))
-    most = 1e-6 if parts >= MOST_PARTS else 1e-14
+    count, steps, n = moves.shape
+    points = centres[:, :-1].reshape(-1, n)
+    again = _moves(family[np.repeat(np.arange(count), steps)], points, np.repeat(eta, steps), order, parts // 2)
+    changes = 2 * np.linalg.norm(moves - again.reshape(moves.shape), axis=2)
     for k, around in enumerate(arounds):
         points = centres[:, k]
         stiff = eta * around.spectrum(np.zeros(len(eta))).smoothness
@@ -227,9 +233,8 @@ def _doubts(
         field = around.rounding() + TERM * series + 4 * EPS * speeds
         lengths = np.linalg.norm(points, axis=1)
         rounding = EPS * lengths + 8 * EPS * (stiff * lengths + eta * speeds) + WEIGHT * eta * field * (1 + stiff)
-        changed = 2 * np.linalg.norm(moves[:, k] - _moves(family, points, eta, order, parts // 2), axis=1)
-        good &= changed <= most * np.linalg.norm(moves[:, k], axis=1) + rounding
-        doubts[:, k] = changed + rounding
+        good &= changes[:, k] <= 1e-14 * np.linalg.norm(moves[:, k], axis=1) + rounding
+        doubts[:, k] = changes[:, k] + rounding
     return doubts, good
 
 

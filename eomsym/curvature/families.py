@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from eomsym import checks
 from eomsym.codegen.kernel import Kernel, compile
-from eomsym.errors import InputError, TableError
+from eomsym.errors import InputError
 from eomsym.losses.expression import Field, Loss
 from eomsym.types import Array
 
@@ -33,9 +33,10 @@ class _Shape:
     """What all families with the same monomials share: the field, its kernels, and tables of derivatives."""
 
     powers: tuple[tuple[int, ...], ...]
+    kernels: dict[int, Kernel] = field(default_factory=dict)
 
     @cached_property
-    def field(self) -> Field:
+    def velocity(self) -> Field:
         xs = sympy.symbols(f"x:{len(self.powers[0])}")
         cs = sympy.symbols(f"c:{len(self.powers)}")
         loss = sum(
@@ -140,22 +141,19 @@ class PolynomialFamily:
 
     def kernel(self, order: int) -> Kernel:
         """The kernel of the velocity field, whose last states are the coefficients."""
-        return compile(self.shape.field, order)
+        known = self.shape.kernels
+        if order not in known:
+            known[order] = compile(self.shape.velocity, order)
+        return known[order]
 
     def terms(self, thetas: Array, order: int) -> Array:
-        """Counter terms of each loss at its own point, shape (m, order+1, n); NaN where they are not finite."""
+        """Counter terms of each loss at its own point, shape (m, order+1, n); not finite where they
+        overflow."""
         points = np.concatenate([thetas, self.coefficients], axis=1)
-        kernel, kept = self.kernel(order), np.isfinite(points).all(axis=1)
-        out = np.full((len(thetas), order + 1, self.size), np.nan)
-        try:
-            out[kept] = kernel.terms(points[kept])[..., : self.size]
-        except TableError:  # one of them overflows
-            for i in np.flatnonzero(kept):
-                try:
-                    out[i] = kernel.terms(points[i])[..., : self.size]
-                except TableError:
-                    continue
-        return out
+        out = np.empty((len(thetas), order + 1, points.shape[1]))
+        # Not by `Kernel.terms`: where one loss overflows, the others are still wanted.
+        self.kernel(order)._fill(points, out)
+        return out[..., : self.size]
 
     def gradients(self, thetas: Array) -> Array:
         """Gradients of each loss at its own point, shape (m, n)."""

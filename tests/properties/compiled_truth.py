@@ -18,7 +18,7 @@ COLUMNS = 13
 PRECISE = 1e-23
 SHORTEST = 2.0**-12
 
-jit = numba.njit(error_model="numpy")
+jit = numba.njit(error_model="numpy", cache=True)
 
 
 @jit
@@ -193,18 +193,16 @@ def velocity(powers, coefficients, y, eta, order, out):
 def midpoint(powers, coefficients, y, eta, order, h, count, out):
     """Gragg's method with `count` substeps of a step h."""
     n = y.shape[0]
-    before, here, after, slope = y.copy(), np.empty((n, 2)), np.empty((n, 2)), np.empty((n, 2))
+    before, here, slope = y.copy(), y.copy(), np.empty((n, 2))
     hh, hl = over(h, 0.0, float(count))
-    velocity(powers, coefficients, y, eta, order, slope)
-    for i in range(n):
-        p, q = times(hh, hl, slope[i, 0], slope[i, 1])
-        here[i, 0], here[i, 1] = add(y[i, 0], y[i, 1], p, q)
-    for _ in range(count - 1):
+    for k in range(count):
         velocity(powers, coefficients, here, eta, order, slope)
+        wide = 1.0 if k == 0 else 2.0
         for i in range(n):
-            p, q = times(2.0 * hh, 2.0 * hl, slope[i, 0], slope[i, 1])
-            after[i, 0], after[i, 1] = add(before[i, 0], before[i, 1], p, q)
-        before[:], here[:] = here, after
+            p, q = times(wide * hh, wide * hl, slope[i, 0], slope[i, 1])
+            p, q = add(before[i, 0], before[i, 1], p, q)
+            before[i, 0], before[i, 1] = here[i, 0], here[i, 1]
+            here[i, 0], here[i, 1] = p, q
     out[:] = here
 
 
@@ -241,43 +239,37 @@ def extrapolated(powers, coefficients, y, eta, order, h, out):
 
 
 @jit
-def distances(powers, coefficients, start, eta, steps, order, out):
-    n = start.size
-    run, motion, end = np.zeros((n, 2)), np.zeros((n, 2)), np.zeros((n, 2))
-    slope = np.empty((n, 2))
-    run[:, 0] = start
-    motion[:, 0] = start
-    out[:] = np.nan
-    out[0] = 0.0
-    share = 1.0
-    for k in range(steps):
-        velocity(powers, coefficients, run, eta, 0, slope)
-        for i in range(n):
-            p, q = times(eta, 0.0, slope[i, 0], slope[i, 1])
-            run[i, 0], run[i, 1] = add(run[i, 0], run[i, 1], p, q)
-        done = 0.0
-        while done < 1.0:  # shares are powers of two, so the sum is exact
-            if extrapolated(powers, coefficients, motion, eta, order, eta * share, end):
-                motion[:] = end
-                done += share
-            else:
-                share /= 2
-                if share < SHORTEST:
-                    return
-        total = 0.0
-        for i in range(n):
-            p, _ = add(run[i, 0], run[i, 1], -motion[i, 0], -motion[i, 1])
-            total = np.hypot(total, p)
-        out[k + 1] = total
-
-
-@jit
 def true_distances(powers, coefficients, starts, etas, steps, order):
     """Distances of exact gradient descent from the motion of an order, shape (m, steps+1); NaN where it runs away.
 
     ``coefficients`` has a row for each case, of the monomials ``x**powers[j]``.
     """
-    out = np.empty((starts.shape[0], steps + 1))
-    for case in range(starts.shape[0]):
-        distances(powers, coefficients[case], starts[case], etas[case], steps, order, out[case])
+    cases, n = starts.shape
+    out = np.full((cases, steps + 1), np.nan)
+    out[:, 0] = 0.0
+    run, motion, end, slope = np.empty((n, 2)), np.empty((n, 2)), np.empty((n, 2)), np.empty((n, 2))
+    hessian, third = np.empty((n, n, 2)), np.empty((n, n, n, 2))
+    for case in range(cases):
+        for i in range(n):
+            run[i, 0], run[i, 1] = starts[case, i], 0.0
+        motion[:] = run
+        k, done, share = 0, 0.0, 1.0
+        while k < steps and share >= SHORTEST:
+            # Shares of a step are powers of two, so that their sum is exact.
+            if not extrapolated(powers, coefficients[case], motion, etas[case], order, etas[case] * share, end):
+                share /= 2
+                continue
+            motion[:] = end
+            done += share
+            if done < 1.0:
+                continue
+            k, done = k + 1, 0.0
+            derivatives(powers, coefficients[case], run, 0, slope, hessian, third)
+            total = 0.0
+            for i in range(n):
+                p, q = times(-etas[case], 0.0, slope[i, 0], slope[i, 1])
+                run[i, 0], run[i, 1] = add(run[i, 0], run[i, 1], p, q)
+                p, _ = add(run[i, 0], run[i, 1], -motion[i, 0], -motion[i, 1])
+                total = np.hypot(total, p)
+            out[case, k] = total
     return out
