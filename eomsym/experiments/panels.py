@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from eomsym.output.figures import Figure, legend_below, on_axes
-from eomsym.output.style import DESCENT, GREYS, colour
+from eomsym.output.style import DESCENT, GREYS, colour, marker
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Line", "Panel", "draw_panels"]
+__all__ = ["Line", "Panel", "draw_panels", "panels_html"]
 
 #: So many panels stand in one row; more in two.
 WIDEST = 5
 
-#: Predictions at no more points than this are marked instead of drawn as a line.
+#: Lines of no more points than this are marked point by point.
 FEW = 10
+#: So many different values on a logarithmic axis have their names below it, at most.
+NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +90,28 @@ def draw_panels(panels: Sequence[Panel], title: str = "", ax: Any = None) -> Fig
     return figure
 
 
+def panels_html(panels: Sequence[Panel]) -> str:
+    """Panels as pictures that stand side by side where there is room, each at its full size.
+
+    Examples
+    --------
+    >>> line = Line("descent", np.arange(3), np.ones(3), "descent")
+    >>> text = panels_html(2 * [Panel("nothing happens", "step", "value", (line,))])
+    >>> text.count("<figure"), text.count("<svg")
+    (2, 2)
+    """
+    drawn = "".join(map(_framed, panels))
+    return f'<div class="panels" style="display:flex;flex-wrap:wrap;gap:.8rem;margin:1.2rem 0">{drawn}</div>'
+
+
+def _framed(panel: Panel) -> str:
+    look = "margin:0;padding:4px;max-width:100%;box-sizing:border-box;background:white;border-radius:4px"
+    said = escape(re.sub(r"[$\\{}]", "", panel.title))
+    drawing = draw_panels([panel])._repr_svg_()
+    drawing = drawing.replace("<svg ", '<svg style="max-width:100%;height:auto;display:block" ', 1)
+    return f'<figure role="img" aria-label="{said}" style="{look}">{drawing}</figure>'
+
+
 def _draw(panel: Panel, ax: Axes) -> None:
     greys = [line.model for line in panel.lines if not isinstance(line.model, int) and line.model != "descent"]
     shades = dict(zip(dict.fromkeys(greys), GREYS, strict=False))
@@ -96,6 +122,9 @@ def _draw(panel: Panel, ax: Axes) -> None:
         ax.set_yscale("log")
     if "x" in panel.log:
         ax.set_xscale("log")
+        _name_values(ax, panel.lines)
+    elif all(np.issubdtype(np.asarray(line.x).dtype, np.integer) for line in panel.lines):
+        ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_title("\n".join(filter(None, (panel.title, panel.note))), fontsize=9)
     ax.set_xlabel(panel.xlabel)
     ax.set_ylabel(panel.ylabel)
@@ -103,13 +132,28 @@ def _draw(panel: Panel, ax: Axes) -> None:
         legend_below(ax)
 
 
+def _name_values(ax: Axes, lines: Sequence[Line]) -> None:
+    """Name the few values at which something was measured, instead of powers of ten, of which few fit in."""
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    values = sorted({float(x) for line in lines if line.kind == "measured" for x in line.x})
+    if 1 < len(values) <= NAMED:
+        ax.xaxis.set_major_locator(FixedLocator(values))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xticklabels([f"{value:.3g}" for value in values])
+
+
 def _look(line: Line, shades: dict[Any, str], compared: bool) -> dict[str, Any]:
+    few = len(line.x) <= FEW
     if isinstance(line.model, (int, np.integer)):
-        shade = colour(int(line.model))
+        shade, mark = colour(int(line.model)), marker(int(line.model))
     else:
-        shade = DESCENT if line.model == "descent" else shades.get(line.model, GREYS[-1])
-    if line.kind == "measured":  # wide and pale where a prediction will lie on top
-        return {"color": shade, "linewidth": 3.2, "alpha": 0.45} if compared else {"color": shade, "linewidth": 1.4}
-    if len(line.x) <= FEW:  # marked one by one; a line between them would say too much
-        return {"color": shade, "linestyle": "none", "marker": "o", "markersize": 5, "zorder": 3}
-    return {"color": shade, "linewidth": 1.2, "linestyle": (0, (3, 2)), "zorder": 3}
+        shade, mark = DESCENT if line.model == "descent" else shades.get(line.model, GREYS[-1]), "o"
+    if line.kind == "predicted":
+        if few:  # marked one by one; a line between them would say too much
+            return {"color": shade, "linestyle": "none", "marker": "o", "markersize": 5, "zorder": 3}
+        return {"color": shade, "linewidth": 1.2, "linestyle": (0, (3, 2)), "zorder": 3}
+    if few:
+        return {"color": shade, "linestyle": "none" if compared else "-", "linewidth": 1.0, "marker": mark, "zorder": 4}
+    # Wide and pale where a prediction will lie on top.
+    return {"color": shade, "linewidth": 3.2, "alpha": 0.45} if compared else {"color": shade, "linewidth": 1.4}
