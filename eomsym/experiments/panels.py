@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,7 +14,7 @@ from eomsym.output.style import DESCENT, GREYS, colour, marker
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Line", "Panel", "draw_panels", "panels_html"]
+__all__ = ["Line", "Panel", "draw_panels"]
 
 #: So many panels stand in one row; more in two.
 WIDEST = 5
@@ -88,28 +86,6 @@ def draw_panels(panels: Sequence[Panel], title: str = "", ax: Any = None) -> Fig
     if title and ax is None:
         figure.figure.suptitle(title, fontsize=10)
     return figure
-
-
-def panels_html(panels: Sequence[Panel]) -> str:
-    """Panels as pictures that stand side by side where there is room, each at its full size.
-
-    Examples
-    --------
-    >>> line = Line("descent", np.arange(3), np.ones(3), "descent")
-    >>> text = panels_html(2 * [Panel("nothing happens", "step", "value", (line,))])
-    >>> text.count("<figure"), text.count("<svg")
-    (2, 2)
-    """
-    drawn = "".join(map(_framed, panels))
-    return f'<div class="panels" style="display:flex;flex-wrap:wrap;gap:.8rem;margin:1.2rem 0">{drawn}</div>'
-
-
-def _framed(panel: Panel) -> str:
-    look = "margin:0;padding:4px;max-width:100%;box-sizing:border-box;background:white;border-radius:4px"
-    said = escape(re.sub(r"[$\\{}]", "", panel.title))
-    drawing = draw_panels([panel])._repr_svg_()
-    drawing = drawing.replace("<svg ", '<svg style="max-width:100%;height:auto;display:block" ', 1)
-    return f'<figure role="img" aria-label="{said}" style="{look}">{drawing}</figure>'
 
 
 def _draw(panel: Panel, ax: Axes) -> None:

@@ -15,7 +15,6 @@ from eomsym.experiments.experiment import Experiment
 from eomsym.experiments.ladders import BETA
 from eomsym.experiments.memories import adam, heavy_ball, momentum_to_every_order
 from eomsym.experiments.modified_losses import implicit_regularisation, mini_batches
-from eomsym.experiments.panels import panels_html
 from eomsym.experiments.simulate import simulate
 from eomsym.formulas.elementwise import elementwise_terms
 from eomsym.formulas.epochs import shuffled_epoch
@@ -23,7 +22,7 @@ from eomsym.formulas.potentials import split
 from eomsym.formulas.terms import counter_terms
 from eomsym.optimisers.accelerated import HeavyBall
 from eomsym.optimisers.adaptive import Adam
-from eomsym.output.pages import shown
+from eomsym.output.pages import shown, side_by_side
 from eomsym.output.records import collection
 from eomsym.types import Progress
 from eomsym.verification.verdict import Status, worst
@@ -121,7 +120,11 @@ class Reproduction:
         parts: list[Any] = [self.paper.citation(), f"<p>{escape(self.paper.says)}</p>"]
         parts.append(f'<div class="sum wide" style="overflow-x:auto">{formula}</div>')
         for one in self.experiments:
-            parts += [f"<{heading}>{escape(one.title)}</{heading}>", panels_html(one.panels), one.table()]
+            parts += [
+                f"<{heading}>{escape(one.title)}</{heading}>",
+                side_by_side(panel.plot() for panel in one.panels),
+                one.table(),
+            ]
         return [*parts, f"<p><code>{escape(self.command)}</code></p>"]
 
     def _repr_html_(self) -> str:

@@ -283,7 +283,7 @@ def _element(tag: str, column: Column, text: str, long: bool = False) -> str:
     # Words may go on in the next line, numbers may not.
     style = f"text-align:{align};padding:.1rem .6rem" + ";white-space:nowrap" * (align != "left" or column.status)
     # On a narrow screen a sentence keeps room to be read; the table is moved sideways.
-    style += ";min-width:14rem" * (long and column.align == "left")
+    style += ";min-width:11rem;overflow-wrap:anywhere" * (long and column.align == "left")
     style += f";color:{colour};font-weight:bold" if colour else ""
     return f'<{tag} style="{style}">{escape(text)}</{tag}>'
 
