@@ -38,10 +38,10 @@ __all__ = ["tube_distances"]
 NODES = 8
 ZERO = 2 * NODES + 1
 #: A step of gradient descent is cut into so many cells at most.
-MOST_CELLS = 256
+MOST_CELLS = 512
 #: Radii at which the velocity is bounded, in units of the length of the point.
 RADII = np.geomspace(1e-12, 1e3, 81)
-#: Above this growth within one cell the Jacobian at its centre is worth its price.
+#: Where counter terms may part two motions by more than this in one step, the Jacobian at the centre of a cell pays.
 STEEP = 0.2
 
 
@@ -242,7 +242,7 @@ class _Tube:
         *_, rows = _gauss()
         around, speed = cell.around, float(cell.speed[reach])
         growth = around.spectrum(float(cell.radii[reach])).growth + float(cell.steep[reach])
-        if h * growth > STEEP and len(after) <= DENSE:
+        if self.eta * float(cell.steep[reach]) > STEEP and len(after) <= DENSE:
             growth = min(growth, self._growth(cell, reach))
         # The stages see rounded points; an error in one of them is passed on to the others.
         size = float(np.linalg.norm(self.centre)) + float(np.linalg.norm(after))
