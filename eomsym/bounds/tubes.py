@@ -174,7 +174,7 @@ def _cell(kernel: Kernel, around: Neighbourhood, centre: Array, eta: float) -> _
         steep = (second - first) / width
         # Of what cancels in the second difference rounding leaves some units.
         bend = (far - 2 * near + here + 16 * EPS * far) / width**2
-        haze = 2 * around.rounding() + TERM * first + 4 * EPS * series[0, 1:1 + len(radii)]
+        haze = 2 * around.rounding() + TERM * first + 4 * EPS * series[0, 1 : 1 + len(radii)]
         velocity = float(np.linalg.norm(kernel.field(centre, eta))) + haze
         speed = np.minimum(here, velocity + (here - still) + 16 * EPS * here)
     bounds = [np.where(np.isnan(x), np.inf, x) for x in (speed, steep, bend, haze)]

@@ -1,4 +1,4 @@
-"""Bounds along the motion: sharp at every order, never below what Arb encloses, and refused where the motion runs away."""
+"""Bounds along the motion: sharp at every order, never below what Arb encloses, refused where the motion runs away."""
 
 from __future__ import annotations
 
