@@ -17,7 +17,9 @@ import numpy as np
 from eomsym.errors import InputError, ShapeError
 from eomsym.types import Array
 
-__all__ = ["array", "choice", "count", "flag", "nearest", "number", "order", "positive", "shown", "vector"]
+__all__ = [
+    "array", "choice", "count", "flag", "function", "nearest", "number", "order", "positive", "shown", "vector",
+]
 
 
 def shown(value: Any, most: int = 60) -> str:
@@ -161,6 +163,26 @@ def flag(value: Any, name: str) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise InputError(f"{name} must be True or False, got {shown(value)}; type {name}=True")
     return bool(value)
+
+
+def function(value: Any, name: str, such_as: str) -> Any:
+    """Something that can be called.
+
+    Raises
+    ------
+    InputError
+        It cannot.
+
+    Examples
+    --------
+    >>> function(3, "progress", "print")
+    Traceback (most recent call last):
+    ...
+    eomsym.errors.InputError: progress must be a function, such as progress=print, got 3
+    """
+    if not callable(value):
+        raise InputError(f"{name} must be a function, such as {name}={such_as}, got {shown(value)}")
+    return value
 
 
 def choice(value: Any, name: str, options: Collection[str], more: str = "") -> str:

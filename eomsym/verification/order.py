@@ -118,6 +118,7 @@ def verify(
     asked = check_orders(orders)
     counts = None if ladder is None else check_ladder(ladder)
     duration, patience = checks.positive(time, "time"), checks.positive(limit, "limit")
+    checks.function(progress, "progress", "print")
     given = kernel_of(loss, None if isinstance(loss, Kernel) else 0, method)
     method, losses = given.method, given.losses
     theta = given.point(start)
