@@ -18,7 +18,17 @@ from eomsym.errors import InputError, ShapeError
 from eomsym.types import Array
 
 __all__ = [
-    "array", "choice", "count", "flag", "function", "nearest", "number", "order", "positive", "shown", "vector",
+    "array",
+    "choice",
+    "count",
+    "flag",
+    "function",
+    "nearest",
+    "number",
+    "order",
+    "positive",
+    "shown",
+    "vector",
 ]
 
 
