@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import math
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from eomsym.cli.options import Command, integers
-from eomsym.cli.problem import Given, Problem, problem_options
+from eomsym.cli.problem import Problem, problem_options
 from eomsym.cli.show import note, progress_bar
 from eomsym.errors import InputError
+
+
+if TYPE_CHECKING:
+    from eomsym.experiments.problem import Given
 
 
 @click.command(cls=Command)
