@@ -119,9 +119,11 @@ def test_data_from_files(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", inputs=inputs, targets=targets)
     np.savetxt(tmp_path / "a.csv", np.column_stack([inputs, [0, 2, 1]]), delimiter=",", header="p,q,class", comments="")
     for name in ("a.npz", "a.csv"):
-        net = Case(
-            {"network": {"widths": [2, 3], "data": str(tmp_path / name), "objective": "cross_entropy"}}
-        ).problem().loss
+        net = (
+            Case({"network": {"widths": [2, 3], "data": str(tmp_path / name), "objective": "cross_entropy"}})
+            .problem()
+            .loss
+        )
         np.testing.assert_array_equal(net.inputs, inputs)
         np.testing.assert_array_equal(net.targets, targets)
 
