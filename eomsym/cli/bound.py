@@ -14,7 +14,6 @@ from eomsym.cli.problem import Problem, problem_options
 from eomsym.cli.show import note, progress_bar
 from eomsym.errors import InputError
 
-
 if TYPE_CHECKING:
     from eomsym.experiments.problem import Given
 
