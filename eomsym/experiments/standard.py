@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -215,10 +216,8 @@ def suite_table(outcomes: Iterable[Outcome]) -> Table:
         notes += [f"{one.case.title}: {one.error}"] if one.error else []
         bad = (row for row in one.orders if row["status"] != "passed")
         notes += [f"{one.case.title}, order {row['order']}: {row['reason']}" for row in bad]
-    counts = {
-        status: sum(one.status == status for one in listed) for status in ("passed", "failed", "inconclusive", "error")
-    }
-    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    counts = Counter(one.status for one in listed)
+    told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     columns: list[Column | str] = [
         Column("case", "left"), "parameters", Column("slopes", "left"), Column("ratios", "left"),
         Column("status", "left", status=True),
