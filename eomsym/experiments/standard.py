@@ -50,7 +50,7 @@ SETTINGS: dict[str, tuple[tuple[Any, int, float], ...]] = {
         ([0.25, -0.5], 0, 1),
     ),
     "tanh network": ((0.25, 1, 2), (0.25, 1, 1), (0.5, 1, 1), (0.25, 1, 1), (0.25, 1, 1)),
-    "scale-invariant layer": ((1.0, 2, 0.25), (0.5, 1, 1), (0.5, 1, 1), (1.0, 2, 1), (1.0, 1, 2)),
+    "scale-invariant layer": ((1.0, 2, 0.25), (0.6, 1, 1), (0.5, 1, 1), (1.0, 2, 1), (1.0, 1, 2)),
     "translation-invariant layer, weight decay": (
         (0.25, 0, 2), (0.25, 1, 1), (0.5, 0, 2), (0.25, 0, 2), (0.25, 1, 2),
     ),
@@ -61,7 +61,7 @@ SETTINGS: dict[str, tuple[tuple[Any, int, float], ...]] = {
         (0.25, 0, 1), (0.25, 0, 1), (0.25, 0, 0.5), (0.25, 0, 0.5), (0.25, 0, 0.25),
     ),
     "deep linear, depth 2, mse, digits": (
-        (0.25, 1, 0.5), (0.25, 1, 0.5), (0.5, 1, 0.25), (0.5, 2, 0.5), (0.25, 1, 0.5),
+        (0.25, 1, 0.5), (0.25, 1, 0.5), (0.5, 1, 0.25), (0.5, 5, 0.5), (0.25, 1, 0.5),
     ),
 }  # fmt: skip
 #: Deep linear networks: (data, objective, depth) to scale, seed and time,
