@@ -1,8 +1,9 @@
-"""Certificates: rigorous distances as data that `eomsym.bounds.checker`, or a program of one's own, checks again."""
+"""Certificates: proofs as data that `eomsym.bounds.checker`, or a program of one's own, checks again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,9 +11,12 @@ import sympy
 from numpy.typing import ArrayLike
 
 from eomsym import checks
+from eomsym.bounds.formula_certificates import FORMULA
+from eomsym.bounds.network_certificates import CONVERGENCE, NETWORK, network_certificate
 from eomsym.curvature.hessian import as_kernel
 from eomsym.errors import HypothesisError, InputError
 from eomsym.losses.expression import Loss
+from eomsym.losses.network import DeepLinear
 from eomsym.taylor.rings.balls import load_flint
 
 if TYPE_CHECKING:
@@ -22,6 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["certificate", "check_certificate"]
 
 SCHEMA = "eomsym.certificate/1"
+#: The program that checks a certificate, by its schema.
+CHECKERS = {
+    SCHEMA: "eomsym.bounds.checker",
+    NETWORK: "eomsym.bounds.checker_networks",
+    CONVERGENCE: "eomsym.bounds.checker_convergence",
+    FORMULA: "eomsym.bounds.checker_formulas",
+}
 
 
 def certificate(
@@ -38,26 +49,28 @@ def certificate(
 
     Parameters
     ----------
-    loss : Loss, or its Kernel
-        A polynomial with rational coefficients, without weight decay.
+    loss : Loss or DeepLinear, or its Kernel
+        A polynomial with rational coefficients, or a network with squared error; without weight decay.
     start : array_like, shape (n,)
     eta : float
     steps : int
     order : {0, 1, 2}
+        Of a network 0 or 1.
     degree : int
-        Of Taylor's formula.
+        Of Taylor's formula, for a polynomial; for a network it is chosen.
     substeps : int
-        Steps of the enclosure for each `eta`.
+        Steps of the enclosure for each `eta`; likewise.
 
     Returns
     -------
     dict
-        JSON: loss, start, claim, and for each substep a centre, a radius, a box and a growth.
+        JSON: loss, start, claim, and for each substep of a polynomial a centre, a radius, a box and a growth, of a
+        network a radius.
 
     Raises
     ------
     InputError
-        If the loss is no such polynomial, or the order is above 2.
+        If the loss is neither, or the order is too high.
     HypothesisError
         If no box is found in which the motion stays for a substep.
     MissingDependencyError
@@ -72,11 +85,13 @@ def certificate(
     True
     """
     flint = load_flint()
+    kernel = as_kernel(loss)
+    if isinstance(kernel.loss, DeepLinear):
+        return network_certificate(kernel, start, eta=eta, steps=steps, order=order)
     from eomsym.bounds.checker import DIGITS, Field, definite, length, value
 
     rate, count = checks.positive(eta, "eta"), checks.count(steps, "steps", 1)
     inner = checks.count(substeps, "substeps", 1)
-    kernel = as_kernel(loss)
     terms = _terms(kernel.loss)
     theta = kernel.loss.validate(start)
     top = checks.order(order)
@@ -128,17 +143,17 @@ def certificate(
 
 
 def check_certificate(proof: Mapping[str, Any]) -> list[float]:
-    """Check a certificate with python-flint alone: nothing that made it is used.
+    """Check a certificate with python-flint, or Python alone: nothing that made it is used.
 
     Parameters
     ----------
     proof : mapping
-        As from `certificate`, or read from its JSON.
+        As from `certificate`, `certify_convergence` or `certify_formula`, or read from its JSON.
 
     Returns
     -------
     list of float
-        The distances that are proven, after 0, 1, … steps.
+        What is proven: the distances after 0, 1, … steps, the one excess of the loss, or the one order of a formula.
 
     Raises
     ------
@@ -153,12 +168,15 @@ def check_certificate(proof: Mapping[str, Any]) -> list[float]:
     >>> [round(x, 4) for x in check_certificate(json.loads(json.dumps(proof)))]
     [0.0, 0.0353]
     """
-    load_flint()
-    from eomsym.bounds.checker import check
-
+    schema = proof.get("schema") if isinstance(proof, Mapping) else None
+    if schema not in CHECKERS:
+        raise HypothesisError(f"no certificate: its schema is {schema!r}, expected one of {', '.join(CHECKERS)}")
+    if schema != FORMULA:
+        load_flint()
     try:
-        return check(dict(proof))
-    except (ValueError, KeyError, TypeError) as error:
+        found: list[float] = import_module(CHECKERS[schema]).check(dict(proof))
+        return found
+    except (ValueError, KeyError, TypeError, IndexError, ArithmeticError, AttributeError) as error:
         raise HypothesisError(f"{error}" if "does not hold" in str(error) else f"no certificate: {error!r}") from error
 
 
