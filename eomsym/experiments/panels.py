@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from eomsym.output.figures import Figure, legend_below, on_axes
+from eomsym.output.figures import Figure, legend_below, on_axes, whole_numbers
 from eomsym.output.style import DESCENT, GREYS, colour, marker
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _draw(panel: Panel, ax: Axes) -> None:
         ax.set_xscale("log")
         _name_values(ax, panel.lines)
     elif all(np.issubdtype(np.asarray(line.x).dtype, np.integer) for line in panel.lines):
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        whole_numbers(ax)
     ax.set_title("\n".join(filter(None, (panel.title, panel.note))), fontsize=9)
     ax.set_xlabel(panel.xlabel)
     ax.set_ylabel(panel.ylabel)

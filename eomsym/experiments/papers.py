@@ -171,7 +171,10 @@ def reproduce(name: str, *, quick: bool = False, progress: Progress | None = Non
     for k, one in enumerate(paper.experiments):
         if progress:
             progress(k, total, one if isinstance(one, str) else one.__name__.replace("_", " "))
-        found.append(simulate(one, **(paper.quick.get(one, {}) if quick else {})) if isinstance(one, str) else one())
+        if isinstance(one, str):
+            found.append(simulate(one, **dict[str, Any](paper.quick.get(one, {}) if quick else {})))
+        else:
+            found.append(one())
     if progress:
         progress(total, total, "")
     return Reproduction(name, paper, tuple(found), quick)
