@@ -80,7 +80,7 @@ class Bound:
         All were checked; had one failed, there would be no bound.
     source : str
         The theorem.
-    certificate : {"measured", "proven", "rigorous", "estimated"}
+    certificate : {"measured", "proven", "closed_form", "rigorous", "estimated"}
         How it is known, see `eomsym.bounds.distance`; "estimated" where an estimate took the place of a proven number.
     notes : tuple of str
         What else must be known.
@@ -134,7 +134,7 @@ class StepSize:
     hypotheses : tuple of Hypothesis
     source : str
         The theorem.
-    certificate : {"measured", "proven", "rigorous", "theorem", "predicted", "estimated"}
+    certificate : {"measured", "proven", "closed_form", "rigorous", "theorem", "predicted", "estimated"}
         How it is known, see `eomsym.bounds.step_size`.
     notes : tuple of str
         What else must be known.

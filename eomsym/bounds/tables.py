@@ -221,7 +221,7 @@ def compare_step_sizes(
     >>> import eomsym as eom
     >>> loss = eom.DeepLinear((1, 1, 1), inputs=[[1.0]], targets=[[1.0]])
     >>> row, = compare_step_sizes(loss, [0.5, 0.5], time=2.0, epsilon=0.01, orders=[0])
-    >>> row.theorem.eta < row.proven.eta < row.measured.eta < row.predicted
+    >>> row.theorem.eta < row.measured.eta <= row.proven.eta < row.predicted
     True
     """
     asked = check_orders(orders)

@@ -11,7 +11,7 @@ import json
 import runpy
 import time as clock
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -202,6 +202,8 @@ class Outcome:
     size : int
         Number of parameters.
     seconds : float
+    etas : list of float
+        The learning rates that were run, to which errors and predictions belong.
     """
 
     case: Case
@@ -210,6 +212,7 @@ class Outcome:
     error: str = ""
     size: int = 0
     seconds: float = 0.0
+    etas: list[float] = field(default_factory=list)
 
 
 def run_case(case: Case) -> Outcome:
@@ -239,7 +242,7 @@ def run_case(case: Case) -> Outcome:
         message = f"unforeseen {type(error).__name__}: {error}"
         return Outcome(case, "error", [], message, seconds=clock.perf_counter() - began)
     rows = [_row(result) for result in report.orders]
-    return Outcome(case, report.status, rows, "", report.size, clock.perf_counter() - began)
+    return Outcome(case, report.status, rows, "", report.size, clock.perf_counter() - began, list(report.etas))
 
 
 def check_keys(table: Mapping[str, Any], known: Mapping[str, tuple[type, ...]], where: str) -> None:
