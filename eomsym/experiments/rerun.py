@@ -64,7 +64,9 @@ def rerun(
         raise InputError(f"got a record of {found.get('schema')!r}; only verifications and experiments run again")
     setting = found["setting"]
     chosen = method or make_method(setting["method"])
-    losses = _losses(setting, chosen) if loss is None else list(loss) if isinstance(loss, (list, tuple)) else [loss]
+    losses: list[Any] = list(loss) if isinstance(loss, (list, tuple)) else [loss]
+    if loss is None:
+        losses = _losses(setting, chosen)
     if (data := data_of(losses)) != found["data_hash"]:
         raise InputError(
             f"the loss has data {data}, the record has {found['data_hash']}; give the loss with those data"

@@ -105,6 +105,6 @@ def advise(
 
 
 def _rounding(result: OrderReport, usual: float) -> float:
-    """The reference error of finer rungs: the largest that was not merely as small as it had to be, or the usual one."""
+    """The reference error of finer rungs: the largest that is not small by choice, or the usual one."""
     pairs = zip(result.references, result.predictions, strict=True)
     return max((found for found, goal in pairs if np.isfinite(found) and found > AS_NEEDED * goal), default=usual)
