@@ -116,7 +116,7 @@ def _name_values(ax: Axes, lines: Sequence[Line]) -> None:
     if 1 < len(values) <= NAMED:
         ax.xaxis.set_major_locator(FixedLocator(values))
         ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_xticklabels([f"{value:.3g}" for value in values])
+        ax.set_xticklabels([f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in values])
 
 
 def _look(line: Line, shades: dict[Any, str], compared: bool) -> dict[str, Any]:
