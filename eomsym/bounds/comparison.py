@@ -170,7 +170,7 @@ class Distances(Sequence[DistanceRow]):
         -------
         Figure
         """
-        figure = on_axes(ax, size=(5.2, 4.4))
+        figure = on_axes(ax)
         one, later, kinds = figure.axes[0], slice(1, None), {}
         for row in self.rows:
             shade = colour(row.order)
