@@ -110,7 +110,7 @@ class BestOrder:
         one.plot([self.order], [self.error], color=colour(0), label="best order", **best)
         one.set(xlabel="order of the equation", ylabel="error of one step", yscale="log")
         whole_numbers(one)
-        one.set_title(rf"$\eta = {self.eta:.4g}$")
+        one.set_title(rf"$\eta = {self.eta:.4g}$", fontsize=9)
         legend_below(one)
         return figure
 

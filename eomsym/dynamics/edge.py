@@ -150,11 +150,12 @@ class EdgePath:
             label = "largest" if k == 0 else "next ones" if k == 1 else "_"
             sharp.plot(self.steps, products, color=colour(0) if k == 0 else GREYS[1], label=label, zorder=2 - (k > 0))
         swing.plot(self.steps, self.oscillation, color=colour(self.order), label=f"order {self.order}")
-        sharp.set(xlabel="step of the optimiser", ylabel=r"$\eta\lambda$", title="sharpness")
-        swing.set(xlabel="step of the optimiser", ylabel=r"$\|\delta\|$", title="oscillation")
+        sharp.set(xlabel="step of the optimiser", ylabel=r"$\eta\lambda$")
+        swing.set(xlabel="step of the optimiser", ylabel=r"$\|\delta\|$")
         if (self.oscillation > 0).any():
             swing.set_yscale("log")
-        for one in figure.axes:
+        for one, title in zip(figure.axes, ("sharpness", "oscillation"), strict=True):
+            one.set_title(title, fontsize=9)
             legend_below(one)
         return figure
 

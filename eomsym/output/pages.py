@@ -25,6 +25,7 @@ figure { margin: 1.2rem 0; overflow-x: auto; }
 figure > svg { background: white; max-width: 100%; height: auto; }
 .sum { line-height: 3; margin: .4rem 0; }
 .sum math[display="block"] { margin: .5rem 0; }
+.eomsym { margin: 1rem 0; }
 .wide { overflow-x: auto; overflow-y: hidden; }
 .legend { font-size: .95rem; }
 footer { margin-top: 3rem; color: #777; font-size: .85rem; }

@@ -126,7 +126,7 @@ def test_experiments_come_from_the_table() -> None:
 
 @pytest.mark.parametrize(
     "name, steps, panels",
-    [("balance", 40, 2), ("modes", 20, 3), ("scale", 40, 3), ("translation", 20, 2)],
+    [("balance", 40, 2), ("modes", 20, 3), ("scale", 40, 4), ("translation", 20, 2)],
 )
 def test_small_runs_of_layers(name: str, steps: int, panels: int) -> None:
     calls: list[Any] = []
