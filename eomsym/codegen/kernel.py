@@ -16,7 +16,7 @@ import numpy as np
 
 from eomsym import checks
 from eomsym.codegen.backends import explicit, unrolled
-from eomsym.codegen.backends.jax import Reading
+from eomsym.codegen.backends.jax import JaxMachine
 from eomsym.codegen.backends.series import Stepper
 from eomsym.codegen.run import Machine, Runner
 from eomsym.codegen.store import load
@@ -104,7 +104,7 @@ def compile(
     """
     order = checked_order(order)
     if isinstance(loss, Kernel):
-        return compile(loss.losses, order, method=method or loss.method, form=form)
+        return compile(loss.losses, order, method=method or loss.method, form=form, backend=backend, dtype=dtype)
     chosen = checked_method(method)
     losses = checked_losses(loss, chosen)
     for one in losses:
@@ -118,7 +118,7 @@ def compile(
         raise InputError(f"dtype={dtype!r} needs backend='jax'; the tables of numba hold float64")
     kernel = Kernel(losses, order, chosen, checks.choice(form, "form", FORMS), backend, dtype)
     if backend == "jax":
-        _ = kernel._reading  # refused now if JAX or a function is missing
+        _ = kernel._terms  # refused now if JAX or a function is missing
     return kernel
 
 
@@ -227,25 +227,30 @@ class Kernel:
         made: Circuit = self._cached(("circuit", self.method), lambda: circuit_of(list(self.losses), self.method))
         return made
 
-    def _machine_of(self, kind: str, program: Any, flow: bool = True) -> Machine:
+    def _machine_of(self, kind: str, program: Any, flow: bool = True) -> Machine | JaxMachine:
         if flow:
             checked_numbers(self.method)
         capacity = max(self.order, CAPACITY)
-        key = (kind, self.method if flow else None, capacity)
-        made: Machine = self._cached(key, lambda: Machine(Plan.of(program(), capacity, flow=flow)))
+        key = (kind, self.method if flow else None, capacity, self.backend, self.dtype)
+
+        def make() -> Machine | JaxMachine:
+            plan = Plan.of(program(), capacity, flow=flow)
+            return Machine(plan) if self.backend == "numba" else JaxMachine(plan, self.dtype)
+
+        made: Machine | JaxMachine = self._cached(key, make)
         return made
 
     @cached_property
-    def _terms(self) -> Machine:
+    def _terms(self) -> Machine | JaxMachine:
         return self._machine_of("terms", lambda: self.circuit.terms())
 
     @cached_property
-    def _gradient(self) -> Machine:
+    def _gradient(self) -> Machine | JaxMachine:
         """The gradient of the first loss along given curves."""
         return self._machine_of("gradient", lambda: self.loss.program.pruned(self.loss.program.outputs[-1:]), False)
 
     @cached_property
-    def _linearised(self) -> Machine:
+    def _linearised(self) -> Machine | JaxMachine:
         """The terms and their derivatives along a direction, as one flow of twice the size."""
 
         def program() -> Program:
@@ -296,6 +301,8 @@ class Kernel:
 
     def _made_stepper(self, lanes: int, most: int) -> Stepper | None:
         checked_numbers(self.method)
+        if self.backend == "jax":
+            return None
 
         def make() -> Stepper | None:
             plan = Plan.of(self.circuit.terms(), self.order, flow=True)
@@ -396,19 +403,9 @@ class Kernel:
             raise ShapeError(f"theta has {len(point)} numbers, expected {self.size}")
         return counter_terms_at(Plan.of(self.circuit.terms(), self.order, flow=True), point, self.order, ring)
 
-    @cached_property
-    def _reading(self) -> Reading:
-        """The terms over arrays of JAX."""
-        checked_numbers(self.method)
-        plan = Plan.of(self.circuit.terms(), self.order, flow=True)
-        made: Reading = self._cached(
-            ("jax", self.method, self.order, self.dtype), lambda: Reading(plan, self.order, self.dtype)
-        )
-        return made
-
     def _fill(self, points: np.ndarray, out: np.ndarray) -> None:
         if self.backend == "jax":
-            self._reading.terms(points, out)
+            self._terms.terms(points, self.order, out)
         elif self.form == "explicit" or (self.form == "auto" and len(points) >= self._pays):
             self._explicit[1].explicit(points, out)
         else:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eomsym.codegen.kernel import Kernel
+from eomsym.output.records import record
+from eomsym.output.tables import Column, Table
 
 __all__ = ["Forward", "Stretch"]
 
@@ -94,17 +96,31 @@ class Forward:
         spent = f"{self.gradients:,.0f} gradients, {self.saved:.1f} times fewer, {self.seconds:.2f} s"
         return "\n".join([f"{head}: error {self.error:.1e}, {spent}", way, *self.notes])
 
-    def record(self) -> dict[str, Any]:
-        """Everything as numbers, lists and text, for JSON."""
+    def record(self, *, command: str | None = None) -> dict[str, Any]:
+        """Return everything as a record for JSON; see :func:`eomsym.output.record`.
+
+        Parameters
+        ----------
+        command : str, optional
+            What was typed.
+        """
         numbers = ("steps", "error", "neglected", "integration", "order", "gradients", "saved", "complete", "seconds")
-        return {
-            "schema": "eomsym.forward",
-            "schema_version": 1,
-            **{name: getattr(self, name) for name in numbers},
-            "sharpness": list(self.sharpness),
-            "stretches": [vars(part) for part in self.stretches],
-            "notes": list(self.notes),
-            "loss": self.kernel.loss.describe(),
-            "method": self.kernel.method.name,
-            "theta": self.theta.tolist(),
-        }
+        content = {name: getattr(self, name) for name in (*numbers, "sharpness", "notes", "theta")}
+        content |= {"stretches": [vars(part) for part in self.stretches]}
+        content |= {"loss": self.kernel.loss.describe(), "method": self.kernel.method.name}
+        return record("forward", content, command=command)
+
+    def table(self) -> Table:
+        """Return how the way was made as a table."""
+        columns: list[Column | str] = [
+            Column("by", "left"),
+            Column("eta", format=".4g"),
+            "steps",
+            Column("gradients", format=",.0f"),
+        ]
+        rows = [(part.by, part.eta, f"{part.steps:,}", part.gradients) for part in self.stretches]
+        spent = f"error {self.error:.1e}; {self.saved:.1f} times fewer gradients; {self.seconds:.2f} s"
+        return Table(columns, rows, notes=[spent, *self.notes])
+
+    def _repr_html_(self) -> str:
+        return self.table().html()

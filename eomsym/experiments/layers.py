@@ -74,8 +74,10 @@ def scale(images: int | None = None, steps: int | None = None, progress: Progres
         "steady force": "(-y, x)/(x**2 + y**2), eta 0.4, weight decay 0.5",
     }
     panels = (
-        Panel("squared norm of the weights", "time", r"$\|\theta_A\|^2$", tuple(lines), "y", "dashed: predicted"),
-        Panel("effective learning rate: distance from descent's, relative", "time", RATE, tuple(rates), "y"),
+        Panel(
+            "squared norm of the weights", r"time $\eta k$", r"$\|\theta_A\|^2$", tuple(lines), "y", "dashed: predicted"
+        ),
+        Panel("effective learning rate: distance from descent's, relative", r"time $\eta k$", RATE, tuple(rates), "y"),
         settled,
     )
     title = f"Scale-invariant weights: W1 of a {net.name}"
@@ -123,7 +125,7 @@ def equilibria() -> tuple[Panel, list[Claim], dict[str, Any]]:
         Claim("angle of a step at equilibrium over arccos(1 - eta lambda)", turn / block.angle(eta, decay), 0.99, 1.01)
     )
     panel = Panel(
-        "steady force: norm and equilibrium", "time", r"$\|\theta_A\|$", tuple(lines), "", "dashed: predicted"
+        "steady force: norm and equilibrium", r"time $\eta k$", r"$\|\theta_A\|$", tuple(lines), "", "dashed: predicted"
     )
     return panel, claims, figures
 
@@ -169,13 +171,13 @@ def translation(images: int | None = None, steps: int | None = None, progress: P
     panels = (
         Panel(
             "sum of the weights before the softmax",
-            "time",
+            r"time $\eta k$",
             r"$|1_A\cdot\theta|$",
             tuple(lines),
             "y",
             "dashed: predicted",
         ),
-        Panel("distance from descent, relative", "time", r"$|s/s_\mathrm{GD}-1|$", tuple(gaps), "y"),
+        Panel("distance from descent, relative", r"time $\eta k$", r"$|s/s_\mathrm{GD}-1|$", tuple(gaps), "y"),
     )
     title = f"Translation-invariant weights: W2 of a {net.name}"
     return finished("translation", title, settings, panels, claims, figures, began)
@@ -219,8 +221,8 @@ def balance(images: int | None = None, steps: int | None = None, progress: Progr
     settings = {"network": net.name, "eta": eta, "steps": count, "start": "xavier, seed 0"}
     figures = {"drift of descent, gradient flow, orders 1, 2, 3": last.tolist()}
     panels = (
-        Panel("drift of the balance", "time", r"$\|B(t)-B(0)\|$", tuple(lines), "", "dashed: predicted"),
-        Panel("distance from the drift of descent", "time", r"$\|B-B_\mathrm{GD}\|$", tuple(gaps), "y"),
+        Panel("drift of the balance", r"time $\eta k$", r"$\|B(t)-B(0)\|$", tuple(lines), "", "dashed: predicted"),
+        Panel("distance from the drift of descent", r"time $\eta k$", r"$\|B-B_\mathrm{GD}\|$", tuple(gaps), "y"),
     )
     title = rf"Balance $W_2^\top W_2-W_1W_1^\top$ of a {net.name}"
     return finished("balance", title, settings, panels, claims, figures, began)
@@ -249,7 +251,9 @@ def modes(steps: int | None = None, progress: Progress | None = None) -> Experim
         lines: list[Line] = []
         for mode, strength in enumerate(strengths):
             lines += pair(f"strength {strength:g}", times, values[:, mode], predicted[:, mode], mode)
-        panels.append(Panel(f"{depth} layers: singular values of the product", "time", "singular value", tuple(lines)))
+        panels.append(
+            Panel(f"{depth} layers: singular values of the product", r"time $t$", "singular value", tuple(lines))
+        )
         gap = float(np.abs(values - predicted).max())
         claims.append(Claim(f"singular values of {depth} layers minus prediction", gap, -np.inf, 1e-7, path.error))
     target = np.array([[1.0, -0.5, 0.8, 0.2]])
@@ -271,7 +275,7 @@ def modes(steps: int | None = None, progress: Progress | None = None) -> Experim
         claims.append(
             Claim(f"one output: {('norm', 'cosine')[index]} minus prediction", gap, -np.inf, 1e-7, path.error)
         )
-    panels.append(Panel("3 layers, one output", "time", r"$r$, $\nu$", tuple(lines), "", "dashed: predicted"))
+    panels.append(Panel("3 layers, one output", r"time $t$", r"$r$, $\nu$", tuple(lines), "", "dashed: predicted"))
     if progress:
         progress(len(depths) + 1, len(depths) + 1, "")
     settings = {"depths": list(depths), "strengths": strengths.tolist(), "start": f"balanced, {small:g}"}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from eomsym.errors import InputError
 from eomsym.experiments.experiment import Experiment
+from eomsym.experiments.problem import make
 from eomsym.experiments.simulate import simulate
-from eomsym.experiments.suite import PROBLEMS
 from eomsym.output.records import read
 from eomsym.verification.order import verify
 from eomsym.verification.report import Report
@@ -62,12 +62,9 @@ def rerun(
         return simulate(found["name"], **found["arguments"])
     if found.get("schema") != "eomsym.verification":
         raise InputError(f"got a record of {found.get('schema')!r}; only verifications and experiments run again")
-    setting, name = found["setting"], found["setting"].get("problem")
-    losses: list[Any]
-    if loss is not None:
-        losses = list(loss) if isinstance(loss, (list, tuple)) else [loss]
-    else:
-        losses = [PROBLEMS[name].build()[0]] if name in PROBLEMS else list(map(make_loss, setting["losses"]))
+    setting = found["setting"]
+    chosen = method or make_method(setting["method"])
+    losses = _losses(setting, chosen) if loss is None else list(loss) if isinstance(loss, (list, tuple)) else [loss]
     if (data := data_of(losses)) != found["data_hash"]:
         raise InputError(
             f"the loss has data {data}, the record has {found['data_hash']}; give the loss with those data"
@@ -80,6 +77,15 @@ def rerun(
         time=found["time"],
         ladder=found["steps"],
         orders=[entry["order"] for entry in found["orders"]],
-        method=method or make_method(setting["method"]),
+        method=chosen,
         name=found["name"],
     )
+
+
+def _losses(setting: Mapping[str, Any], method: Method) -> list[Any]:
+    """The losses that were written down; those of a file of Python are not run unasked."""
+    case = setting.get("case", {})
+    if case and "file" not in case:
+        made = make(case, start=False).batches(method)
+        return made if isinstance(made, list) else [made]
+    return list(map(make_loss, setting["losses"]))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-__all__ = ["FORMATS", "Figure", "check_figure", "legend_below", "on_axes"]
+__all__ = ["FORMATS", "Figure", "check_figure", "legend_below", "on_axes", "styled", "whole_numbers"]
 
 #: Formats by suffix, and what would make two files of the same figure differ.
 FORMATS: dict[str, dict[str, Any]] = {
@@ -189,6 +189,27 @@ def legend_below(ax: Axes) -> None:
     """Put the legend below the axes, where it covers no line."""
     options = {key.partition(".")[2]: value for key, value in RC.items() if key.startswith("legend.")}
     ax.legend(**options, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.17))
+
+
+def whole_numbers(ax: Axes) -> None:
+    """Let the marks below the axes stand at whole numbers only, such as orders.
+
+    Examples
+    --------
+    >>> [ax] = Figure().axes
+    >>> _ = ax.plot([0, 1, 2], [0, 1, 4])
+    >>> whole_numbers(ax)
+    >>> sorted({float(x) % 1 for x in ax.get_xticks()})
+    [0.0]
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def styled() -> Any:
+    """The style of all figures as a context, for what is added to one that exists, such as colour bars."""
+    return _matplotlib().rc_context(RC)
 
 
 def _matplotlib() -> Any:

@@ -26,7 +26,10 @@ __all__ = ["KINDS", "SCHEMA_VERSION", "collection", "data_hash", "dumps", "plain
 
 SCHEMA_VERSION = 2
 #: Records are of these kinds; each has a schema.
-KINDS = ("verification", "experiment", "counter_terms", "bounds", "collection")
+KINDS = (
+    "verification", "experiment", "counter_terms", "bounds", "bound", "trajectory", "forward", "edge",
+    "edge_verification", "collection",
+)  # fmt: skip
 #: Packages whose versions a number may depend on; None where one is not installed.
 _PACKAGES = ("numpy", "scipy", "numba", "sympy", "python-flint", "scikit-learn")
 #: Longer starts are in a record by their hash alone.
@@ -47,8 +50,7 @@ def record(
     Parameters
     ----------
     kind : str
-        ``"verification"``, ``"experiment"``, ``"counter_terms"``, ``"bounds"`` or ``"collection"``: the schema is
-        ``"eomsym." + kind``.
+        One of `KINDS`, such as ``"verification"``: the schema is ``"eomsym." + kind``.
     content : mapping
         What was computed; arrays become lists, exact numbers text, NaN and infinity null.
     command : str, optional
@@ -229,8 +231,7 @@ def schema(kind: str) -> dict[str, Any]:
     Parameters
     ----------
     kind : str
-        ``"verification"``, ``"experiment"``, ``"counter_terms"``, ``"bounds"`` or ``"collection"``; or ``"head"``,
-        which is what all have.
+        One of `KINDS`, such as ``"verification"``; or ``"head"``, which is what all have.
 
     Returns
     -------

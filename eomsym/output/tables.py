@@ -26,6 +26,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from numbers import Integral, Real
 from typing import Any, Literal, TextIO
@@ -36,6 +37,8 @@ from eomsym.output.terminal import echo, spelled
 
 __all__ = ["Column", "Table"]
 
+#: Cells with more characters are sentences.
+LONG = 30
 #: What stands where there is no number.
 NOTHING = "–"
 _POWER = re.compile(r"^(\(?)(-?[\d.]+)e([+-]\d+)(\)?)$")
@@ -260,10 +263,10 @@ class Table:
         >>> Table(["a<b"], [(1,)]).html().count("&lt;")
         1
         """
+        long = [any(len(row[k]) > LONG for row in self.rows) for k in range(len(self.columns))]
         head = "".join(_element("th", column, column.name) for column in self.columns)
         body = "".join(
-            f"<tr>{''.join(_element('td', c, cell) for c, cell in zip(self.columns, row, strict=True))}</tr>\n"
-            for row in self.rows
+            f"<tr>{''.join(map(partial(_element, 'td'), self.columns, row, long))}</tr>\n" for row in self.rows
         )
         caption = f"<caption style='text-align:left'>{escape(self.title)}</caption>" if self.title else ""
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
@@ -274,11 +277,13 @@ class Table:
         return self.html()
 
 
-def _element(tag: str, column: Column, text: str) -> str:
+def _element(tag: str, column: Column, text: str, long: bool = False) -> str:
     align = "center" if column.align == "centre" else column.align
     colour = _colour(column, text) if tag == "td" else ""
     # Words may go on in the next line, numbers may not.
     style = f"text-align:{align};padding:.1rem .6rem" + ";white-space:nowrap" * (align != "left" or column.status)
+    # On a narrow screen a sentence keeps room to be read; the table is moved sideways.
+    style += ";min-width:11rem;overflow-wrap:anywhere" * (long and column.align == "left")
     style += f";color:{colour};font-weight:bold" if colour else ""
     return f'<{tag} style="{style}">{escape(text)}</{tag}>'
 

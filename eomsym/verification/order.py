@@ -13,6 +13,7 @@ failed only where a right one could not look like this: see `eomsym.verification
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -160,16 +161,19 @@ def _judged(measurement: Measurement) -> tuple[OrderReport, ...]:
     for order in measurement.asked:
         gaps, references = measurement.of(order)
         rows = slice(order - min(measurement.asked), None)
-        results.append(
-            judge(
-                order,
-                etas,
-                gaps,
-                references,
-                leading.vectors[rows],
-                doubts=leading.errors[rows],
-                evidence=lambda j, slope, order=order: measurement.evidence(order, j, slope),  # type: ignore[misc]
-                silence=measurement.silence,
-            )
+        result = judge(
+            order,
+            etas,
+            gaps,
+            references,
+            leading.vectors[rows],
+            doubts=leading.errors[rows],
+            evidence=lambda j, slope, order=order: measurement.evidence(order, j, slope),  # type: ignore[misc]
+            silence=measurement.silence,
         )
+        if result.status == "inconclusive":
+            advice = measurement.advice(result)
+            told = "; ".join(filter(None, [result.reason, str(advice)]))
+            result = replace(result, reason=told, ladder=advice.ladder)
+        results.append(result)
     return tuple(results)
