@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +87,7 @@ def targets(steps: float) -> Array:
     return np.array([total / m**k for total, k in zip(sums, (1, 2, 3, 3, 4, 4, 4, 4), strict=True)])
 
 
-def _of_field(tree: NDArray[np.generic]) -> NDArray[np.generic]:
+def _of_field(tree: NDArray[Any]) -> NDArray[Any]:
     """Weights of h times the field at a state with these weights."""
     one, two, bush, tall, *_ = tree
     return np.array([1.0, one, one**2, two, one**3, one * two, bush, tall])
@@ -168,22 +168,23 @@ def _outer(stages: int, steps: float) -> tuple[Array, Array]:
         # Derivatives by a complex step, exact to rounding.
         slopes = [_completed(numbers + 1e-30j * unit, start).imag / 1e-30 for unit in np.eye(10)]
         change = np.linalg.lstsq(np.array(slopes).T, defect, rcond=1e-14)[0]
-        numbers = numbers - change * min(1.0, 0.3 * np.linalg.norm(numbers) / max(np.linalg.norm(change), 1e-300))
+        size = max(float(np.linalg.norm(change)), 1e-300)
+        numbers = numbers - change * min(1.0, 0.3 * float(np.linalg.norm(numbers)) / size)
     else:  # never seen with a quarter more steps than stages
         raise InputError(f"no step of {stages} stages stands for {steps} steps; take fewer stages")
     return _unpacked(numbers)
 
 
-def _unpacked(numbers: NDArray[np.generic]) -> tuple[Array, Array]:
+def _unpacked(numbers: NDArray[Any]) -> tuple[Array, Array]:
     matrix = np.zeros((4, 4), dtype=numbers.dtype)
     matrix[np.tril_indices(4, -1)] = numbers[:6]
     return matrix, numbers[6:]
 
 
-def _completed(numbers: NDArray[np.generic], start: Array) -> NDArray[np.generic]:
+def _completed(numbers: NDArray[Any], start: Array) -> NDArray[Any]:
     """Weights of the whole step with these last stages."""
     matrix, shares = _unpacked(numbers)
-    slopes: list[NDArray[np.generic]] = []
+    slopes: list[NDArray[Any]] = []
     for row in matrix:
         slopes.append(_of_field(start + sum(a * slope for a, slope in zip(row, slopes, strict=False))))
     return np.asarray(start + sum(b * slope for b, slope in zip(shares, slopes, strict=True)))
