@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import runpy
 import time as clock
 from collections.abc import Iterable, Mapping
@@ -64,6 +65,14 @@ NETWORK_KEYS: dict[str, tuple[type, ...]] = {
 SOURCES = ("problem", "loss", "field", "network", "file")
 
 
+def _check_finite(plain: Any) -> None:
+    """Refuse NaN and infinity, which no JSON has."""
+    if isinstance(plain, float) and not math.isfinite(plain):
+        raise InputError(f"the numbers of a case must be finite, got {plain}; leave it out or replace it")
+    for one in plain.values() if isinstance(plain, dict) else plain if isinstance(plain, list) else ():
+        _check_finite(one)
+
+
 @dataclass(frozen=True)
 class Case:
     """One thing to verify, as data.
@@ -98,6 +107,7 @@ class Case:
             raise InputError(f"a case is a mapping such as {{'problem': 'rosenbrock'}}, got {self.definition!r}")
         plain = json.loads(json.dumps(dict(self.definition), default=_plain))
         check_keys(plain, KEYS, "a case")
+        _check_finite(plain)
         named = [name for name in SOURCES if name in plain]
         if len(named) != 1:
             raise InputError(f"a case has one of {', '.join(SOURCES)}; got {', '.join(named) or 'none'}")

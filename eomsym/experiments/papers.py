@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import sympy
 
+from eomsym import checks
 from eomsym.codegen.kernel import compile
 from eomsym.dynamics.descent import descend
 from eomsym.dynamics.flow import flow
-from eomsym.errors import InputError
 from eomsym.experiments.experiment import Claim, Experiment, Line, Panel
 from eomsym.experiments.simulate import simulate
 from eomsym.formulas.elementwise import elementwise_terms
@@ -127,15 +127,11 @@ def reproduce(name: str, *, progress: Progress | None = None) -> Reproduction:
     >>> print(found.paper.formula())
     (1+β)/(4(1−β)³) ‖g‖²
     """
-    if name not in PAPERS:
-        raise InputError(f"unknown paper {name!r}; choose one of {', '.join(PAPERS)}")
-    paper, found = PAPERS[name], []
+    paper, found, told = PAPERS[checks.choice(name, "paper", PAPERS)], [], checks.progress(progress)
     for k, one in enumerate(paper.experiments):
-        if progress:
-            progress(k, len(paper.experiments), one if isinstance(one, str) else one.__name__.replace("_", " "))
+        told(k, len(paper.experiments), one if isinstance(one, str) else one.__name__.replace("_", " "))
         found.append(simulate(one) if isinstance(one, str) else one())
-    if progress:
-        progress(len(paper.experiments), len(paper.experiments), "")
+    told(len(paper.experiments), len(paper.experiments), "")
     return Reproduction(name, paper, tuple(found))
 
 
