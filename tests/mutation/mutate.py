@@ -58,11 +58,12 @@ class Mutant:
     end: int
     old: str
     new: str
+    context: str
 
     @property
     def key(self) -> str:
-        """The same for the same change, wherever the lines have moved to."""
-        return hashlib.sha256(f"{self.file} {self.start} {self.old} {self.new}".encode()).hexdigest()[:12]
+        """The same for the same change of the same line, wherever it has moved to."""
+        return hashlib.sha256(f"{self.file} {self.context} {self.old} {self.new}".encode()).hexdigest()[:12]
 
 
 def changed(node: ast.AST) -> Iterator[ast.AST]:
@@ -121,7 +122,8 @@ def mutants(path: Path) -> list[Mutant]:
             old = text.encode()[start:end].decode()
             said = ast.unparse(ast.fix_missing_locations(new))
             said = said if isinstance(node, ast.Return | ast.Constant) else f"({said})"
-            found.append(Mutant(str(path.relative_to(ROOT)), node.lineno, start, end, old, said))
+            context = f"{node.col_offset} {text.splitlines()[node.lineno - 1].strip()}"
+            found.append(Mutant(str(path.relative_to(ROOT)), node.lineno, start, end, old, said, context))
     return found
 
 
