@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from eomsym import checks
 from eomsym.errors import InputError
 
 __all__ = ["place", "read_table"]
@@ -26,7 +27,7 @@ def read_table(path: str | Path) -> tuple[dict[str, Any], str]:
         It cannot be read, or is no TOML; with the line.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = checks.path(path, such_as="case.toml").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     try:
