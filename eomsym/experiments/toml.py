@@ -68,7 +68,7 @@ def _named(message: str) -> Iterator[tuple[str, str]]:
     unknown = re.match(r"(?:a |the range of )?([\w.-]+) has the unknown key '([^']+)'", message)
     if unknown:
         yield unknown[1], unknown[2]
-    wrong = re.match(r"(?:([\w.-]+(?: [\w.-]+)*): )?([\w.-]+) (?:is|=) ", message)
+    wrong = re.match(r"(?:([\w.-]+(?: [\w.-]+)*): )?([\w.-]+) (?:is|=|must be) ", message)
     if wrong:
         yield wrong[1] or "", wrong[2]
     ranged = re.match(r"the range of ([\w.-]+)", message)
