@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from eomsym.cli.options import Command, command_line, integers
-from eomsym.cli.problem import Given, Problem, problem_options
+from eomsym.cli.problem import Problem, problem_options
 from eomsym.cli.show import note, progress_bar
 from eomsym.errors import InputError
 
 if TYPE_CHECKING:
     from eomsym.bounds.comparison import Distances, StepSizes
+    from eomsym.experiments.problem import Given
 
 
 @click.command(cls=Command)

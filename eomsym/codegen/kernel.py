@@ -16,7 +16,7 @@ import numpy as np
 
 from eomsym import checks
 from eomsym.codegen.backends import explicit, unrolled
-from eomsym.codegen.backends.jax import Reading
+from eomsym.codegen.backends.jax import JaxMachine
 from eomsym.codegen.backends.series import Stepper
 from eomsym.codegen.run import Machine, Runner
 from eomsym.codegen.store import load
@@ -37,6 +37,7 @@ __all__ = ["Kernel", "compile", "kernel_of"]
 
 #: How terms can be evaluated.
 MOST_ORDER = 200
+MOST_DIGITS = 10_000
 FORMS = ("auto", "table", "explicit")
 #: What runs them.
 BACKENDS = ("numba", "jax")
@@ -104,7 +105,7 @@ def compile(
     """
     order = checked_order(order)
     if isinstance(loss, Kernel):
-        return compile(loss.losses, order, method=method or loss.method, form=form)
+        return compile(loss.losses, order, method=method or loss.method, form=form, backend=backend, dtype=dtype)
     chosen = checked_method(method)
     losses = checked_losses(loss, chosen)
     for one in losses:
@@ -118,7 +119,7 @@ def compile(
         raise InputError(f"dtype={dtype!r} needs backend='jax'; the tables of numba hold float64")
     kernel = Kernel(losses, order, chosen, checks.choice(form, "form", FORMS), backend, dtype)
     if backend == "jax":
-        _ = kernel._reading  # refused now if JAX or a function is missing
+        _ = kernel._terms  # refused now if JAX or a function is missing
     return kernel
 
 
@@ -227,25 +228,30 @@ class Kernel:
         made: Circuit = self._cached(("circuit", self.method), lambda: circuit_of(list(self.losses), self.method))
         return made
 
-    def _machine_of(self, kind: str, program: Any, flow: bool = True) -> Machine:
+    def _machine_of(self, kind: str, program: Any, flow: bool = True) -> Machine | JaxMachine:
         if flow:
             checked_numbers(self.method)
         capacity = max(self.order, CAPACITY)
-        key = (kind, self.method if flow else None, capacity)
-        made: Machine = self._cached(key, lambda: Machine(Plan.of(program(), capacity, flow=flow)))
+        key = (kind, self.method if flow else None, capacity, self.backend, self.dtype)
+
+        def make() -> Machine | JaxMachine:
+            plan = Plan.of(program(), capacity, flow=flow)
+            return Machine(plan) if self.backend == "numba" else JaxMachine(plan, self.dtype)
+
+        made: Machine | JaxMachine = self._cached(key, make)
         return made
 
     @cached_property
-    def _terms(self) -> Machine:
+    def _terms(self) -> Machine | JaxMachine:
         return self._machine_of("terms", lambda: self.circuit.terms())
 
     @cached_property
-    def _gradient(self) -> Machine:
+    def _gradient(self) -> Machine | JaxMachine:
         """The gradient of the first loss along given curves."""
         return self._machine_of("gradient", lambda: self.loss.program.pruned(self.loss.program.outputs[-1:]), False)
 
     @cached_property
-    def _linearised(self) -> Machine:
+    def _linearised(self) -> Machine | JaxMachine:
         """The terms and their derivatives along a direction, as one flow of twice the size."""
 
         def program() -> Program:
@@ -296,6 +302,8 @@ class Kernel:
 
     def _made_stepper(self, lanes: int, most: int) -> Stepper | None:
         checked_numbers(self.method)
+        if self.backend == "jax":
+            return None
 
         def make() -> Stepper | None:
             plan = Plan.of(self.circuit.terms(), self.order, flow=True)
@@ -390,25 +398,20 @@ class Kernel:
         """
         import sympy
 
-        ring = Decimals(digits)
-        point = [ring(sympy.Rational(x) if isinstance(x, str) else x) for x in theta]
+        ring = Decimals(checks.count(digits, "digits", 1, MOST_DIGITS))
+        try:
+            point = [ring(sympy.Rational(x) if isinstance(x, str) else x) for x in theta]
+        except (AttributeError, TypeError, ValueError, ZeroDivisionError) as error:
+            raise InputError(
+                f"theta must be numbers or texts such as ['0.1', '-1/2'], got {checks.shown(theta)}"
+            ) from error
         if len(point) != self.size:
             raise ShapeError(f"theta has {len(point)} numbers, expected {self.size}")
         return counter_terms_at(Plan.of(self.circuit.terms(), self.order, flow=True), point, self.order, ring)
 
-    @cached_property
-    def _reading(self) -> Reading:
-        """The terms over arrays of JAX."""
-        checked_numbers(self.method)
-        plan = Plan.of(self.circuit.terms(), self.order, flow=True)
-        made: Reading = self._cached(
-            ("jax", self.method, self.order, self.dtype), lambda: Reading(plan, self.order, self.dtype)
-        )
-        return made
-
     def _fill(self, points: np.ndarray, out: np.ndarray) -> None:
         if self.backend == "jax":
-            self._reading.terms(points, out)
+            self._terms.terms(points, self.order, out)
         elif self.form == "explicit" or (self.form == "auto" and len(points) >= self._pays):
             self._explicit[1].explicit(points, out)
         else:
@@ -457,6 +460,7 @@ class Kernel:
         times the direction, half the third derivative along it twice, and so on."""
         point = self._points(theta)[0, : self.loss.size]
         given = np.stack([point, checks.vector(direction, "direction", self.loss.size)])[None]
+        degree = checks.count(degree, "degree", 0, MOST_ORDER)
         rows = np.array([d * (d + 1) // 2 + d for d in range(degree + 1)])
         out = np.empty((1, degree + 1, self.loss.size))
         self._gradient.fill(given, degree, rows, out)
@@ -468,6 +472,7 @@ class Kernel:
 
         Modified fields commute with linearisation: the terms of the linearised circuit are the derivatives.
         """
+        eta = checks.number(eta, "eta")
         both = np.concatenate([self._points(theta)[0], checks.vector(direction, "direction", self.size)])
         terms = np.empty((1, self.order + 1, 2 * self.size))
         self._linearised.terms(both[None], self.order, terms)

@@ -280,9 +280,9 @@ def edge_flow(
     every = max(1, -(-steps // 100)) if every is None else checks.count(every, "every", 1)
     for name, value in (("critical", critical), ("fast", fast)):
         checks.count(value, name, 0)
-    if not 1e-12 <= rtol < 1:
-        raise InputError(f"rtol={rtol!r}: expected a number from 1e-12 to 1")
-    options = Options(eta, steps, every, critical, fast, settle, memory, rtol, progress)
+    rtol = checks.number(rtol, "rtol", 1e-12, 0.5, such_as=1e-6)
+    settle = None if settle is None else checks.count(settle, "settle")
+    options = Options(eta, steps, every, critical, fast, settle, memory, rtol, checks.progress(progress))
     motion = Motion(kernel, theta, order, options)
     motion.run()
     other = None

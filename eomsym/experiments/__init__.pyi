@@ -5,6 +5,7 @@ from .experiment import Claim, Experiment
 from .papers import PAPERS
 from .plan import Plan, read_plan
 from .records import Records
+from .standard import standard_suite
 from .summary import Summary, summarise
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "Summary",
     "read_plan",
     "run_case",
+    "standard_suite",
     "summarise",
 ]

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from eomsym import checks
 from eomsym.codegen.store import cores
 from eomsym.errors import InputError
 from eomsym.experiments.case import Case, Outcome, run_case
@@ -96,8 +97,9 @@ def sweep(
     ...     print(sweep(cases, executor=threads))
     2 cases: 2 passed
     """
-    listed = {case.key: case for case in map(as_case, cases)}
+    listed = {case.key: case for case in map(as_case, checks.items(cases, "cases", "[{'problem': 'rosenbrock'}]"))}
     executor = None if executor is None else as_executor(executor)
+    told = checks.progress(progress)
     if path is None:
         outcomes: list[Outcome] = []
         counted: Counter[str] = Counter()
@@ -105,26 +107,27 @@ def sweep(
         def keep(found: Sequence[Outcome]) -> None:
             outcomes.extend(found)
             counted.update(one.status for one in found)
-            progress(len(outcomes), len(listed), _told(counted))
+            told(len(outcomes), len(listed), _told(counted))
 
         _run(list(listed.values()), executor, keep)
         return Sweep(tuple(outcomes), dict(counted))
-    if not Path(path).parent.is_dir():
-        raise InputError(f"there is no folder {Path(path).parent} for the records; make it, or give another file")
-    with locked(Path(path)), Records(path) as records:
+    file = checks.path(path)
+    if not file.parent.is_dir():
+        raise InputError(f"there is no folder {file.parent} for the records; make it, or give another file")
+    with locked(file), Records(file) as records:
         known = records.keys() & set(listed)
         left = [case for key, case in listed.items() if key not in known]
         done = len(known)
-        progress(done, len(listed), _told(records.counts()))
+        told(done, len(listed), _told(records.counts()))
 
         def write(found: Sequence[Outcome]) -> None:
             nonlocal done
             records.add(found)
             done += len(found)
-            progress(done, len(listed), _told(records.counts()))
+            told(done, len(listed), _told(records.counts()))
 
         _run(left, executor, write)
-        return Sweep((), records.counts(), len(known), Path(path))
+        return Sweep((), records.counts(), len(known), file)
 
 
 def as_case(given: Case | dict[str, Any]) -> Case:

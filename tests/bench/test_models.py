@@ -81,7 +81,7 @@ def test_the_jax_reading_against_nested_jvp(capsys: pytest.CaptureFixture[str]) 
         lines.append(
             f"order {order}: " + ", ".join(f"{n} {1e3 * s:.0f} ms ({ratio[n]:.1f} ×)" for n, s in seconds.items())
         )
-        assert ratio["JAX reading"] > 1
+        assert ratio["JAX reading"] > 0.85 * {4: 2, 6: 5}[order]  # some slack: machines are shared
     show(capsys, "the JAX reading of the instructions, one thread", lines)
 
 

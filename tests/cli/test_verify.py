@@ -38,7 +38,7 @@ def test_default_run_writes_its_files(tmp_path: Path, monkeypatch: pytest.Monkey
     assert record["status"] == "passed"
     assert record["command"] == record["records"][0]["command"] == "eomsym verify"
     assert record["records"][0]["name"] == "Rosenbrock-like loss"
-    assert record["records"][0]["setting"]["problem"] == "rosenbrock"
+    assert record["records"][0]["setting"]["case"]["problem"] == "rosenbrock"
     assert record["records"][0]["seed"] == 0
     valid(record)
     assert "2.0e-02" in result.stdout
