@@ -144,7 +144,7 @@ def test_experiments_come_from_the_table() -> None:
     }
     with pytest.raises(InputError, match="unknown experiment 'quadratic'; choose one of linear, relu"):
         simulate("quadratic")
-    with pytest.raises(InputError, match="steps must be an integer >= 10, got 3"):
+    with pytest.raises(InputError, match="steps must be an integer from 10 to 10000000, got 3"):
         simulate("modes", steps=3)
     with pytest.raises(InputError, match="images must be an integer >= 2, got 1"):
         simulate("scale", images=1)
