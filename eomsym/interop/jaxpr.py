@@ -98,9 +98,7 @@ class Trace:
     lowering: Lowering
 
 
-def trace(
-    loss_fn: Callable[[Any], Any], params: Any, name: str | None = None, *, flat_calls: bool = False
-) -> Trace:
+def trace(loss_fn: Callable[[Any], Any], params: Any, name: str | None = None, *, flat_calls: bool = False) -> Trace:
     """Read a function, without a look at whether the result agrees with JAX.
 
     With `flat_calls` what nested ``jit`` holds is read as if it stood outside of it: each operation is then recorded.

@@ -138,7 +138,7 @@ def of_optax(
     parts = {type(part).__name__: part for part in _parts(state)}
     known: Mapping[str, Any] = {}
     for name, part in parts.items():
-        if name.startswith("InjectHyperparams") or name.startswith("InjectStatefulHyperparams"):
+        if name.startswith(("InjectHyperparams", "InjectStatefulHyperparams")):
             known = part.hyperparams
     adam, rms, trace = (parts.get(name) for name in ("ScaleByAdamState", "ScaleByRmsState", "TraceState"))
     eps = float(known.get("eps", eps))
