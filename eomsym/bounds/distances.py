@@ -11,18 +11,20 @@ from eomsym import checks
 from eomsym.bounds.bound import Bound, Hypothesis, checked_certificate, motion_name
 from eomsym.bounds.measured import measured_distances
 from eomsym.bounds.proven import proven_distances
+from eomsym.bounds.tubes import tube_distances
 from eomsym.curvature.closed_form import checked_curvature
 from eomsym.curvature.hessian import Curvature, as_kernel
 from eomsym.dynamics.descent import descend
-from eomsym.errors import InputError
+from eomsym.errors import HypothesisError, InputError
+from eomsym.types import Array
 
 if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
     from eomsym.losses.objective import Objective
 
-__all__ = ["CERTIFICATES", "distance"]
+__all__ = ["CERTIFICATES", "distance", "proven_values"]
 
-CERTIFICATES = ("measured", "proven", "rigorous")
+CERTIFICATES = ("measured", "proven", "closed_form", "rigorous")
 THEOREM = "eomsym, derivations/fundamental_theorem"
 
 
@@ -49,12 +51,15 @@ def distance(
     steps : int
     order : int
         ``K`` of the equation of motion; 0 is gradient flow.
-    certificate : {"measured", "proven", "rigorous"}
-        * ``"measured"``, a posteriori: the equation of motion is integrated, what it misses the next iterate by is
-          measured at each step, and its growth is bounded. Sharp. The rounding of run and motion is bounded; the error
-          of the integrator is measured by halving its steps.
-        * ``"proven"``, a priori: nothing is integrated, closed forms bound the defects around the run. From order 1 on
-          the closed form of a network or of a polynomial is needed.
+    certificate : {"measured", "proven", "closed_form", "rigorous"}
+        * ``"measured"``: the equation of motion is integrated, what it misses the next iterate by is measured at each
+          step, and its growth is bounded. Sharp. The rounding of run and motion is bounded; the error of the integrator
+          is measured by halving its steps.
+        * ``"proven"``: as sharp, and the error of the integrator is bounded too, by closed forms for the derivatives on
+          small balls along the motion. From order 1 on the closed form of a network or of a polynomial is needed; at
+          order 0 without one this is ``"closed_form"``.
+        * ``"closed_form"``, a priori: nothing is integrated, closed forms bound the defects around the run. Loose for
+          large steps.
         * ``"rigorous"``: both are enclosed in balls of python-flint, for small smooth losses.
     curvature : Curvature, optional
         Bounds on the Hessian; the closed form of the loss by default. An estimate gives an estimate. Not for
@@ -65,8 +70,8 @@ def distance(
     Returns
     -------
     Bound
-        At the times ``0, eta, …``. It holds for exact gradient descent with the learning rate `eta`; where it is
-        measured or proven, for the run in float64 as well.
+        At the times ``0, eta, …``. It holds for exact gradient descent with the learning rate `eta`; unless it is
+        rigorous, for the run in float64 as well.
 
     Raises
     ------
@@ -87,8 +92,10 @@ def distance(
     >>> bound = eom.bounds.distance(loss, [0.3, 0.3, 0.3], **run)
     >>> f"{bound.value:.2e}", bound.certificate
     ('1.34e-05', 'measured')
-    >>> f"{eom.bounds.distance(loss, [0.3, 0.3, 0.3], **run, certificate='proven').value:.2e}"
-    '1.41e-05'
+    >>> for certificate in ("proven", "closed_form"):
+    ...     print(f"{eom.bounds.distance(loss, [0.3, 0.3, 0.3], **run, certificate=certificate).value:.2e}")
+    1.34e-05
+    1.41e-05
 
     References
     ----------
@@ -105,17 +112,20 @@ def distance(
         return rigorous_distance(as_kernel(loss).loss, start, eta=rate, steps=count, order=order, **options)
     if options:
         raise InputError(f"unknown options {', '.join(options)} of the {kind} distance; it has none")
-    kernel = as_kernel(loss, order if kind == "measured" else order and order + 1)
+    kernel = as_kernel(loss, order + 1 if kind == "closed_form" and order else order)
     known = checked_curvature(kernel.loss, curvature)
     theta = kernel.loss.validate(start)
     notes: tuple[str, ...] = ()
+    around, source = "the motion", THEOREM
     if kind == "measured":
         values, error = measured_distances(kernel, known, theta, rate, count)
-        around, source = "the motion", THEOREM
         notes = (f"of it {error:.1e} is for rounding and the integrator, whose error is measured by halving its steps",)
     else:
-        values = proven_distances(kernel, known, descend(kernel, theta, eta=rate, steps=count).thetas, rate, order)
-        around, source = "the run", THEOREM + ("" if order == 0 else " and derivations/best_truncation")
+        thetas = descend(kernel, theta, eta=rate, steps=count).thetas
+        along = kind == "proven" and _has_derivatives(known, theta, order)
+        values = (tube_distances if along else proven_distances)(kernel, known, thetas, rate, order)
+        around = "the motion" if along else "the run"
+        source += " and derivations/best_truncation" if along or order else ""
     hypotheses = (
         Hypothesis(
             f"each ball around {around} lies in the domain of the curvature", f"radii up to {np.max(values):.4g}"
@@ -125,3 +135,42 @@ def distance(
     times = rate * np.arange(count + 1.0)
     claim = f"distance of gradient descent from {motion_name(order)} up to time {times[-1]:.4g}"
     return Bound(claim, values, times, hypotheses, source, kind if known.proven else "estimated", notes)
+
+
+def proven_values(
+    kernel: Kernel, known: Curvature, start: Array, eta: float, steps: int, order: int, limit: float = np.inf
+) -> Array:
+    """The bounds of the certificate ``"proven"``, up to the first above a limit.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        To the order ``order + 1``, at order 0 any.
+    known : Curvature
+    start : ndarray, shape (n,)
+    eta : float
+    steps, order : int
+    limit : float
+
+    Examples
+    --------
+    >>> import eomsym as eom
+    >>> kernel = eom.compile(eom.Loss("x**2/2", variables="x"), 0)
+    >>> proven_values(kernel, checked_curvature(kernel.loss, None), np.array([1.0]), 0.1, 2, 0).round(4)
+    array([0.    , 0.0048, 0.0087])
+    """
+    thetas = descend(kernel, start, eta=eta, steps=steps).thetas
+    if _has_derivatives(known, start, order):
+        return tube_distances(kernel, known, thetas, eta, order, limit)
+    return proven_distances(kernel, known, thetas, eta, order, limit)
+
+
+def _has_derivatives(known: Curvature, theta: Array, order: int) -> bool:
+    """Whether all derivatives are bounded; only at order 0 there is a theorem that needs none."""
+    try:
+        known.at(theta).derivatives()
+    except HypothesisError:
+        if order > 0:
+            raise
+        return False
+    return True

@@ -11,7 +11,7 @@ from scipy.special import exprel
 
 from eomsym import checks
 from eomsym.bounds.bound import Hypothesis, StepSize, checked_certificate, motion_name, require
-from eomsym.bounds.distances import CERTIFICATES, THEOREM, distance
+from eomsym.bounds.distances import CERTIFICATES, THEOREM, distance, proven_values
 from eomsym.bounds.measured import measured_distances
 from eomsym.bounds.prediction import predicted_rate
 from eomsym.bounds.proven import proven_distances
@@ -54,10 +54,10 @@ def step_size(
         Gradient descent is to stay within the distance `epsilon` up to this time.
     order : int
         ``K`` of the equation of motion; 0 is gradient flow.
-    certificate : {"measured", "proven", "rigorous", "theorem", "predicted"}
-        * ``"measured"``, ``"proven"``, ``"rigorous"``: among the rates ``time/k`` the smallest number of steps k is
-          sought for which `eomsym.bounds.distance` of this certificate stays below `epsilon`. The claim is for this
-          rate; of smaller ones it says nothing.
+    certificate : {"measured", "proven", "closed_form", "rigorous", "theorem", "predicted"}
+        * ``"measured"``, ``"proven"``, ``"closed_form"``, ``"rigorous"``: among the rates ``time/k`` the smallest
+          number of steps k is sought for which `eomsym.bounds.distance` of this certificate stays below `epsilon`. The
+          claim is for this rate; of smaller ones it says nothing.
         * ``"theorem"``: that of Elkabetz and Cohen, with the numbers of the whole tube of radius `epsilon` around
           gradient flow. It holds for all smaller rates too; many times smaller than what the search finds; order 0.
         * ``"predicted"``: no guarantee; there the leading error is `epsilon`, ``(epsilon/|v(time)|)**(1/(K+1))``.
@@ -81,13 +81,13 @@ def step_size(
     --------
     >>> import eomsym as eom
     >>> loss = eom.DeepLinear((1, 1, 1), inputs=[[1.0]], targets=[[1.0]])  # (w1 w2 - 1)**2/2
-    >>> for certificate in ("theorem", "proven", "measured", "predicted"):
+    >>> for certificate in ("theorem", "closed_form", "proven", "predicted"):
     ...     found = eom.bounds.step_size(loss, [0.5, 0.5], time=2.0, epsilon=0.02, certificate=certificate)
-    ...     print(f"{certificate:10}{found.eta:.4f} {found.steps:4d} {found.proven}")
-    theorem   0.0101  198 True
-    proven    0.0645   31 True
-    measured  0.1818   11 True
-    predicted 0.2788    8 False
+    ...     print(f"{certificate:12}{found.eta:.4f} {found.steps:4d} {found.proven}")
+    theorem     0.0101  198 True
+    closed_form 0.0645   31 True
+    proven      0.1818   11 True
+    predicted   0.2788    8 False
 
     References
     ----------
@@ -122,11 +122,12 @@ def step_size(
             return distance(kernel, theta, eta=eta, steps=steps, order=order, certificate=kind).largest
         if kind == "measured":
             return float(measured_distances(kernel.at_order(order), known, theta, eta, steps, eps)[0].max())
-        return float(
-            proven_distances(kernel, known, descend(kernel, theta, eta=eta, steps=steps).thetas, eta, order, eps).max()
-        )
+        if kind == "proven":
+            return float(proven_values(kernel, known, theta, eta, steps, order, eps).max())
+        thetas = descend(kernel, theta, eta=eta, steps=steps).thetas
+        return float(proven_distances(kernel, known, thetas, eta, order, eps).max())
 
-    if kind == "proven" and order > 0:
+    if kind in {"proven", "closed_form"} and order > 0:
         known.at(theta).derivatives()  # where there are none, more steps do not help: the error says so at once
     try:
         promising = predicted_rate(kernel, theta, eps, duration, order)

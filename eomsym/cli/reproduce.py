@@ -29,8 +29,9 @@ class _Papers(click.ParamType):  # type: ignore[type-arg]
 @click.command("reproduce")
 @click.argument("name", required=False, type=_Papers())
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="NAME.html by default: one page.")
+@click.option("--quick", is_flag=True, help="Fewer images and steps where a paper's own experiments take minutes.")
 @click.option("--list", "listed", is_flag=True, help="Print the papers.")
-def command(name: str | None, output: Path | None, listed: bool) -> None:
+def command(name: str | None, output: Path | None, quick: bool, listed: bool) -> None:
     """Reproduce a paper: run its experiments, judge its claims, and write one page with formula and figures."""
     from eomsym.experiments.papers import PAPERS, reproduce
     from eomsym.files import write
@@ -43,7 +44,7 @@ def command(name: str | None, output: Path | None, listed: bool) -> None:
         return
 
     with progress_bar("reproducing") as progress:
-        found = reproduce(name, progress=progress)
+        found = reproduce(name, quick=quick, progress=progress)
     target = write(output or Path(f"{name}.html"), page(found.paper.title, found.parts()))
     echo(str(found))
     note(f"wrote {target}")

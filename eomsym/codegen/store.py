@@ -2,8 +2,8 @@
 
 A file is written once, in one step (:mod:`eomsym.files`); several processes that write the same content at once do no
 harm. A file whose content is not what its name says is written again. numba keeps its own compiled code next to it;
-what of it cannot be loaded is removed and compiled again. What several modules need to be compiled is compiled side by
-side, in processes of their own.
+what of it is damaged (:mod:`eomsym.codegen.seals`) or cannot be loaded is removed and compiled again. What several
+modules need to be compiled is compiled side by side, in processes of their own.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from eomsym.codegen import seals
 from eomsym.codegen.source import digest
 from eomsym.errors import CacheError, EomsymWarning
 from eomsym.files import replace
@@ -113,12 +114,29 @@ def load(source: str) -> ModuleType:
         if name in sys.modules:
             return sys.modules[name]
         path = _file(source)
-        try:
-            return _imported(name, path)
-        except Exception:  # unpickling damaged files raises almost anything
-            if not _remove_compiled(path):
-                raise
-            return _imported(name, path)
+        if seals.broken(path):
+            seals.remove(path)
+        with _told(path.parent):
+            try:
+                module = _imported(name, path)
+            except Exception:  # unpickling damaged files raises almost anything
+                if not seals.remove(path):
+                    raise
+                module = _imported(name, path)
+        seals.seal(path)
+        return module
+
+
+@contextlib.contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """A folder that is full or cannot be written, as our error."""
+    try:
+        yield
+    except OSError as error:
+        raise CacheError(
+            f"cannot write to the folder {folder}: {error.strerror or error}; "
+            "make room there, or set EOMSYM_CACHE_DIR to a folder that can be written"
+        ) from error
 
 
 def _imported(name: str, path: Path) -> ModuleType:
@@ -133,15 +151,6 @@ def _imported(name: str, path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
-
-
-def _remove_compiled(path: Path) -> bool:
-    """Remove what Python and numba keep of a module; whether there was anything."""
-    kept = list(path.parent.glob(f"__pycache__/{path.stem}.*"))
-    for file in kept:
-        with contextlib.suppress(OSError):
-            file.unlink()
-    return bool(kept)
 
 
 def prepare(sources: Sequence[str]) -> None:
@@ -159,7 +168,9 @@ def prepare(sources: Sequence[str]) -> None:
         The cache folder cannot be written.
     """
     missing = [source for source in sources if _name(source) not in sys.modules]
-    missing = [s for s in missing if not list(cache_folder().glob(f"__pycache__/{_name(s)}.*.nbi"))]
+    missing = [source for source in missing if not seals.sealed(cache_folder() / f"{_name(source)}.py")]
+    if missing:
+        seals.remove_leftovers(cache_folder())
     shares: list[list[str]] = [[] for _ in range(min(cores() if sys.executable else 1, len(missing)))]
     sizes = [float(_START * (k > 0)) for k in range(len(shares))]
     for source in sorted(missing, key=len, reverse=True):
@@ -169,13 +180,20 @@ def prepare(sources: Sequence[str]) -> None:
     command = [sys.executable, "-c", _HELPER, str(cache_folder())]
     helpers = []
     for share in filter(None, shares[1:]):
-        names = [_file(source).stem for source in share]
+        paths = [_file(source) for source in share]
+        for path in filter(seals.broken, paths):
+            seals.remove(path)
         with contextlib.suppress(OSError):  # where no process can be started, this one compiles alone
-            helpers.append(subprocess.Popen([*command, *names], stdin=_NONE, stdout=_NONE, stderr=_NONE))
+            process = subprocess.Popen(
+                [*command, *(path.stem for path in paths)], stdin=_NONE, stdout=_NONE, stderr=_NONE
+            )
+            helpers.append((process, paths))
     for source in shares[0] if shares else ():
         load(source)
-    for helper in helpers:
-        helper.wait()
+    for process, paths in helpers:
+        if process.wait() == 0:  # what a helper left that was killed has no seal, and is compiled again
+            for path in paths:
+                seals.seal(path)
 
 
 def cores() -> int:
@@ -191,14 +209,9 @@ def _file(source: str) -> Path:
     """The file of this source, written if it is not there."""
     path = cache_folder() / f"{_name(source)}.py"
     if not _holds(path, source):
-        try:
+        with _told(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
             replace(path, source)
-        except OSError as error:
-            raise CacheError(
-                f"cannot write to the folder {path.parent}: {error.strerror or error}; "
-                "set EOMSYM_CACHE_DIR to a folder that can be written"
-            ) from error
     return path
 
 

@@ -74,15 +74,17 @@ def scale(images: int | None = None, steps: int | None = None, progress: Progres
         "steady force": "(-y, x)/(x**2 + y**2), eta 0.4, weight decay 0.5",
     }
     panels = (
-        Panel("squared norm of the weights", "time", r"$\|\theta_A\|^2$", tuple(lines), "y", "dashed: predicted"),
-        Panel("effective learning rate: distance from descent's, relative", "time", RATE, tuple(rates), "y"),
-        settled,
+        Panel(
+            "squared norm of the weights", r"time $\eta k$", r"$\|\theta_A\|^2$", tuple(lines), "y", "dashed: predicted"
+        ),
+        Panel("effective learning rate: distance from descent's, relative", r"time $\eta k$", RATE, tuple(rates), "y"),
+        *settled,
     )
     title = f"Scale-invariant weights: W1 of a {net.name}"
     return finished("scale", title, settings, panels, [*claims, *more], figures, began)
 
 
-def equilibria() -> tuple[Panel, list[Claim], dict[str, Any]]:
+def equilibria() -> tuple[tuple[Panel, ...], list[Claim], dict[str, Any]]:
     """A steady force along the sphere: every model comes to rest at a norm of its own, gradient flow at none.
 
     A loss cannot push for ever: on a compact sphere its gradient vanishes somewhere. In training it is the noise of
@@ -90,7 +92,6 @@ def equilibria() -> tuple[Panel, list[Claim], dict[str, Any]]:
     """
     eta, decay = 0.4, 0.5
     force = Field(["-y/(x**2 + y**2)", "x/(x**2 + y**2)"], variables="x y").with_weight_decay(decay)
-    block = ScaleInvariance(("x", "y"))
     found = predict(force, [1.5, 0.0], eta=eta, steps=25, orders=(1, 2, 3))
     late = predict(force, [1.5, 0.0], eta=eta, steps=200, orders=(1, 2, 3), every=1)
     early = predict(force, [1.5, 0.0], eta=eta, steps=10, orders=(0,))
@@ -117,15 +118,39 @@ def equilibria() -> tuple[Panel, list[Claim], dict[str, Any]]:
     rate = -np.log(flow_norm[-1] / flow_norm[0]) / early.times[-1]
     lines.append(Line(words(0), early.times, flow_norm, 0))
     claims.append(Claim("gradient flow has no equilibrium: decay of its norm over lambda", rate / decay, 0.99, 1.01))
-    before, after = late.runs[DESCENT].thetas[-2:]
-    turn = np.arccos(before @ after / np.linalg.norm(before) / np.linalg.norm(after))
-    claims.append(
-        Claim("angle of a step at equilibrium over arccos(1 - eta lambda)", turn / block.angle(eta, decay), 0.99, 1.01)
-    )
     panel = Panel(
-        "steady force: norm and equilibrium", "time", r"$\|\theta_A\|$", tuple(lines), "", "dashed: predicted"
+        "steady force: norm and equilibrium", r"time $\eta k$", r"$\|\theta_A\|$", tuple(lines), "", "dashed: predicted"
     )
-    return panel, claims, figures
+    angles, turned = turning(found, late, eta, decay)
+    return (panel, angles), [*claims, *turned], figures
+
+
+def turning(found: Predictions, late: Predictions, eta: float, decay: float) -> tuple[Panel, list[Claim]]:
+    """By what angle the block turns in the time of a step, beside what learning rate and decay alone predict."""
+    lines: list[Line] = []
+    claims = []
+    for model in (DESCENT, 1, 2, 3):
+        turns, expected = angles_of(found.runs[model].thetas), ScaleInvariance.angle(eta, decay, model)
+        lines += pair(words(model), found.times[1:], turns, np.full(len(turns), expected), model)
+        last = angles_of(late.runs[model].thetas[-2:])[0]
+        name = "arccos(1 - eta lambda)" if model == DESCENT else "prediction"
+        claims.append(Claim(f"angle of a step at equilibrium over {name}, {words(model)}", last / expected, 0.99, 1.01))
+    title, label = "steady force: angle of a step", "angle in radians"
+    return Panel(title, r"time $\eta k$", label, tuple(lines), "", "dashed: predicted at rest"), claims
+
+
+def angles_of(thetas: Array) -> Array:
+    """Angles in radians between points that follow each other, shape (m-1,), for points of shape (m, 2).
+
+    Examples
+    --------
+    >>> angles_of(np.array([[1.0, 0.0], [0.0, 2.0], [-3.0, 3.0]])).round(4)
+    array([1.5708, 0.7854])
+    """
+    before, after = thetas[:-1].T, thetas[1:].T
+    crossed = before[0] * after[1] - before[1] * after[0]
+    found: Array = np.abs(np.arctan2(crossed, np.sum(before * after, axis=0)))
+    return found
 
 
 def translation(images: int | None = None, steps: int | None = None, progress: Progress | None = None) -> Experiment:
@@ -169,13 +194,13 @@ def translation(images: int | None = None, steps: int | None = None, progress: P
     panels = (
         Panel(
             "sum of the weights before the softmax",
-            "time",
+            r"time $\eta k$",
             r"$|1_A\cdot\theta|$",
             tuple(lines),
             "y",
             "dashed: predicted",
         ),
-        Panel("distance from descent, relative", "time", r"$|s/s_\mathrm{GD}-1|$", tuple(gaps), "y"),
+        Panel("distance from descent, relative", r"time $\eta k$", r"$|s/s_\mathrm{GD}-1|$", tuple(gaps), "y"),
     )
     title = f"Translation-invariant weights: W2 of a {net.name}"
     return finished("translation", title, settings, panels, claims, figures, began)
@@ -219,10 +244,10 @@ def balance(images: int | None = None, steps: int | None = None, progress: Progr
     settings = {"network": net.name, "eta": eta, "steps": count, "start": "xavier, seed 0"}
     figures = {"drift of descent, gradient flow, orders 1, 2, 3": last.tolist()}
     panels = (
-        Panel("drift of the balance", "time", r"$\|B(t)-B(0)\|$", tuple(lines), "", "dashed: predicted"),
-        Panel("distance from the drift of descent", "time", r"$\|B-B_\mathrm{GD}\|$", tuple(gaps), "y"),
+        Panel("drift of the balance", r"time $\eta k$", r"$\|B(t)-B(0)\|$", tuple(lines), "", "dashed: predicted"),
+        Panel("distance from the drift of descent", r"time $\eta k$", r"$\|B-B_\mathrm{GD}\|$", tuple(gaps), "y"),
     )
-    title = rf"Balance $W_2^\top W_2-W_1W_1^\top$ of a {net.name}"
+    title = f"Balance W₂ᵀW₂ − W₁W₁ᵀ of a {net.name}"
     return finished("balance", title, settings, panels, claims, figures, began)
 
 
@@ -249,7 +274,9 @@ def modes(steps: int | None = None, progress: Progress | None = None) -> Experim
         lines: list[Line] = []
         for mode, strength in enumerate(strengths):
             lines += pair(f"strength {strength:g}", times, values[:, mode], predicted[:, mode], mode)
-        panels.append(Panel(f"{depth} layers: singular values of the product", "time", "singular value", tuple(lines)))
+        panels.append(
+            Panel(f"{depth} layers: singular values of the product", r"time $t$", "singular value", tuple(lines))
+        )
         gap = float(np.abs(values - predicted).max())
         claims.append(Claim(f"singular values of {depth} layers minus prediction", gap, -np.inf, 1e-7, path.error))
     target = np.array([[1.0, -0.5, 0.8, 0.2]])
@@ -271,7 +298,7 @@ def modes(steps: int | None = None, progress: Progress | None = None) -> Experim
         claims.append(
             Claim(f"one output: {('norm', 'cosine')[index]} minus prediction", gap, -np.inf, 1e-7, path.error)
         )
-    panels.append(Panel("3 layers, one output", "time", r"$r$, $\nu$", tuple(lines), "", "dashed: predicted"))
+    panels.append(Panel("3 layers, one output", r"time $t$", r"$r$, $\nu$", tuple(lines), "", "dashed: predicted"))
     if progress:
         progress(len(depths) + 1, len(depths) + 1, "")
     settings = {"depths": list(depths), "strengths": strengths.tolist(), "start": f"balanced, {small:g}"}

@@ -11,18 +11,22 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
+import numpy as np
+
+from eomsym import checks
 from eomsym._version import __version__
 from eomsym.errors import InputError, MissingDependencyError
 from eomsym.experiments.case import Case, Outcome
+from eomsym.experiments.columns import read_frame
 from eomsym.output.records import versions
 
-__all__ = ["COLUMNS", "Records"]
+__all__ = ["COLUMNS", "Curve", "Records"]
 
 #: Says whose files these are: "eoms" as an integer.
 APPLICATION = 0x656F6D73
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: learning rates beside errors and predictions
 SCHEMA = """
 CREATE TABLE environments (hash TEXT PRIMARY KEY, versions TEXT NOT NULL);
 CREATE TABLE cases (
@@ -35,6 +39,7 @@ CREATE TABLE cases (
     size INTEGER NOT NULL,
     seconds REAL NOT NULL,
     error TEXT NOT NULL,
+    etas TEXT NOT NULL,
     finished TEXT NOT NULL,
     environment TEXT NOT NULL REFERENCES environments(hash)
 );
@@ -62,6 +67,15 @@ FROM cases AS c LEFT JOIN orders AS o ON o.key = c.key
 """
 
 
+class Curve(NamedTuple):
+    """What was measured for one order of a case at each learning rate, and what was predicted; arrays of one length."""
+
+    status: str
+    etas: np.ndarray
+    errors: np.ndarray
+    predictions: np.ndarray
+
+
 class Records:
     """A file of outcomes: one row a case, by the hash of its definition.
 
@@ -87,7 +101,7 @@ class Records:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = checks.path(path)
         fresh = not self.path.exists() or self.path.stat().st_size == 0
         if not self.path.parent.is_dir():
             raise InputError(
@@ -152,9 +166,9 @@ class Records:
                 said = one.case.definition
                 row = (
                     one.case.key, one.case.text, one.case.title, one.case.method_title,
-                    said.get("seed"), one.status, one.size, one.seconds, one.error, now, label,
+                    said.get("seed"), one.status, one.size, one.seconds, one.error, json.dumps(one.etas), now, label,
                 )  # fmt: skip
-                if run("INSERT OR IGNORE INTO cases VALUES (?,?,?,?,?,?,?,?,?,?,?)", row).rowcount:
+                if run("INSERT OR IGNORE INTO cases VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", row).rowcount:
                     for found in one.orders:
                         lists = (json.dumps(found["errors"]), json.dumps(found["predictions"]))
                         numbers = tuple(found[name] for name in COLUMNS[9:])
@@ -200,32 +214,39 @@ class Records:
         """The definition of each case by its hash."""
         return {key: json.loads(text) for key, text in self._connection.execute("SELECT key, definition FROM cases")}
 
-    def curves(self, count: int) -> dict[tuple[str, int], tuple[list[float | None], list[float | None]]]:
-        """Errors and predictions over the ladder, by case and order, of the first `count` cases that were judged."""
+    def curves(self, count: int) -> dict[tuple[str, int], Curve]:
+        """Errors and predictions over the learning rates, by case and order, of the first `count` that were judged."""
         found = self._connection.execute(
-            'SELECT key, "order", errors, predictions FROM orders WHERE key IN '
-            "(SELECT key FROM cases WHERE status != 'error' ORDER BY key LIMIT ?)",
+            'SELECT o.key, o."order", o.status, c.etas, o.errors, o.predictions FROM orders AS o JOIN cases AS c '
+            "ON c.key = o.key WHERE o.key IN (SELECT key FROM cases WHERE status != 'error' ORDER BY key LIMIT ?) "
+            'ORDER BY o.key, o."order"',
             (count,),
         )
-        return {(key, order): (json.loads(errors), json.loads(told)) for key, order, errors, told in found}
+        return {(key, order): Curve(status, *map(_numbers, lists)) for key, order, status, *lists in found}
 
     def environments(self) -> list[dict[str, str]]:
         """Versions with which cases were run."""
         return [json.loads(text) for (text,) in self._connection.execute("SELECT versions FROM environments")]
 
     def frame(self, status: str | None = None) -> Any:
-        """The rows as a pandas DataFrame.
+        """The rows as a pandas DataFrame; 100,000 cases in about a second.
+
+        Parameters
+        ----------
+        status : str, optional
+            Only cases with this status.
+
+        Returns
+        -------
+        pandas.DataFrame
+            With the `COLUMNS`, in the order of the hashes.
 
         Raises
         ------
         MissingDependencyError
             pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise MissingDependencyError("a frame needs pandas; type: pip install pandas") from error
-        return pandas.DataFrame.from_records(self.rows(status), columns=list(COLUMNS))
+        return read_frame(self._connection, status)
 
     def to_csv(self, path: str | Path) -> None:
         """Write the rows as CSV."""
@@ -255,3 +276,8 @@ class Records:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _numbers(text: str) -> np.ndarray:
+    """A list in JSON; what was not finite is NaN."""
+    return np.array([np.nan if x is None else x for x in json.loads(text)], dtype=np.float64)

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from eomsym.experiments.records import COLUMNS, Records
+from eomsym import checks
+from eomsym.experiments import charts
+from eomsym.experiments.records import COLUMNS, Curve, Records
 from eomsym.formulas.terms import counter_terms
-from eomsym.output.figures import Figure, legend_below
-from eomsym.output.pages import page
-from eomsym.output.style import BAND, STATUS, colour, marker
+from eomsym.output.figures import Figure
+from eomsym.output.pages import page, side_by_side
+from eomsym.output.style import STATUS
 from eomsym.output.tables import Column, Table
 
 __all__ = ["Summary", "summarise"]
@@ -65,13 +67,15 @@ class Summary:
         Of the cases by their hash.
     versions : tuple of dict
         With what the cases were run.
+    curves : dict
+        Errors over the learning rates, of a few cases, by their hash and the order.
     """
 
     name: str
     rows: tuple[dict[str, Any], ...]
     definitions: dict[str, dict[str, Any]]
     versions: tuple[dict[str, str], ...]
-    curves: dict[tuple[str, int], tuple[list[float | None], list[float | None]]]
+    curves: dict[tuple[str, int], Curve]
 
     # tables -----------------------------------------------------------------------------------------------------------
 
@@ -121,62 +125,22 @@ class Summary:
 
     def ratios(self) -> Figure:
         """Measured over predicted error, one step line for each order."""
-        figure = Figure()
-        ax = figure.axes[0]
-        for order in self.orders:
-            found = np.sort([r["ratio"] for r in self.rows if r["order"] == order and r["ratio"]])
-            if len(found):
-                share = np.arange(1, len(found) + 1) / len(found)
-                ax.step(found, share, color=colour(order), where="post", label=f"order {order}")
-        ax.axvspan(0.97, 1.03, color=BAND, zorder=0)
-        ax.set(xlabel="measured over predicted error", ylabel="share of cases", xlim=(0.8, 1.2))
-        ax.set_title("Leading constants")
-        legend_below(ax)
-        return figure
+        return charts.drawn([charts.ratios(self)])
 
-    def errors(self) -> Figure:
-        """Errors against the learning rate with their predictions, of a few cases."""
-        keys = list(dict.fromkeys(key for key, _ in self.curves))[:DRAWN]
-        figure = Figure(max(1, len(keys)), columns=2)
-        for key, ax in zip(keys, figure.axes, strict=False):
-            said = self.definitions[key]
-            ladder = sorted(said.get("ladder", (10, 20, 40, 80)))
-            for order in self.orders:
-                measured, predicted = self.curves.get((key, order), ([], []))
-                if len(measured) == len(ladder):
-                    etas = said.get("time", 1.0) / np.array(ladder, dtype=float)
-                    ax.loglog(etas, _numbers(measured), marker(order), color=colour(order), label=f"order {order}")
-                    ax.loglog(etas, _numbers(predicted), "-", color=colour(order), linewidth=1)
-            ax.set(xlabel="learning rate η", ylabel="distance from the optimiser")
-            ax.set_title(next(r["title"] for r in self.rows if r["key"] == key)[:60], fontsize=7)
-            legend_below(ax)
-        return figure
+    def agreement(self) -> Figure:
+        """Measured against predicted error of every case and order."""
+        return charts.drawn([charts.agreement(self)])
+
+    def errors(self) -> Figure | None:
+        """Errors against the learning rate with their predictions, of a few cases; None where none was judged."""
+        return charts.drawn(made) if (made := charts.error_charts(self.curves, self._titles())) else None
 
     def map(self) -> Figure | None:
-        """Relative error of gradient flow and of the orders over depth and initial scale, where both vary."""
-        places = {}
-        for key, said in self.definitions.items():
-            network = said.get("network", {})
-            depth = network.get("depth") or len(network.get("widths", ())) - 1
-            if depth > 0 and "scale" in network:
-                places[key] = (depth, network["scale"])
-        if len({depth for depth, _ in places.values()}) < 2 or len({scale for _, scale in places.values()}) < 2:
-            return None
-        orders = [order for order in self.orders if order < 4]
-        figure = Figure(len(orders), columns=2, size=(3.6, 3.2))
-        for order, ax in zip(orders, figure.axes, strict=True):
-            found = [
-                (*places[r["key"]], r["error"])
-                for r in self.rows
-                if r["key"] in places and r["order"] == order and r["error"]
-            ]
-            if found:
-                x, y, errors = np.array(found).T
-                dots = ax.scatter(y, x + 0.5 * (_ranks(x) - 0.5), c=np.log10(errors), s=9, cmap="cividis")
-                figure.figure.colorbar(dots, ax=ax, label="log10 error")
-            ax.set(xscale="log", xlabel="scale of the start", ylabel="depth", title=f"order {order}")
-            ax.set_yticks(sorted({int(depth) for depth, _ in places.values()}))
-        return figure
+        """Errors of the orders, and the highest that passed, over depth and initial scale, where both vary."""
+        return charts.drawn(made) if (made := charts.map_charts(self)) else None
+
+    def _titles(self) -> dict[str, str]:
+        return {row["key"]: f"{row['title']}, {row['method']}" for row in self.rows}
 
     @property
     def orders(self) -> list[int]:
@@ -192,8 +156,15 @@ class Summary:
         parts: list[Any] = [f"<p>{len(self.definitions)} cases: {told}</p>"]
         if self.orders and max(self.orders) < 5:
             parts += ["<h2>Counter terms of gradient descent</h2>", counter_terms(max(self.orders))]
-        parts += ["<h2>Verdicts</h2>", self.verdicts(), "<h2>Figures</h2>"]
-        parts += [figure for figure in (self.ratios(), self.errors() if self.curves else None, self.map()) if figure]
+        parts += ["<h2>Verdicts</h2>", self.verdicts()]
+        drawings = [charts.ratios(self), charts.agreement(self)] if self.orders else []
+        for title, some in (
+            ("Measured and predicted", drawings),
+            ("Error against the learning rate", charts.error_charts(self.curves, self._titles())),
+            ("Over depth and scale of the start", charts.map_charts(self)),
+        ):
+            if some:
+                parts += [f"<h2>{title}</h2>", side_by_side(charts.drawn([chart]) for chart in some)]
         parts += ["<h2>Cases to look at</h2>", self.cases(), "<h2>Made with</h2>"]
         parts += [
             f"<p>{escape(', '.join(f'{k} {v}' for k, v in sorted(one.items()) if v))}</p>" for one in self.versions
@@ -242,18 +213,6 @@ def summarise(records: Records) -> Summary:
     method  order  passed  failed  inconclusive  error  median ratio
     gd          0       1       0             0      0        1.0152
     """
+    checks.instance(records, "records", Records, "Records('records.sqlite')")
     rows = tuple(dict(zip(COLUMNS, row, strict=True)) for row in records.rows())
     return Summary(records.path.name, rows, records.definitions(), tuple(records.environments()), records.curves(DRAWN))
-
-
-def _numbers(values: Iterable[float | None]) -> np.ndarray:
-    return np.array([np.nan if x is None else x for x in values])
-
-
-def _ranks(x: np.ndarray) -> np.ndarray:
-    """A place from 0 to 1 for each of the points that share a depth, so that they do not hide each other."""
-    out = np.empty(len(x))
-    for value in np.unique(x):
-        where = np.flatnonzero(x == value)
-        out[where] = (np.arange(len(where)) + 0.5) / len(where)
-    return out

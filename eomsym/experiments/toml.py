@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from eomsym import checks
 from eomsym.errors import InputError
 
 __all__ = ["place", "read_table"]
@@ -26,7 +27,7 @@ def read_table(path: str | Path) -> tuple[dict[str, Any], str]:
         It cannot be read, or is no TOML; with the line.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = checks.path(path, such_as="case.toml").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     try:
@@ -67,7 +68,7 @@ def _named(message: str) -> Iterator[tuple[str, str]]:
     unknown = re.match(r"(?:a |the range of )?([\w.-]+) has the unknown key '([^']+)'", message)
     if unknown:
         yield unknown[1], unknown[2]
-    wrong = re.match(r"(?:([\w.-]+(?: [\w.-]+)*): )?([\w.-]+) (?:is|=) ", message)
+    wrong = re.match(r"(?:([\w.-]+(?: [\w.-]+)*): )?([\w.-]+) (?:is|=|must be) ", message)
     if wrong:
         yield wrong[1] or "", wrong[2]
     ranged = re.match(r"the range of ([\w.-]+)", message)

@@ -26,16 +26,20 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from numbers import Integral, Real
 from typing import Any, Literal, TextIO
 
+from eomsym import checks
 from eomsym.errors import InputError
 from eomsym.output.style import STATUS
 from eomsym.output.terminal import echo, spelled
 
 __all__ = ["Column", "Table"]
 
+#: Cells with more characters are sentences.
+LONG = 30
 #: What stands where there is no number.
 NOTHING = "–"
 _POWER = re.compile(r"^(\(?)(-?[\d.]+)e([+-]\d+)(\)?)$")
@@ -84,6 +88,13 @@ class Column:
         return format(value, self.format) if isinstance(value, Real) else str(value)
 
 
+def _column(heading: Any) -> Column:
+    if isinstance(heading, str):
+        return Column(heading)
+    found: Column = checks.instance(heading, "a column", Column, "Column('error'), or its heading")
+    return found
+
+
 class Table:
     """Rows of numbers and words under headings.
 
@@ -119,11 +130,15 @@ class Table:
         title: str = "",
         notes: Sequence[str] = (),
     ) -> None:
-        self.columns = tuple(Column(c) if isinstance(c, str) else c for c in columns)
-        self.title, self.notes = title, tuple(notes)
-        self.rows: tuple[tuple[str, ...], ...] = tuple(self._row(row) for row in rows)
+        headings = checks.items(columns, "columns", "('order', 'error')")
+        self.columns = tuple(_column(heading) for heading in headings)
+        self.title = checks.text(title, "title", "errors")
+        self.notes = tuple(checks.text(line, "a note", "a line") for line in checks.items(notes, "notes", "['a line']"))
+        listed = checks.items(rows, "rows", "[(0, 2.0e-2)]")
+        self.rows: tuple[tuple[str, ...], ...] = tuple(self._row(row) for row in listed)
 
-    def _row(self, row: Sequence[Any]) -> tuple[str, ...]:
+    def _row(self, row: Any) -> tuple[str, ...]:
+        row = checks.items(row, "a row", "(0, 2.0e-2)")
         if len(row) != len(self.columns):
             raise InputError(f"got a row of {len(row)} cells; expected {len(self.columns)}, one for each column")
         return tuple(column.cell(value) for column, value in zip(self.columns, row, strict=True))
@@ -260,10 +275,10 @@ class Table:
         >>> Table(["a<b"], [(1,)]).html().count("&lt;")
         1
         """
+        long = [any(len(row[k]) > LONG for row in self.rows) for k in range(len(self.columns))]
         head = "".join(_element("th", column, column.name) for column in self.columns)
         body = "".join(
-            f"<tr>{''.join(_element('td', c, cell) for c, cell in zip(self.columns, row, strict=True))}</tr>\n"
-            for row in self.rows
+            f"<tr>{''.join(map(partial(_element, 'td'), self.columns, row, long))}</tr>\n" for row in self.rows
         )
         caption = f"<caption style='text-align:left'>{escape(self.title)}</caption>" if self.title else ""
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
@@ -274,11 +289,13 @@ class Table:
         return self.html()
 
 
-def _element(tag: str, column: Column, text: str) -> str:
+def _element(tag: str, column: Column, text: str, long: bool = False) -> str:
     align = "center" if column.align == "centre" else column.align
     colour = _colour(column, text) if tag == "td" else ""
     # Words may go on in the next line, numbers may not.
     style = f"text-align:{align};padding:.1rem .6rem" + ";white-space:nowrap" * (align != "left" or column.status)
+    # On a narrow screen a sentence keeps room to be read; the table is moved sideways.
+    style += ";min-width:11rem;overflow-wrap:anywhere" * (long and column.align == "left")
     style += f";color:{colour};font-weight:bold" if colour else ""
     return f'<{tag} style="{style}">{escape(text)}</{tag}>'
 

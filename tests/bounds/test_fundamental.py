@@ -91,9 +91,9 @@ def test_a_tube_that_leaves_the_domain_gives_no_number() -> None:
 
 def test_too_large_a_step() -> None:
     with pytest.raises(HypothesisError, match="no bound: needed"):
-        distance(DEEP.build(), DEEP.start, eta=0.5, steps=20, certificate="proven")
+        distance(DEEP.build(), DEEP.start, eta=0.5, steps=20, certificate="closed_form")
     with pytest.raises(HypothesisError, match="needed a disc"):
-        distance(DEEP.build(), DEEP.start, eta=0.2, steps=5, order=2, certificate="proven")
+        distance(DEEP.build(), DEEP.start, eta=0.2, steps=5, order=2, certificate="closed_form")
 
 
 def test_a_field_has_no_bound() -> None:
@@ -111,7 +111,7 @@ def test_an_unknown_loss_has_no_closed_form() -> None:
 
 def test_what_does_not_fit_is_named() -> None:
     loss, start = ROSENBROCK.build(), ROSENBROCK.start
-    with pytest.raises(InputError, match="certificate='exact': expected one of 'measured', 'proven', 'rigorous'"):
+    with pytest.raises(InputError, match="certificate='exact': expected one of 'measured', 'proven', 'closed_f"):
         distance(loss, start, eta=0.05, steps=2, certificate="exact")
     with pytest.raises(InputError, match="encloses the Hessian itself; leave out curvature"):
         distance(loss, start, eta=0.05, steps=2, certificate="rigorous", curvature=saddle(1.0))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import numpy as np
 import pytest
 from problems import DEEP
@@ -66,12 +64,11 @@ def test_search_finds_a_larger_rate_and_keeps_its_promise(order: int, certificat
 def test_search_ends_at_the_smallest_number_of_steps() -> None:
     # From above and from below: 2 % fewer steps would not do.
     loss, start = DEEP.build(), DEEP.start
-    for epsilon in (0.3, 0.003):
+    for epsilon in (0.03, 0.003):
         steps = step_size(loss, start, epsilon=epsilon, time=1.0, certificate="proven").steps
         assert distance(loss, start, eta=1 / steps, steps=steps, certificate="proven").largest <= epsilon
         fewer = min(int(0.97 * steps), steps - 1)
-        with contextlib.suppress(HypothesisError):  # no bound at all, for the larger epsilon
-            assert distance(loss, start, eta=1 / fewer, steps=fewer, certificate="proven").largest > epsilon
+        assert distance(loss, start, eta=1 / fewer, steps=fewer, certificate="proven").largest > epsilon
 
 
 def test_rigorous_rates() -> None:

@@ -116,7 +116,7 @@ def compiled(source):
     """Load it, and return what Python and numba keep of it."""
     module = load(source)
     found = sorted(cache_folder().glob("__pycache__/*"))
-    assert {path.suffix for path in found} == {".pyc", ".nbi", ".nbc"}
+    assert {path.suffix for path in found} == {".pyc", ".nbi", ".nbc", ".sha256"}
     del sys.modules[module.__name__]
     return found
 

@@ -20,8 +20,10 @@ import numpy as np
 import pytest
 
 from eomsym.errors import InputError
+from eomsym.experiments import jobs
 from eomsym.experiments import sweep as module
 from eomsym.experiments.case import Case, Outcome
+from eomsym.experiments.columns import TEXT
 from eomsym.experiments.lock import locked
 from eomsym.experiments.records import COLUMNS, Records
 from eomsym.experiments.sweep import connect, run_pack, sweep
@@ -178,17 +180,20 @@ def test_two_sweeps_on_one_file(tmp_path: Path) -> None:
 
 def test_files_that_are_no_records_are_left_as_they_are(tmp_path: Path) -> None:
     text, foreign, newer = tmp_path / "notes.txt", tmp_path / "other.sqlite", tmp_path / "newer.sqlite"
+    older = tmp_path / "older.sqlite"
     text.write_text("my notes, not a database, " * 100)
     with sqlite3.connect(foreign) as connection:
         connection.execute("CREATE TABLE mine (x)")
-    Records(newer).close()
-    with sqlite3.connect(newer) as connection:
-        connection.execute("PRAGMA user_version=99")
-    before = {path: path.read_bytes() for path in (text, foreign, newer)}
+    for path, version in ((newer, 99), (older, 1)):
+        Records(path).close()
+        with sqlite3.connect(path) as connection:
+            connection.execute(f"PRAGMA user_version={version}")
+    before = {path: path.read_bytes() for path in (text, foreign, newer, older)}
     for path, message in (
         (text, "damaged, or no record file"),
         (foreign, "not a record file of eomsym"),
-        (newer, "has schema 99"),
+        (newer, "has schema 99, and eomsym .* knows 2; it was left as it is"),
+        (older, "has schema 1, and eomsym .* knows 2; it was left as it is"),
     ):
         with pytest.raises(InputError, match=message):
             sweep(cases(2), path=path)
@@ -227,14 +232,30 @@ def test_exports(tmp_path: Path) -> None:
         assert records.environments()[0]["eomsym"]
         with pytest.raises(InputError, match=r"no case of .* begins with 'zzz'"):
             records.case("zzz")
-        if find_spec("pandas"):
-            frame = records.frame()
-            assert list(frame.columns) == list(COLUMNS)
-            assert frame["case_status"].value_counts().to_dict() == {"passed": 4, "error": 1}
+
+
+@pytest.mark.parametrize("status", [None, "passed", "error", "failed"])
+def test_a_frame_is_the_rows(tmp_path: Path, status: str | None) -> None:
+    """Column by column what SQLite's own join gives, row by row."""
+    pandas = pytest.importorskip("pandas", reason="frames need pandas")
+    outcomes = run_pack(cases(7))
+    mixed = [outcome for k in (3, 6, 0, 5, 1, 4, 2) for outcome in [outcomes[k]]]
+    mixed.append(Outcome(Case({**cases(2)[0].definition, "seed": 5}), "failed", outcomes[0].orders[::-1], size=1))
+    with Records(tmp_path / "a.sqlite") as records:
+        records.add(mixed)
+        frame = records.frame(status)
+        wanted = pandas.DataFrame.from_records(records.rows(status), columns=list(COLUMNS))
+        numbers = [name for name in COLUMNS if name not in TEXT]
+        wanted[numbers] = wanted[numbers].astype(float)
+        for name in TEXT:
+            wanted[name] = wanted[name].astype("str")
+        whole = {name: "int64" for name in numbers if len(frame) and frame[name].dtype == "int64"}
+        pandas.testing.assert_frame_equal(frame, wanted.astype(whole), check_dtype=len(frame) > 0)
+        assert status is not None or set(whole) == {"size"}  # the others are missing somewhere
 
 
 def test_a_hundred_thousand_records(tmp_path: Path) -> None:
-    """They are written and found again; `tests/bench` measures how fast."""
+    """They are written and found again, here 5,000 of them; `tests/bench` measures how fast all are."""
     row = run_pack(cases(2))[0].orders
     with Records(tmp_path / "a.sqlite") as records:
         many = (
@@ -271,6 +292,76 @@ def test_a_dask_cluster_gives_the_same(tmp_path: Path, undisturbed: list[tuple[A
         time.sleep(0.5)
         os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
         assert begun.result(timeout=120).counts == {"passed": 59, "error": 1}
+
+
+class Job:
+    """What submitit's jobs can do, and no more."""
+
+    def __init__(self, function: Any, arguments: Any, looks: int) -> None:
+        self.function, self.arguments, self.looks, self.cancelled = function, arguments, looks, False
+
+    def done(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0
+
+    def result(self) -> Any:
+        return self.function(*self.arguments)
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Cluster:
+    """An executor of such jobs."""
+
+    def __init__(self, looks: int = 2) -> None:
+        self.looks, self.jobs = looks, list[Job]()
+
+    def submit(self, function: Any, *arguments: Any) -> Job:
+        self.jobs.append(Job(function, arguments, self.looks))
+        return self.jobs[-1]
+
+
+def test_jobs_that_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: list[tuple[Any, ...]]
+) -> None:
+    monkeypatch.setattr(jobs, "PAUSE", 0.01)
+    cluster = Cluster()
+    found = sweep(cases(12), executor=cluster, path=tmp_path / "a.sqlite")
+    assert found.counts == {"passed": 11, "error": 1}
+    assert content(tmp_path / "a.sqlite") == undisturbed
+    assert len(cluster.jobs) == 12
+
+
+def test_jobs_that_fail_and_jobs_that_are_given_up() -> None:
+    cluster = Cluster(looks=0)
+    executor = jobs.Jobs(cluster, pause=0.01)
+    with pytest.raises(ZeroDivisionError, match="by zero"):
+        executor.submit(divmod, 1, 0).result(timeout=20)
+    assert executor.submit(divmod, 7, 2).result(timeout=20) == (3, 1)
+    cluster.looks = 10**9
+    endless = executor.submit(divmod, 7, 2)
+    assert endless.cancel()
+    limit = time.monotonic() + 20
+    while not cluster.jobs[-1].cancelled and time.monotonic() < limit:
+        time.sleep(0.01)
+    assert cluster.jobs[-1].cancelled
+
+
+@pytest.mark.parametrize("executor", ["slurm", 2, ThreadPoolExecutor])
+def test_what_is_no_executor(executor: Any) -> None:
+    with pytest.raises(InputError, match=r"executor=.*: expected one of concurrent\.futures, Dask or submitit"):
+        sweep(cases(2), executor=executor)
+
+
+@pytest.mark.slow
+def test_submitit_gives_the_same(tmp_path: Path, undisturbed: list[tuple[Any, ...]]) -> None:
+    """Its executor for this machine has the interface of that for Slurm."""
+    submitit = pytest.importorskip("submitit", reason="submitit is not installed")
+    executor = submitit.AutoExecutor(folder=tmp_path / "log", cluster="local")
+    executor.update_parameters(timeout_min=10, cpus_per_task=1)
+    sweep(cases(12), executor=executor, path=tmp_path / "a.sqlite")
+    assert content(tmp_path / "a.sqlite") == undisturbed
 
 
 def test_small_cases_travel_in_packs(monkeypatch: pytest.MonkeyPatch) -> None:
