@@ -105,7 +105,7 @@ def advise(
 
 
 def _shrinks(result: OrderReport, j: int, ratio: float) -> bool:
-    """Whether the misfit is that of a right equation, linear in eta; that of a wrong one tells nothing of finer rungs."""
+    """Whether the misfit is linear in eta, as that of a right equation; a wrong one tells nothing of finer rungs."""
     return bool(result.misfits[j] <= result.misfits[j - 1] * np.sqrt(ratio))
 
 
