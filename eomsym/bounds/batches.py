@@ -51,7 +51,7 @@ def many_distances(
     steps : int
     order : int
         ``K`` of the equation of motion; 0 is gradient flow.
-    certificate : {"measured", "proven"}
+    certificate : {"measured", "closed_form"}
         As of `eomsym.bounds.distance`.
 
     Returns
@@ -71,11 +71,11 @@ def many_distances(
     --------
     >>> import eomsym as eom
     >>> loss = eom.Loss("(x*y - 1)**2/2", variables="x y")
-    >>> found = many_distances(loss, [[0.5, 0.5], [0.3, 0.6]], eta=[0.1, 0.2], steps=2, certificate="proven")
+    >>> found = many_distances(loss, [[0.5, 0.5], [0.3, 0.6]], eta=[0.1, 0.2], steps=2, certificate="closed_form")
     >>> found.round(4)
-    array([[0.    , 0.0014, 0.0027],
-           [0.    , 0.0055, 0.0107]])
-    >>> single = eom.bounds.distance(loss, [0.3, 0.6], eta=0.2, steps=2, certificate="proven")
+    array([[0.    , 0.0014, 0.0025],
+           [0.    , 0.0171, 0.037 ]])
+    >>> single = eom.bounds.distance(loss, [0.3, 0.6], eta=0.2, steps=2, certificate="closed_form")
     >>> bool(np.isclose(found[1, 2], single.value, rtol=1e-6))
     True
 
@@ -84,7 +84,7 @@ def many_distances(
     O. Elkabetz and N. Cohen, Continuous vs. Discrete Optimization of Deep Neural Networks, NeurIPS 2021,
     arXiv:2107.06608, theorem 2; here its discrete twin, of derivations/fundamental_theorem.
     """
-    kind = checked_certificate(certificate, ("measured", "proven"))
+    kind = checked_certificate(certificate, ("measured", "closed_form"))
     degree, count = checks.order(order), checks.count(steps, "steps", 1)
     if degree > 16:
         raise InputError(f"order={degree}: expected at most 16; beyond, the trees are too many")
@@ -94,11 +94,12 @@ def many_distances(
     family = loss if isinstance(loss, PolynomialFamily) else PolynomialFamily.of(loss, len(thetas))
     if thetas.shape != (len(family), family.size):
         raise ShapeError(f"starts of shape {thetas.shape}: expected {(len(family), family.size)}, one for each loss")
-    rates = np.broadcast_to(np.asarray(eta, dtype=np.float64), len(thetas)).copy()
-    if not ((rates > 0) & np.isfinite(rates)).all():
+    rates = checks.array(eta, "eta")
+    rates = np.full(len(thetas), rates) if rates.ndim == 0 else rates
+    if rates.shape != (len(thetas),) or not ((rates > 0) & np.isfinite(rates)).all():
         raise InputError(f"eta={eta!r}: expected positive numbers, one or {len(thetas)}")
     with np.errstate(all="ignore"):  # what is not finite is reported as infinite
-        values = (_proven if kind == "proven" else _measured)(family, thetas, rates, count, degree)
+        values = (_closed_forms if kind == "closed_form" else _measured)(family, thetas, rates, count, degree)
     values[np.isnan(values)] = np.inf
     return np.maximum.accumulate(np.where(np.isinf(values), np.inf, 0.0), axis=1) + values
 
@@ -111,7 +112,7 @@ def _step_rounding(around: Neighbourhoods, size: Array, eta: Array, slope: Array
 # a priori -------------------------------------------------------------------------------------------------------------
 
 
-def _proven(family: PolynomialFamily, thetas: Array, eta: Array, steps: int, order: int) -> Array:
+def _closed_forms(family: PolynomialFamily, thetas: Array, eta: Array, steps: int, order: int) -> Array:
     """As `eomsym.bounds.proven.proven_distances`."""
     values = np.zeros((len(thetas), steps + 1))
     distance = drift = np.zeros(len(thetas))

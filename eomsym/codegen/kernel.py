@@ -27,6 +27,7 @@ __all__ = ["Kernel", "compile", "kernel_of"]
 
 #: How terms can be evaluated.
 MOST_ORDER = 200
+MOST_DIGITS = 10_000
 FORMS = ("auto", "table", "explicit")
 #: What runs them.
 BACKENDS = ("numba", "jax")
@@ -217,8 +218,13 @@ class Kernel(Machines):
         """
         import sympy
 
-        ring = Decimals(digits)
-        point = [ring(sympy.Rational(x) if isinstance(x, str) else x) for x in theta]
+        ring = Decimals(checks.count(digits, "digits", 1, MOST_DIGITS))
+        try:
+            point = [ring(sympy.Rational(x) if isinstance(x, str) else x) for x in theta]
+        except (AttributeError, TypeError, ValueError, ZeroDivisionError) as error:
+            raise InputError(
+                f"theta must be numbers or texts such as ['0.1', '-1/2'], got {checks.shown(theta)}"
+            ) from error
         if len(point) != self.size:
             raise ShapeError(f"theta has {len(point)} numbers, expected {self.size}")
         return counter_terms_at(Plan.of(self.circuit.terms(), self.order, flow=True), point, self.order, ring)
@@ -274,6 +280,7 @@ class Kernel(Machines):
         times the direction, half the third derivative along it twice, and so on."""
         point = self._points(theta)[0, : self.loss.size]
         given = np.stack([point, checks.vector(direction, "direction", self.loss.size)])[None]
+        degree = checks.count(degree, "degree", 0, MOST_ORDER)
         rows = np.array([d * (d + 1) // 2 + d for d in range(degree + 1)])
         out = np.empty((1, degree + 1, self.loss.size))
         self._gradient.fill(given, degree, rows, out)
@@ -285,6 +292,7 @@ class Kernel(Machines):
 
         Modified fields commute with linearisation: the terms of the linearised circuit are the derivatives.
         """
+        eta = checks.number(eta, "eta")
         both = np.concatenate([self._points(theta)[0], checks.vector(direction, "direction", self.size)])
         terms = np.empty((1, self.order + 1, 2 * self.size))
         self._linearised.terms(both[None], self.order, terms)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.errors import ExpressionError, InputError, MissingDependencyError
 from eomsym.interop.inline import inlined
 from eomsym.interop.jax_rules import DECIDES, LOOPS, MOVES, RULES, as_jax
@@ -107,6 +108,7 @@ def trace(loss_fn: Callable[[Any], Any], params: Any, name: str | None = None, *
         import jax
     except ImportError as error:
         raise MissingDependencyError("from_jax needs JAX; type: pip install 'eomsym[jax]'") from error
+    checks.function(loss_fn, "loss_fn", "the parameters")
     paths, structure = jax.tree_util.tree_flatten_with_path(params)
     leaves = {}
     for path, leaf in paths:
