@@ -5,6 +5,8 @@ from .bound import Bound, Hypothesis, StepSize
 from .certificates import certificate, check_certificate
 from .convergence import Guarantee, guarantee_convergence
 from .distances import distance
+from .formula_certificates import certify_formula
+from .network_certificates import certify_convergence
 from .orders import BestOrder, best_order
 from .prediction import Prediction, predicted_distance
 from .rigorous import Enclosure, enclose_flow, enclose_terms
@@ -20,6 +22,8 @@ __all__ = [
     "StepSize",
     "best_order",
     "certificate",
+    "certify_convergence",
+    "certify_formula",
     "check_certificate",
     "distance",
     "enclose_flow",

@@ -1,8 +1,9 @@
-"""Certificates: rigorous distances as data that `eomsym.bounds.checker`, or a program of one's own, checks again."""
+"""Certificates: proofs as data that `eomsym.bounds.checker`, or a program of one's own, checks again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,18 +11,31 @@ import sympy
 from numpy.typing import ArrayLike
 
 from eomsym import checks
+from eomsym.bounds.bound import motion_name
+from eomsym.bounds.formula_certificates import FORMULA
+from eomsym.bounds.network_certificates import CONVERGENCE, NETWORK, network_certificate
 from eomsym.curvature.hessian import as_kernel
 from eomsym.errors import HypothesisError, InputError
 from eomsym.losses.expression import Loss
+from eomsym.losses.network import DeepLinear
 from eomsym.taylor.rings.balls import load_flint
+from eomsym.types import Array
 
 if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
     from eomsym.losses.objective import Objective
 
-__all__ = ["certificate", "check_certificate"]
+__all__ = ["certificate", "check_certificate", "claim_of"]
 
 SCHEMA = "eomsym.certificate/1"
+MOST_SUBSTEPS = 64
+#: The program that checks a certificate, by its schema.
+CHECKERS = {
+    SCHEMA: "eomsym.bounds.checker",
+    NETWORK: "eomsym.bounds.checker_networks",
+    CONVERGENCE: "eomsym.bounds.checker_convergence",
+    FORMULA: "eomsym.bounds.checker_formulas",
+}
 
 
 def certificate(
@@ -32,32 +46,34 @@ def certificate(
     steps: int,
     order: int = 0,
     degree: int = 10,
-    substeps: int = 1,
+    substeps: int | None = None,
 ) -> dict[str, Any]:
     """Prove a distance of gradient descent from its equation of motion, with everything that is needed to check it.
 
     Parameters
     ----------
-    loss : Loss, or its Kernel
-        A polynomial with rational coefficients, without weight decay.
+    loss : Loss or DeepLinear, or its Kernel
+        A polynomial with rational coefficients, or a network with squared error; without weight decay.
     start : array_like, shape (n,)
     eta : float
     steps : int
     order : {0, 1, 2}
+        Of a network 0 or 1.
     degree : int
-        Of Taylor's formula.
-    substeps : int
-        Steps of the enclosure for each `eta`.
+        Of Taylor's formula, for a polynomial; for a network it is chosen.
+    substeps : int, optional
+        Steps of the enclosure for each `eta`, for a polynomial; as many as it takes by default, up to 64.
 
     Returns
     -------
     dict
-        JSON: loss, start, claim, and for each substep a centre, a radius, a box and a growth.
+        JSON: loss, start, claim, and for each substep of a polynomial a centre, a radius, a box and a growth, of a
+        network a radius.
 
     Raises
     ------
     InputError
-        If the loss is no such polynomial, or the order is above 2.
+        If the loss is neither, or the order is too high.
     HypothesisError
         If no box is found in which the motion stays for a substep.
     MissingDependencyError
@@ -71,22 +87,36 @@ def certificate(
     >>> bool(0 <= distances[-1] - (np.exp(-1) - 0.875**8) < 1e-12)
     True
     """
+    load_flint()
+    kernel = as_kernel(loss)
+    if isinstance(kernel.loss, DeepLinear):
+        return network_certificate(kernel, start, eta=eta, steps=steps, order=order)
+    rate, count, top = checks.positive(eta, "eta"), checks.count(steps, "steps", 1), checks.order(order)
+    terms, theta, inner = _terms(kernel.loss), kernel.loss.validate(start), 1
+    if top > 2:
+        raise InputError(f"order={order!r}: a certificate knows the orders 0, 1 and 2")
+    numbers = {"eta": rate.hex(), "order": top, "degree": checks.count(degree, "degree", 1)}
+    if substeps is not None:
+        return _proof(terms, theta, numbers | {"substeps": checks.count(substeps, "substeps", 1)}, count)
+    while True:
+        try:
+            return _proof(terms, theta, numbers | {"substeps": inner}, count)
+        except HypothesisError:
+            if inner >= MOST_SUBSTEPS:
+                raise
+            inner *= 4
+
+
+def _proof(terms: list[Any], theta: Array, numbers: dict[str, Any], count: int) -> dict[str, Any]:
+    """The certificate of a polynomial."""
     flint = load_flint()
     from eomsym.bounds.checker import DIGITS, Field, definite, length, value
 
-    rate, count = checks.positive(eta, "eta"), checks.count(steps, "steps", 1)
-    inner = checks.count(substeps, "substeps", 1)
-    kernel = as_kernel(loss)
-    terms = _terms(kernel.loss)
-    theta = kernel.loss.validate(start)
-    top = checks.order(order)
-    if top > 2:
-        raise InputError(f"order={order!r}: a certificate knows the orders 0, 1 and 2")
     arb, precision, cap = flint.arb, flint.ctx.prec, flint.ctx.cap
     flint.ctx.prec = DIGITS
     try:
-        exact = flint.fmpq(*rate.as_integer_ratio())
-        field = Field(terms, len(theta), exact, top)
+        exact = flint.fmpq(*float.fromhex(numbers["eta"]).as_integer_ratio())
+        field, inner = Field(terms, len(theta), exact, numbers["order"]), numbers["substeps"]
         h = arb(exact) / inner
         claim, entries = [0.0], []
         centre, radius = theta, 0.0
@@ -95,7 +125,7 @@ def certificate(
             box = _box(field, centre, radius, h, flint)
             balls = [arb(mid, rad) for mid, rad in box]
             growth = _growth(field.symmetric(balls), definite, arb)
-            ends = field.end([arb(float(x)) for x in centre], balls, h, checks.count(degree, "degree", 1))
+            ends = field.end([arb(float(x)) for x in centre], balls, h, numbers["degree"])
             after = np.array([float(end.mid()) for end in ends])
             missed = length([end - arb(float(x)) for end, x in zip(ends, after, strict=True)])
             radius = _above((arb(growth) * h).exp() * radius + missed)
@@ -114,31 +144,22 @@ def certificate(
                 claim.append(_above(length([x - arb(float(y)) for x, y in zip(run, centre, strict=True)]) + radius))
     finally:
         flint.ctx.prec, flint.ctx.cap = precision, cap
-    return {
-        "schema": SCHEMA,
-        "loss": terms,
-        "start": [float(x).hex() for x in theta],
-        "eta": rate.hex(),
-        "order": top,
-        "degree": degree,
-        "substeps": inner,
-        "claim": [x.hex() for x in claim],
-        "steps": entries,
-    }
+    found = {"schema": SCHEMA, "loss": terms, "start": [float(x).hex() for x in theta], **numbers}
+    return found | {"claim": [x.hex() for x in claim], "steps": entries}
 
 
 def check_certificate(proof: Mapping[str, Any]) -> list[float]:
-    """Check a certificate with python-flint alone: nothing that made it is used.
+    """Check a certificate with python-flint, or Python alone: nothing that made it is used.
 
     Parameters
     ----------
     proof : mapping
-        As from `certificate`, or read from its JSON.
+        As from `certificate`, `certify_convergence` or `certify_formula`, or read from its JSON.
 
     Returns
     -------
     list of float
-        The distances that are proven, after 0, 1, … steps.
+        What is proven: the distances after 0, 1, … steps, the one excess of the loss, or the one order of a formula.
 
     Raises
     ------
@@ -153,13 +174,38 @@ def check_certificate(proof: Mapping[str, Any]) -> list[float]:
     >>> [round(x, 4) for x in check_certificate(json.loads(json.dumps(proof)))]
     [0.0, 0.0353]
     """
-    load_flint()
-    from eomsym.bounds.checker import check
-
+    schema = proof.get("schema") if isinstance(proof, Mapping) else None
+    if schema not in CHECKERS:
+        raise HypothesisError(f"no certificate: its schema is {schema!r}, expected one of {', '.join(CHECKERS)}")
+    if schema != FORMULA:
+        load_flint()
     try:
-        return check(dict(proof))
-    except (ValueError, KeyError, TypeError) as error:
+        found: list[float] = import_module(CHECKERS[schema]).check(dict(proof))
+        return found
+    except (ValueError, KeyError, TypeError, IndexError, ArithmeticError, AttributeError) as error:
         raise HypothesisError(f"{error}" if "does not hold" in str(error) else f"no certificate: {error!r}") from error
+
+
+def claim_of(proof: Mapping[str, Any], found: list[float]) -> str:
+    """What a certificate that holds says, in one line.
+
+    Parameters
+    ----------
+    proof : mapping
+    found : list of float
+        As from `check_certificate`.
+
+    Examples
+    --------
+    >>> from eomsym.bounds.formula_certificates import certify_formula
+    >>> claim_of(proof := certify_formula(2), check_certificate(proof))
+    'the counter terms of gradient descent to order 2'
+    """
+    if proof["schema"] == FORMULA:
+        return f"the counter terms of {proof['method'].get('name', 'the method')} to order {found[0]}"
+    if proof["schema"] == CONVERGENCE:
+        return f"the loss ends within {found[0]:.4g} of its infimum after {proof['steps']} steps"
+    return f"distance {found[-1]:.6g} from {motion_name(int(proof['order']))} after {len(found) - 1} steps"
 
 
 def _terms(loss: Objective) -> list[Any]:

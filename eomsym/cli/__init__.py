@@ -28,6 +28,8 @@ COMMANDS = {
     "emit": "Write the compiled program of a loss as a standalone module.",
     "verify": "Check the order of the equation of motion against the running optimiser.",
     "bound": "Compare bound, estimate and truth of the distance from the optimiser.",
+    "certify": "Prove a distance, a convergence or a formula, as a file that others can check.",
+    "check": "Check such a file.",
     "forward": "Predict where an optimiser will be after many steps.",
     "simulate": "Run a named experiment and draw its figure.",
     "sweep": "Verify many cases: a grid or random draws, recorded as they end.",
@@ -127,7 +129,7 @@ def _told_of_own_file(ctx: click.Context, error: BaseException) -> str | None:
     path = ctx.meta.get("eomsym.file")
     if path is None:
         return None
-    from eomsym.cli.problem import told_of_file
+    from eomsym.experiments.problem import told_of_file
 
     inside = any(frame.filename == str(path) for frame in traceback.extract_tb(error.__traceback__))
     return told_of_file(path, error) if inside else None

@@ -58,7 +58,7 @@ def test_whatever_is_changed_is_noticed() -> None:
         change(wrong)
         with pytest.raises(HypothesisError, match=f"does not hold: .*({what})"):
             check_certificate(wrong)
-    with pytest.raises(HypothesisError, match="no certificate: KeyError"):
+    with pytest.raises(HypothesisError, match="no certificate: its schema is None"):
         check_certificate({})
 
 
@@ -67,5 +67,5 @@ def test_what_has_no_certificate() -> None:
         certificate(eom.Loss("exp(x)", variables="x"), [1.0], eta=0.1, steps=1)
     with pytest.raises(InputError, match="knows the orders 0, 1 and 2"):
         certificate(eom.Loss("x**2", variables="x"), [1.0], eta=0.1, steps=1, order=3)
-    with pytest.raises(HypothesisError, match=r"found no box|became infinite"):
+    with pytest.raises(HypothesisError, match=r"found no box|became infinite|too wide"):
         certificate(eom.Loss("-x**4", variables="x"), [1.0], eta=1.0, steps=1)
