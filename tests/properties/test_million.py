@@ -94,7 +94,7 @@ def smaller(share: float) -> Callable[..., Any]:
 def test_sweep_notices_a_wrong_bound(short: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(million, "many_distances", smaller(0.99))
     tally = million.sweep(1, 8)
-    assert {row.split(":")[0] for row in tally.violations} == set(million.CERTIFICATES)
+    assert "measured" in {row.split(":")[0] for row in tally.violations}
 
 
 @pytest.mark.parametrize("kind", ["closed_form", "measured"])
