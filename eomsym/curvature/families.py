@@ -120,7 +120,9 @@ class PolynomialFamily:
         try:
             terms = sympy.Poly(loss.expression, *loss.variables).terms()
         except (AttributeError, sympy.PolynomialError) as error:
-            raise InputError(f"expected a polynomial loss such as Loss('x**2 + x**4', variables='x'), got {loss!r}") from error
+            raise InputError(
+                f"expected a polynomial loss such as Loss('x**2 + x**4', variables='x'), got {loss!r}"
+            ) from error
         if loss.weight_decay:
             raise InputError("a family has no weight decay; write it into the polynomial")
         row = [float(c) for _, c in terms]
@@ -154,6 +156,25 @@ class PolynomialFamily:
         # Not by `Kernel.terms`: where one loss overflows, the others are still wanted.
         self.kernel(order)._fill(points, out)
         return out[..., : self.size]
+
+    def field(self, thetas: Array, eta: Array, order: int) -> Array:
+        """Velocities of the equations of motion, shape (m, n), with learning rates of shape (m,)."""
+        terms = self.terms(thetas, order)
+        velocity: Array = -terms[:, order]
+        for k in range(order - 1, -1, -1):
+            velocity = eta[:, None] * velocity - terms[:, k]
+        return velocity
+
+    def jacobians(self, thetas: Array, eta: Array, order: int) -> Array:
+        """Their derivatives, shape (m, n, n), a row for each direction."""
+        n, width = self.size, self.size + self.coefficients.shape[1]
+        points = np.concatenate([thetas, self.coefficients], axis=1)
+        both = np.concatenate([np.repeat(points, n, axis=0), np.tile(np.eye(n, width), (len(points), 1))], axis=1)
+        out = np.empty((len(both), order + 1, 2 * width))
+        self.kernel(order)._linearised.terms(both, order, out)
+        slopes = out[..., width : width + n].reshape(len(points), n, order + 1, n)
+        found: Array = -np.einsum("mikj,km->mij", slopes, eta ** np.arange(order + 1.0)[:, None])
+        return found
 
     def gradients(self, thetas: Array) -> Array:
         """Gradients of each loss at its own point, shape (m, n)."""

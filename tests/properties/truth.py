@@ -127,9 +127,7 @@ METHODS: dict[str, Callable[[Fraction], GeneralLinear]] = {
     "GradientDescent": lambda _: GRADIENT_DESCENT,
     "HeavyBall": heavy_ball,
     "Nesterov": nesterov,
-    "ProximalPoint": lambda _: GeneralLinear(
-        "proximal point", (tuple(_state(_combined((1, ONE), (-1, DOWN)))),)
-    ),
+    "ProximalPoint": lambda _: GeneralLinear("proximal point", (tuple(_state(_combined((1, ONE), (-1, DOWN)))),)),
     "OptimisticGradient": lambda _: GeneralLinear(
         "optimistic", (tuple(_times(_combined((2, ONE), (-1, DOWN)), [*EULER, Fraction(0)])[:-1]),)
     ),
@@ -272,9 +270,7 @@ class Truth:
     method : GeneralLinear
     """
 
-    def __init__(
-        self, loss: Polynomial, order: int, eta: float, method: GeneralLinear = GRADIENT_DESCENT
-    ) -> None:
+    def __init__(self, loss: Polynomial, order: int, eta: float, method: GeneralLinear = GRADIENT_DESCENT) -> None:
         self.loss, self.eta = loss, Fraction(eta)
         total = [part * 0 for part in loss.velocity]
         for nodes in range(1, order + 2):

@@ -76,7 +76,9 @@ def random_polynomial(rng: np.random.Generator, variables: int, cost: float, len
     lengths = length * 10.0 ** (rng.uniform(-2, 2, variables) if rng.random() < 0.25 else np.zeros(variables))
     chosen: dict[tuple[int, ...], float] = {}
     for _ in range(int(rng.integers(2, 6))):
-        powers = tuple(int(p) for p in rng.multinomial(int(rng.integers(1, degree + 1)), np.ones(variables) / variables))
+        powers = tuple(
+            int(p) for p in rng.multinomial(int(rng.integers(1, degree + 1)), np.ones(variables) / variables)
+        )
         chosen[powers] = chosen.get(powers, 0.0) + float(rng.integers(-16, 17)) / 16
     for i in range(variables):
         powers = tuple(2 * (k == i) for k in range(variables))
@@ -170,9 +172,7 @@ def wrong(number: int) -> tuple[str, float, str]:
     try:
         kernel = eom.compile(case.loss, order + extra, method=case.method)
         changed = altered(kernel, row, lambda theta: -share * part(theta))
-        report = eom.verify(
-            changed, case.start, time=case.time, ladder=case.ladder, orders=case.orders, limit=LIMIT
-        )
+        report = eom.verify(changed, case.start, time=case.time, ladder=case.ladder, orders=case.orders, limit=LIMIT)
     except EomsymError as error:
         return "error", math.nan, f"{type(error).__name__}: {error}"
     result = report.orders[0]
