@@ -28,6 +28,7 @@ PROBLEMS = (
 OF_PROBLEM = {"problems", "expression", "velocity", "variables", "start", "path", "data", "network"}
 #: What is always typed: where files go, and what keeps a command short.
 ALWAYS = {
+    "certify": ["--steps", "3"],
     "verify": ["--output", guard.ASKED, "--ladder", "10,20", "--no-plot"],
     "simulate": ["--output", guard.ASKED, "--no-plot"],
     "sweep": ["--output", f"{guard.ASKED}/records.sqlite", "--dry-run"],
@@ -53,6 +54,11 @@ WORDS: dict[str, tuple[str, ...]] = {
     "images": ("2",),
     "width": ("345", "0", "200"),
     "seed": ("0", "3"),
+    "samples": ("2", "3"),
+    "scheme": ("xavier", "he"),
+    "scale": ("1", "0.5"),
+    "excess": ("0.1",),
+    "check.file": (f"{GIVEN}/proof.json",),
     "again": ("0",),
     "dask": (),
     "json": (f"{guard.ASKED}/record.json",),
@@ -114,6 +120,7 @@ def files(folder: Path) -> None:  # noqa: F811
     (place / "broken.py").write_text("loss = 1/0\n")
     (place / "ends.py").write_text("raise SystemExit(0)\n")
     (place / "empty.csv").write_text("")
+    (place / "proof.json").write_text('{"claim": 1}')
     Records(place / "records.sqlite").close()
 
 

@@ -228,6 +228,10 @@ ARGUMENTS: dict[str, Callable[[Problem], st.SearchStrategy[Any]]] = {
     "threads": just(1, 2),
     "weight_decay": just(0, "1/10", Fraction(1, 3), 0.25),
     "scheme": just("xavier", "he"),
+    "quick": just(True, False),
+    "powers": just([[2], [4]], [[2, 0], [1, 1]]),
+    "coefficients": just([[0.5, 0.25]], np.ones((3, 2))),
+    "starts": lambda problem: st.lists(numbers(problem.size), min_size=1, max_size=3),
     "scale": just(1.0, 0.5),
     # expressions and networks
     "expression": just("x**2*y", "sin(x) + y", "exp(-x**2)", "x", 0, "1/3*x - y**3", sympy.Symbol("x") ** 2),
@@ -324,6 +328,9 @@ ARGUMENTS: dict[str, Callable[[Problem], st.SearchStrategy[Any]]] = {
     # what one function means by a name
     "certificate.order": just(0, 1),
     "certificate.steps": just(1, 2, 5),
+    "many_distances.eta": just(0.01, [0.01], [0.01, 0.02]),
+    "many_distances.loss": lambda problem: st.sampled_from([problem.loss, losses()[1], losses()[0]]),
+    "many_distances.certificate": just("measured", "proven", "predicted"),
     "enclose_flow.order": just(0, 1),
     "enclose_flow.steps": just(1, 2, 5),
     "descend.memory": just("rest", "flow"),
