@@ -214,9 +214,7 @@ def run_case(case: Case) -> Outcome:
         message = f"unforeseen {type(error).__name__}: {error}"
         return Outcome(case, "error", [], message, seconds=clock.perf_counter() - began)
     rows = [_row(result) for result in report.orders]
-    return Outcome(
-        case, report.status, rows, "", report.size, clock.perf_counter() - began, list(report.etas), report
-    )
+    return Outcome(case, report.status, rows, "", report.size, clock.perf_counter() - began, list(report.etas), report)
 
 
 def told(name: str, said: Any) -> str:

@@ -247,7 +247,7 @@ def balance(images: int | None = None, steps: int | None = None, progress: Progr
         Panel("drift of the balance", r"time $\eta k$", r"$\|B(t)-B(0)\|$", tuple(lines), "", "dashed: predicted"),
         Panel("distance from the drift of descent", r"time $\eta k$", r"$\|B-B_\mathrm{GD}\|$", tuple(gaps), "y"),
     )
-    title = rf"Balance $W_2^\top W_2-W_1W_1^\top$ of a {net.name}"
+    title = f"Balance W₂ᵀW₂ − W₁W₁ᵀ of a {net.name}"
     return finished("balance", title, settings, panels, claims, figures, began)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -49,7 +50,7 @@ SETTINGS: dict[str, tuple[tuple[Any, int, float], ...]] = {
         ([0.25, -0.5], 0, 1),
     ),
     "tanh network": ((0.25, 1, 2), (0.25, 1, 1), (0.5, 1, 1), (0.25, 1, 1), (0.25, 1, 1)),
-    "scale-invariant layer": ((1.0, 2, 0.25), (0.5, 1, 1), (0.5, 1, 1), (1.0, 2, 1), (1.0, 1, 2)),
+    "scale-invariant layer": ((1.0, 2, 0.25), (0.6, 1, 1), (0.5, 1, 1), (1.0, 2, 1), (1.0, 1, 2)),
     "translation-invariant layer, weight decay": (
         (0.25, 0, 2), (0.25, 1, 1), (0.5, 0, 2), (0.25, 0, 2), (0.25, 1, 2),
     ),
@@ -60,17 +61,17 @@ SETTINGS: dict[str, tuple[tuple[Any, int, float], ...]] = {
         (0.25, 0, 1), (0.25, 0, 1), (0.25, 0, 0.5), (0.25, 0, 0.5), (0.25, 0, 0.25),
     ),
     "deep linear, depth 2, mse, digits": (
-        (0.25, 1, 0.5), (0.25, 1, 0.5), (0.5, 1, 0.25), (0.25, 1, 0.5), (0.25, 1, 0.5),
+        (0.25, 1, 0.5), (0.25, 1, 0.5), (0.5, 1, 0.25), (0.5, 5, 0.5), (0.25, 1, 0.5),
     ),
 }  # fmt: skip
 #: Deep linear networks: (data, objective, depth) to scale, seed and time,
 #: with gradient descent.
 DEEP: dict[tuple[str, str, int], tuple[float, int, float]] = {
     ("synthetic", "mse", 3): (0.5, 0, 1),
-    ("synthetic", "mse", 4): (0.5, 0, 2),
-    ("synthetic", "mse", 5): (0.5, 0, 2),
-    ("synthetic", "mse", 6): (0.5, 0, 2),
-    ("synthetic", "cross_entropy", 3): (0.5, 0, 2),
+    ("synthetic", "mse", 4): (0.75, 1, 1),
+    ("synthetic", "mse", 5): (0.75, 0, 0.5),
+    ("synthetic", "mse", 6): (0.5, 0, 0.5),
+    ("synthetic", "cross_entropy", 3): (0.75, 0, 2),
     ("synthetic", "cross_entropy", 4): (0.75, 1, 2),
     ("synthetic", "cross_entropy", 5): (0.75, 0, 2),
     ("synthetic", "cross_entropy", 6): (0.75, 0, 2),
@@ -79,9 +80,9 @@ DEEP: dict[tuple[str, str, int], tuple[float, int, float]] = {
     ("digits", "mse", 5): (0.5, 0, 1),
     ("digits", "mse", 6): (0.5, 0, 2),
     ("digits", "cross_entropy", 2): (0.25, 0, 1),
-    ("digits", "cross_entropy", 3): (0.5, 1, 2),
-    ("digits", "cross_entropy", 4): (0.5, 1, 2),
-    ("digits", "cross_entropy", 5): (0.5, 1, 2),
+    ("digits", "cross_entropy", 3): (0.5, 1, 1),
+    ("digits", "cross_entropy", 4): (0.5, 2, 1),
+    ("digits", "cross_entropy", 5): (0.5, 2, 1),
     ("digits", "cross_entropy", 6): (0.75, 0, 1),
 }
 #: Of the quick suite: the highest order, and what gradient descent alone is run on.
@@ -204,7 +205,7 @@ def suite_table(outcomes: Iterable[Outcome]) -> Table:
     1 cases: 1 passed
     <BLANKLINE>
     case    parameters  slopes     ratios       status
-    x**4/4           1  1.01 2.01  1.008 1.010  passed
+    x**4/4           1  1.01 2.00  1.008 0.998  passed
     """
     listed = list(outcomes)
     rows, notes = [], []
@@ -215,10 +216,8 @@ def suite_table(outcomes: Iterable[Outcome]) -> Table:
         notes += [f"{one.case.title}: {one.error}"] if one.error else []
         bad = (row for row in one.orders if row["status"] != "passed")
         notes += [f"{one.case.title}, order {row['order']}: {row['reason']}" for row in bad]
-    counts = {
-        status: sum(one.status == status for one in listed) for status in ("passed", "failed", "inconclusive", "error")
-    }
-    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    counts = Counter(one.status for one in listed)
+    told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     columns: list[Column | str] = [
         Column("case", "left"), "parameters", Column("slopes", "left"), Column("ratios", "left"),
         Column("status", "left", status=True),

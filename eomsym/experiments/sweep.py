@@ -16,6 +16,7 @@ from eomsym import checks
 from eomsym.codegen.store import cores
 from eomsym.errors import InputError
 from eomsym.experiments.case import Case, Outcome, run_case
+from eomsym.experiments.jobs import Jobs, as_executor
 from eomsym.experiments.lock import locked
 from eomsym.experiments.records import Records
 
@@ -24,6 +25,8 @@ __all__ = ["Sweep", "sweep"]
 Progress = Callable[[int, int, str], None]
 #: Cases that travel together, at most: a small case costs less than its way to a worker and back.
 PACK = 16
+#: Jobs on their way on a cluster, at most.
+WINDOW = 256
 #: How often a case may take its worker down with it before that is its outcome.
 TRIES = 2
 
@@ -57,7 +60,7 @@ class Sweep:
 def sweep(
     cases: Iterable[Case | dict[str, Any]],
     *,
-    executor: Executor | None = None,
+    executor: Executor | Any | None = None,
     path: str | Path | None = None,
     progress: Progress = lambda done, total, label: None,
 ) -> Sweep:
@@ -66,7 +69,7 @@ def sweep(
     Parameters
     ----------
     cases : iterable of Case, or of their definitions
-    executor : concurrent.futures.Executor, optional
+    executor : concurrent.futures.Executor or submitit.Executor, optional
         Where they run: threads, processes, ``dask.distributed.Client(address).get_executor()``, submitit's
         ``AutoExecutor`` … Processes on all cores of this machine by default. It is not shut down.
     path : path-like, optional
@@ -82,7 +85,7 @@ def sweep(
     Raises
     ------
     InputError
-        A definition is no case; the file is no record file, or another sweep is writing to it.
+        A definition is no case; the executor is none; the file is no record file, or another sweep is writing to it.
 
     Examples
     --------
@@ -95,6 +98,7 @@ def sweep(
     2 cases: 2 passed
     """
     listed = {case.key: case for case in map(as_case, checks.items(cases, "cases", "[{'problem': 'rosenbrock'}]"))}
+    executor = None if executor is None else as_executor(executor)
     told = checks.progress(progress)
     if path is None:
         outcomes: list[Outcome] = []
@@ -143,6 +147,9 @@ def _told(counts: dict[str, int]) -> str:
 def _run(cases: list[Case], executor: Executor | None, keep: Callable[[Sequence[Outcome]], None]) -> None:
     """Run cases and keep what they give."""
     if not cases:
+        return
+    if isinstance(executor, Jobs):  # a job of a cluster costs seconds before it begins
+        _drive(executor, _packs(cases, max(1, min(PACK, len(cases) // WINDOW))), keep, window=WINDOW)
         return
     if executor is not None:
         _drive(executor, _packs(cases, 1), keep, window=4 * (os.cpu_count() or 1))

@@ -55,11 +55,11 @@ def place(text: str, message: str) -> str:
         within = [found for found in fitting if table and table in found[1].split(".")[:-1]]
         for line, path in within or fitting:
             return f", line {line}, key {path}"
-    for word in re.findall(r"'([^']+)'", message):
-        for line, content in enumerate(text.splitlines(), start=1):
-            if re.search(rf"[\"']{re.escape(word)}[\"']", content):
-                path = next((path for number, path in reversed(keys) if number <= line), "")
-                return f", line {line}" + (f", key {path}" if path else "")
+    for word in (*re.findall(r"'([^']+)'", message), message.partition(" ")[0]):
+        if value := re.search(rf"[\"']{re.escape(word)}[\"']", text):
+            before = list(_keys(text[: value.start()] + "?"))
+            line = text.count("\n", 0, value.start()) + 1
+            return f", line {line}" + (f", key {before[-1][1]}" if before else "")
     return ""
 
 
@@ -74,7 +74,10 @@ def _named(message: str) -> Iterator[tuple[str, str]]:
     ranged = re.match(r"the range of ([\w.-]+)", message)
     if ranged:
         yield "", ranged[1]
-    needing = re.match(r"([\w.-]+)(?::| needs| of)", message)
+    refused = re.match(r"[\w-]+ does not take ([\w-]+)", message)
+    if refused:
+        yield "", refused[1]
+    needing = re.match(r"([\w.-]+)(?: [^\s:]+)?(?::| needs| of)", message)
     if needing:
         yield "", needing[1]
 

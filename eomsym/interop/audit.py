@@ -141,7 +141,7 @@ def audit(
     if torch is not None and isinstance(model, torch.nn.Module):
         framework, views = "PyTorch", _of_torch(torch_export.trace(model, *arguments), asked[-1])
     else:
-        framework, views = "JAX", _of_jax(jaxpr.trace(model, *arguments), asked[-1])
+        framework, views = "JAX", _of_jax(jaxpr.trace(model, *arguments, flat_calls=True), asked[-1])
     loss = views.loss
     if direction is None:
         v = np.random.default_rng(seed).standard_normal(loss.size)

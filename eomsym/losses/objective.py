@@ -190,6 +190,8 @@ class Objective:
 
     def validate(self, theta: Any) -> np.ndarray:
         """`theta` as a float64 vector of shape (n,); ShapeError or InputError where it is not one."""
+        if type(theta) is np.ndarray and theta.shape == (self.size,):
+            return checks.vector(theta, "theta", self.size)
         return checks.vector(theta, "theta", self.size, f"the parameters are {self._names()}")
 
     def _names(self) -> str:

@@ -35,7 +35,9 @@ def measured_symmetries(loss: Objective, start: Array) -> list[Symmetry]:
     random = np.random.default_rng(0).standard_normal(loss.size)
     points = [start, start + 0.1 * random * np.linalg.norm(start) / np.linalg.norm(random)]
     gradient = compile(loss, 0).gradient(points[1])
-    alive = {name for name, block in loss.blocks.items() if _length(gradient[block.place]) > NOTHING * _length(gradient)}
+    alive = {
+        name for name, block in loss.blocks.items() if _length(gradient[block.place]) > NOTHING * _length(gradient)
+    }
     found: list[Symmetry] = []
     for symmetry in _candidates(loss, alive):
         taken = {name for one in found if isinstance(one, ScaleInvariance) for name in np.atleast_1d(one.block)}

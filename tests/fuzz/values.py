@@ -229,6 +229,7 @@ ARGUMENTS: dict[str, Callable[[Problem], st.SearchStrategy[Any]]] = {
     "weight_decay": just(0, "1/10", Fraction(1, 3), 0.25),
     "scheme": just("xavier", "he"),
     "quick": just(True, False),
+    "outcomes": lambda problem: st.just([]),
     "powers": just([[2], [4]], [[2, 0], [1, 1]]),
     "coefficients": just([[0.5, 0.25]], np.ones((3, 2))),
     "starts": lambda problem: st.lists(numbers(problem.size), min_size=1, max_size=3),
