@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ class BatchTube:
                 lefts[some] = self._cell(some, lefts[some], cells[some])
             cells[active] += 1
 
-    def _cell(self, some: Array, left: Array, before: Array) -> Array:
+    def _cell(self, some: Any, left: Array, before: Array) -> Array:
         """One cell of some cases; returns what is left of the step."""
         centre, eta = self.centres[some], self.eta[some]
         cells = _cells(self.family[some], centre, eta, self.order)

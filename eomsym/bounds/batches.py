@@ -6,6 +6,8 @@ own polynomial loss, start and learning rate, and a compiled kernel serves all o
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.integrate import DOP853
@@ -104,7 +106,8 @@ def many_distances(
             family, thetas, rates, count, degree
         )
     values[np.isnan(values)] = np.inf
-    return np.maximum.accumulate(np.where(np.isinf(values), np.inf, 0.0), axis=1) + values
+    found: Array = np.maximum.accumulate(np.where(np.isinf(values), np.inf, 0.0), axis=1) + values
+    return found
 
 
 def _step_rounding(around: Neighbourhoods, size: Array, eta: Array, slope: Array) -> Array:
@@ -196,7 +199,7 @@ def _measured(family: PolynomialFamily, starts: Array, eta: Array, steps: int, o
         arounds = [some.around(centres[:, k]) for k in range(steps)]
         doubts, good = _doubts(some, arounds, centres, moves, rate, order, count)
         values[these[good]] = _walk(some, arounds, centres, moves, doubts, rate, order)[good]
-        parts[these] = np.where(good | (4 * count > MOST_PARTS), np.inf, 4.0 * count)
+        parts[these] = np.where(good, np.inf, 4.0 * count if 4 * count <= MOST_PARTS else np.inf)
     return values
 
 
@@ -228,7 +231,7 @@ def _motions(
 def _doubts(
     family: PolynomialFamily, arounds: list[Neighbourhoods], centres: Array, moves: Array, eta: Array, order: int,
     parts: int,
-) -> tuple[Array, Array]:  # fmt: skip
+) -> tuple[Array, Any]:  # fmt: skip
     """Errors of the ways, shape (m, steps), and for which cases they are small enough."""
     doubts, good = np.empty(moves.shape[:2]), np.isfinite(moves).all(axis=(1, 2))
     count, steps, n = moves.shape

@@ -11,6 +11,7 @@ import itertools
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import sympy
@@ -55,14 +56,14 @@ class _Shape:
                 left = [b - a for b, a in zip(powers, lower, strict=True)]
                 at = places.setdefault(lower, len(places))
                 rows.append((j, math.prod(map(math.comb, powers, lower)), left, at))
-        monomials, factors, left, at = (np.array(column) for column in zip(*rows, strict=True))
+        monomials, factors, remaining, where = (np.array(column) for column in zip(*rows, strict=True))
         summed = np.zeros((len(rows), len(places)))
-        summed[np.arange(len(rows)), at] = 1.0
+        summed[np.arange(len(rows)), where] = 1.0
         degrees = np.array([sum(lower) for lower in places])
         squares = np.array(
             [float(math.factorial(sum(lower)) * math.prod(map(math.factorial, lower))) for lower in places]
         )
-        return monomials, factors.astype(np.float64), left, summed, degrees, squares
+        return monomials, factors.astype(np.float64), remaining, summed, degrees, squares
 
 
 _SHAPES: dict[tuple[tuple[int, ...], ...], _Shape] = {}
@@ -136,7 +137,7 @@ class PolynomialFamily:
         """Number of parameters of each loss."""
         return len(self.shape.powers[0])
 
-    def __getitem__(self, chosen: slice | Array) -> PolynomialFamily:
+    def __getitem__(self, chosen: Any) -> PolynomialFamily:
         part = object.__new__(PolynomialFamily)
         part.shape, part.coefficients = self.shape, self.coefficients[chosen]
         return part
@@ -291,7 +292,8 @@ class Neighbourhoods:
 
     def hessian_vectors(self, vectors: Array) -> Array:
         """The Hessian at each point times a vector, shape (m, n)."""
-        return np.einsum("mij,mj->mi", self.hessians, vectors)
+        found: Array = np.einsum("mij,mj->mi", self.hessians, vectors)
+        return found
 
 
 def _places(powers: tuple[tuple[int, ...], ...]) -> list[tuple[int, ...]]:

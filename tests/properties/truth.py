@@ -1,8 +1,9 @@
 """The truth, without the package: rooted trees in fractions, polynomials of python-flint, Taylor series of 80 digits.
 
-A method is a general linear method: stages ``Y_i = psi_i(z) y + eta sum_j a_ij F(Y_j)`` and ``y' = sum_i chi_i(z) F(Y_i)``
-with ``z = eta d/dt``. The coefficient of a rooted tree is found by the recursion for the polynomials ``P_t`` of the step
-number (Murua 2006, doi:10.1007/s10208-003-0111-0), the elementary differentials by differentiating polynomials, and the
+A method is a general linear method: stages ``Y_i = psi_i(z) y + eta sum_j a_ij F(Y_j)`` and
+``y' = sum_i chi_i(z) F(Y_i)`` with ``z = eta d/dt``. The coefficient of a rooted tree is found by the recursion for the
+polynomials ``P_t`` of the step number (Murua 2006, doi:10.1007/s10208-003-0111-0), the elementary differentials by
+differentiating polynomials, and the
 modified flow by its Taylor series in arb. Nothing here imports the package.
 """
 

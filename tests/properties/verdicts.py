@@ -185,15 +185,19 @@ def moved(case: Case, changed: Any, kernel: Any, report: Any) -> float:
     """How far the altered coefficient moves the end of the motion on the judged rung, in tolerances."""
     result = report.orders[0]
     eta = case.time / report.steps[result.judged]
-    ends = []
+    ends, doubt = [], 0.0
     for one in (changed, kernel):
+        scale = float(np.abs(case.start).max())
         try:
-            path = eom.flow(one.at_order(result.order), case.start, eta=eta, time=case.time, rtol=1e-10,
-                            atol=1e-12 * float(np.abs(case.start).max()))  # fmt: skip
+            path = eom.flow(
+                one.at_order(result.order), case.start, eta=eta, time=case.time, rtol=1e-12, atol=1e-14 * scale
+            )
         except EomsymError:
             return math.nan
         ends.append(path.thetas[-1])
-    gap = float(np.linalg.norm(ends[0] - ends[1]))
+        doubt += 3 * path.error + 1e-15 * scale
+    # What is surely moved: the two integrators err too.
+    gap = max(float(np.linalg.norm(ends[0] - ends[1])) - doubt, 0.0)
     return gap / (MISFIT_TOLERANCE * result.predictions[result.judged])
 
 
