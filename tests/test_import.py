@@ -17,16 +17,16 @@ import eomsym
 from eomsym.errors import EomsymError
 
 PARTS = (
-    "", ".bounds", ".curvature", ".experiments", ".formulas", ".interop", ".losses", ".optimisers", ".output",
-    ".symmetries",
+    "", ".bounds", ".curvature", ".dynamics", ".experiments", ".formulas", ".interop", ".losses", ".optimisers",
+    ".output", ".symmetries",
 )  # fmt: skip
 PACKAGES = tuple(importlib.import_module(f"eomsym{part}") for part in PARTS)
 HEAVY = ("jax", "matplotlib", "numba", "numpy", "scipy", "sklearn", "sympy", "torch")
 NAMES = [(package, name) for package in PACKAGES for name in package.__all__]
 SHOWN_WHERE_THEY_ARE_MADE = {
     "Audit", "BestOrder", "Bound", "CounterTerms", "Curvature", "Enclosure", "EomsymError", "Experiment", "Guarantee",
-    "Hypothesis", "Look", "Method", "Observation", "Outcome", "PAPERS", "Prediction", "StepSize", "Summary", "Term",
-    "Traced", "__version__",
+    "Hypothesis", "Bundle", "Crossing", "Curve", "Forward", "Look", "Method", "Observation", "Outcome", "PAPERS",
+    "Prediction", "StepSize", "Stretch", "Summary", "Term", "Traced", "Variation", "__version__",
 }  # fmt: skip
 
 

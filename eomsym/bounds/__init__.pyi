@@ -1,5 +1,6 @@
 """Bounds, each with its home."""
 
+from .batches import many_distances
 from .bound import Bound, Hypothesis, StepSize
 from .certificates import certificate, check_certificate
 from .convergence import Guarantee, guarantee_convergence
@@ -28,6 +29,7 @@ __all__ = [
     "enclose_flow",
     "enclose_terms",
     "guarantee_convergence",
+    "many_distances",
     "predicted_distance",
     "step_size",
 ]

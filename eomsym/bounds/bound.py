@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil, isfinite
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eomsym.errors import HypothesisError, InputError
+from eomsym.output.figures import Figure, legend_below, on_axes
+from eomsym.output.records import record
+from eomsym.output.style import INK
+from eomsym.output.tables import Column, Table
 from eomsym.types import Array
 
-__all__ = ["Bound", "Hypothesis", "StepSize", "checked_certificate", "motion_name", "require"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "Bound",
+    "Hypothesis",
+    "StepSize",
+    "bound_record",
+    "checked_certificate",
+    "motion_name",
+    "require",
+    "said",
+]
 
 
 @dataclass(frozen=True)
@@ -116,6 +133,54 @@ class Bound:
         kind = "bound" if self.proven else "estimate"
         return "\n".join(_lines(f"{kind} {self.value:.4g}: {self.claim}", self.hypotheses, self.source, self.notes))
 
+    def table(self) -> Table:
+        """Return claim, number, hypotheses and source as a table."""
+        kind = "bound" if self.proven else "estimate"
+        return said(kind, self.value, self.claim, self.certificate, self.hypotheses, self.source, self.notes)
+
+    def plot(self, ax: Axes | None = None, label: str = "") -> Figure:
+        """Draw the bound against time.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Those of another bound, to draw both; new ones by default.
+        label : str
+            Its name in the legend; the certificate by default.
+
+        Returns
+        -------
+        Figure
+
+        Examples
+        --------
+        >>> import eomsym as eom
+        >>> loss = eom.Loss("x**2/2", variables="x")
+        >>> bound = eom.bounds.distance(loss, [1.0], eta=0.1, steps=20)
+        >>> bound.plot().axes[0].get_ylabel()
+        'distance'
+        """
+        figure = on_axes(ax)
+        one = figure.axes[0]
+        later = self.values > 0  # at the start there is nothing
+        one.plot(self.times[later], self.values[later], color=INK, label=label or self.certificate)
+        one.set(xlabel=r"time $\eta k$", ylabel="distance", yscale="log")
+        legend_below(one)
+        return figure
+
+    def record(self, *, command: str | None = None) -> dict[str, Any]:
+        """Return everything as a record for JSON; see :func:`eomsym.output.record`.
+
+        Parameters
+        ----------
+        command : str, optional
+            What was typed.
+        """
+        return bound_record("distance", self.value, self, {"times": self.times, "values": self.values}, command)
+
+    def _repr_html_(self) -> str:
+        return self.table().html()
+
 
 @dataclass(frozen=True)
 class StepSize:
@@ -175,12 +240,75 @@ class StepSize:
         head = f"{'learning rate' if self.proven else 'estimate'} {self.eta:.4g}: {self.claim}"
         return "\n".join(_lines(head, self.hypotheses, self.source, self.notes))
 
+    def table(self) -> Table:
+        """Return claim, number, hypotheses and source as a table."""
+        kind = "learning rate" if self.proven else "estimate"
+        return said(kind, self.eta, self.claim, self.certificate, self.hypotheses, self.source, self.notes)
+
+    def record(self, *, command: str | None = None) -> dict[str, Any]:
+        """Return everything as a record for JSON; see :func:`eomsym.output.record`.
+
+        Parameters
+        ----------
+        command : str, optional
+            What was typed.
+        """
+        numbers = {name: getattr(self, name) for name in ("time", "epsilon", "order", "steps")}
+        return bound_record("learning rate", self.eta, self, numbers, command)
+
+    def _repr_html_(self) -> str:
+        return self.table().html()
+
 
 def _lines(head: str, hypotheses: Iterable[Hypothesis], source: str, notes: Iterable[str]) -> Iterable[str]:
     yield head
     yield from (f"  given {hypothesis}" for hypothesis in hypotheses)
     yield from (f"  note: {note}" for note in notes)
     yield f"  from {source}"
+
+
+def said(
+    kind: str,
+    value: float,
+    claim: str,
+    certificate: str,
+    hypotheses: Iterable[Hypothesis],
+    source: str,
+    notes: Iterable[str],
+) -> Table:
+    """A bound as a table of two columns.
+
+    Examples
+    --------
+    >>> print(said("bound", 0.5, "it is small", "proven", [Hypothesis("eta < 1", "eta = 0.1")], "a theorem", []))
+    bound        0.5
+    claim        it is small
+    certificate  proven
+    given        eta < 1 (eta = 0.1)
+    from         a theorem
+    """
+    rows = [("claim", claim), ("certificate", certificate)]
+    rows += [("given", str(hypothesis)) for hypothesis in hypotheses]
+    rows += [*(("note", note) for note in notes), ("from", source)]
+    return Table([Column(kind, "left"), Column(f"{value:.4g}", "left")], rows)
+
+
+def bound_record(
+    quantity: str, value: float, answer: Any, numbers: Mapping[str, Any], command: str | None
+) -> dict[str, Any]:
+    """The record of an answer that has a claim, hypotheses and a source."""
+    content = {
+        "quantity": quantity,
+        "value": value,
+        "claim": answer.claim,
+        "certificate": answer.certificate,
+        "proven": answer.proven,
+        "hypotheses": [str(hypothesis) for hypothesis in answer.hypotheses],
+        "source": answer.source,
+        "notes": answer.notes,
+        "numbers": numbers,
+    }
+    return record("bound", content, command=command)
 
 
 def motion_name(order: int) -> str:

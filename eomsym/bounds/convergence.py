@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eomsym import checks
-from eomsym.bounds.bound import Hypothesis, require
+from eomsym.bounds.bound import Hypothesis, bound_record, require, said
 from eomsym.codegen.kernel import Kernel
 from eomsym.dynamics.deep_linear import ScalarMotion, balancedness
 from eomsym.dynamics.descent import descend
 from eomsym.errors import HypothesisError
 from eomsym.losses.network import DeepLinear
+from eomsym.output.tables import Table
 from eomsym.types import Array
 
 __all__ = ["Guarantee", "guarantee_convergence"]
@@ -64,6 +65,17 @@ class Guarantee:
     hypotheses: tuple[Hypothesis, ...]
     minimum: float
 
+    #: How it is known: as of a :class:`Bound`.
+    certificate = "proven"
+    proven = True
+    source = "eomsym, derivations/convergence_of_an_instance, after Elkabetz and Cohen (2021), arXiv:2107.06608"
+    notes = ()
+
+    @property
+    def claim(self) -> str:
+        """What it says."""
+        return f"after {self.steps} steps the loss is within {self.epsilon:.4g} of its minimum"
+
     def confirm(self, loss: DeepLinear, start: ArrayLike) -> float:
         """Run gradient descent and return how far the loss ends above its minimum."""
         path = descend(loss, start, eta=self.eta, steps=self.steps, every=self.steps)
@@ -72,6 +84,24 @@ class Guarantee:
     def __str__(self) -> str:
         head = f"after {self.steps} steps of eta = {self.eta:.4g} the loss is within {self.epsilon:.4g} of its minimum"
         return "\n".join([head, *(f"  given {hypothesis}" for hypothesis in self.hypotheses)])
+
+    def table(self) -> Table:
+        """Return claim, number, hypotheses and source as a table."""
+        return said("learning rate", self.eta, self.claim, self.certificate, self.hypotheses, self.source, self.notes)
+
+    def record(self, *, command: str | None = None) -> dict[str, Any]:
+        """Return everything as a record for JSON; see :func:`eomsym.output.record`.
+
+        Parameters
+        ----------
+        command : str, optional
+            What was typed.
+        """
+        numbers = {name: getattr(self, name) for name in ("epsilon", "steps", "time", "distance", "minimum")}
+        return bound_record("convergence", self.eta, self, numbers, command)
+
+    def _repr_html_(self) -> str:
+        return self.table().html()
 
 
 def guarantee_convergence(loss: Any, start: ArrayLike, *, epsilon: float, cells: int = 400) -> Guarantee:

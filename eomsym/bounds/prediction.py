@@ -22,9 +22,13 @@ from eomsym.curvature.hessian import as_kernel
 from eomsym.dynamics.descent import descend
 from eomsym.dynamics.leading_error import leading_error
 from eomsym.errors import InputError, TableError
+from eomsym.output.figures import Figure, legend_below, on_axes
+from eomsym.output.style import INK
 from eomsym.types import Array
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from eomsym.codegen.kernel import Kernel
     from eomsym.losses.objective import Objective
 
@@ -69,6 +73,31 @@ class Prediction:
         """How far `vectors` can be trusted: their distances from `refined`, shape (k+1,)."""
         doubts: Array = np.linalg.norm(self.refined - self.vectors, axis=1)
         return doubts
+
+    def plot(self, ax: Axes | None = None) -> Figure:
+        """Draw the leading error against time, alone, with the next order, and without its propagator.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            New ones by default.
+
+        Returns
+        -------
+        Figure
+        """
+        figure = on_axes(ax)
+        one, later = figure.axes[0], slice(1, None)
+        refined = np.linalg.norm(self.refined, axis=1)
+        for name, values, style in (
+            ("leading", self.norms, "-"),
+            ("refined", refined, "--"),
+            ("plain sum", self.sums, ":"),
+        ):
+            one.plot(self.times[later], values[later], color=INK, linestyle=style, label=name)
+        one.set(xlabel=r"time $\eta k$", ylabel="predicted distance", yscale="log")
+        legend_below(one)
+        return figure
 
 
 def predicted_distance(

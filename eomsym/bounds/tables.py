@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from eomsym import checks
 from eomsym.bounds.bound import Bound, StepSize
+from eomsym.bounds.comparison import DistanceRow, Distances, StepSizeRow, StepSizes
 from eomsym.bounds.distances import distance
 from eomsym.bounds.prediction import predicted_distance
 from eomsym.bounds.step_sizes import step_size
@@ -21,66 +21,17 @@ from eomsym.dynamics.descent import descend
 from eomsym.dynamics.flow import flow
 from eomsym.dynamics.leading_error import check_orders
 from eomsym.errors import DivergenceError, HypothesisError, TableError
+from eomsym.output.records import data_hash
 
 if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
     from eomsym.losses.objective import Objective
 
-__all__ = [
-    "DistanceRow",
-    "StepSizeRow",
-    "compare_distances",
-    "compare_step_sizes",
-    "format_distances",
-    "format_step_sizes",
-]
+__all__ = ["compare_distances", "compare_step_sizes"]
 
 
 Progress = Callable[[int, int, str], None]
 Answer = TypeVar("Answer", Bound, StepSize)
-
-
-@dataclass(frozen=True)
-class DistanceRow:
-    """One order: distances of gradient descent from the equation of motion at the end.
-
-    Attributes
-    ----------
-    order : int
-    true : float
-        Measured distance; NaN if the motion diverges.
-    doubt : float
-        Its error.
-    leading : float
-        The leading error, with its propagator.
-    refined : float
-        The same with the next order in ``eta``.
-    plain : float
-        The plain sum, without.
-    measured, proven, rigorous : Bound or str or None
-        Bound a posteriori, bound from closed forms, bound by enclosures: the bound, why there is none, or None if it
-        was not asked for.
-    """
-
-    order: int
-    true: float
-    doubt: float
-    leading: float
-    refined: float
-    plain: float
-    measured: Bound | str | None
-    proven: Bound | str | None
-    rigorous: Bound | str | None
-
-    @property
-    def violated(self) -> tuple[str, ...]:
-        """Names of the proven bounds that lie below the truth; there should be none."""
-        named = (("measured", self.measured), ("proven", self.proven), ("rigorous", self.rigorous))
-        return tuple(
-            name
-            for name, bound in named
-            if isinstance(bound, Bound) and bound.proven and bound.value + self.doubt < self.true
-        )
 
 
 def compare_distances(
@@ -92,8 +43,9 @@ def compare_distances(
     orders: Iterable[int] = range(3),
     curvature: Curvature | None = None,
     rigorous: bool = False,
+    name: str = "",
     progress: Progress = lambda done, total, label: None,
-) -> list[DistanceRow]:
+) -> Distances:
     """Compute truth, predictions and bounds of several orders.
 
     Parameters
@@ -107,12 +59,15 @@ def compare_distances(
         By default the closed form of the loss; where there is none, estimates, which are labelled as such.
     rigorous : bool
         Add bounds by enclosures.
+    name : str
+        What the problem is called; the description of the loss by default.
     progress : callable
         Called with (done, total, label) before each piece of work.
 
     Returns
     -------
-    list of DistanceRow
+    Distances
+        A row for each order.
 
     Examples
     --------
@@ -126,22 +81,23 @@ def compare_distances(
     asked = check_orders(orders)
     kernel = as_kernel(loss, max(asked) + 1)
     theta = kernel.loss.validate(start)
-    end = descend(kernel, theta, eta=rate, steps=count, every=count).thetas[-1]
+    every = _every(count)
+    run = descend(kernel, theta, eta=rate, steps=count, every=every)
     known = curvature if curvature is not None else _curvature(kernel)
     rows = []
     for done, order in enumerate(asked):
         progress(done, len(asked), f"order {order}")
         try:
-            path = flow(kernel.at_order(order), theta, eta=rate, time=rate * count)
-            true, doubt = float(np.linalg.norm(path.thetas[-1] - end)), path.error
+            path = flow(kernel.at_order(order), theta, eta=rate, time=run.times)
+            truths, doubt = np.linalg.norm(path.thetas - run.thetas, axis=1), path.error
         except DivergenceError:
-            true, doubt = math.nan, math.nan
+            truths, doubt = np.full(len(run.times), math.nan), math.nan
         question: dict[str, Any] = {"eta": rate, "steps": count, "order": order}
         prediction = predicted_distance(kernel, theta, **question)
         rows.append(
             DistanceRow(
                 order,
-                true,
+                float(truths[-1]),
                 doubt,
                 float(prediction.norms[-1]),
                 float(np.linalg.norm(prediction.refined[-1])),
@@ -149,9 +105,22 @@ def compare_distances(
                 _attempt(distance, kernel, theta, **question, curvature=known),
                 _attempt(distance, kernel, theta, **question, curvature=known, certificate="proven"),
                 _attempt(distance, kernel, theta, **question, certificate="rigorous") if rigorous else None,
+                run.times,
+                truths,
+                prediction.norms[::every],
             )
         )
-    return rows
+    return Distances(name or kernel.loss.name, rate, count, tuple(rows), tuple(theta.tolist()), _data(kernel))
+
+
+def _every(count: int) -> int:
+    """Every so many steps the way is kept: the least divisor of the number of steps that leaves at most 200."""
+    return next(every for every in range(max(1, count // 200), count + 1) if count % every == 0)
+
+
+def _data(kernel: Kernel) -> str | None:
+    arrays = [getattr(kernel.loss, name) for name in ("inputs", "targets") if hasattr(kernel.loss, name)]
+    return data_hash(*arrays) if arrays else None
 
 
 def _curvature(kernel: Kernel) -> Curvature:
@@ -168,28 +137,6 @@ def _attempt(function: Callable[..., Answer], *arguments: Any, **options: Any) -
         return str(error)
 
 
-@dataclass(frozen=True)
-class StepSizeRow:
-    """One order: learning rates that keep gradient descent within a distance of the equation of motion.
-
-    Attributes
-    ----------
-    order : int
-    theorem : StepSize or str or None
-        The guarantee of Elkabetz and Cohen, or why there is none; None but at order 0.
-    proven, measured : StepSize or str
-        The largest rate found with this certificate, or why there is none.
-    predicted : float
-        The rate at which the leading error is that distance; NaN if gradient flow diverges.
-    """
-
-    order: int
-    theorem: StepSize | str | None
-    proven: StepSize | str
-    measured: StepSize | str
-    predicted: float
-
-
 def compare_step_sizes(
     loss: Objective | Kernel,
     start: ArrayLike,
@@ -198,8 +145,9 @@ def compare_step_sizes(
     epsilon: float,
     orders: Iterable[int] = range(3),
     curvature: Curvature | None = None,
+    name: str = "",
     progress: Progress = lambda done, total, label: None,
-) -> list[StepSizeRow]:
+) -> StepSizes:
     """Compute guaranteed and predicted learning rates of several orders.
 
     Parameters
@@ -209,12 +157,13 @@ def compare_step_sizes(
     time, epsilon : float
         Gradient descent is to stay within `epsilon` up to this time.
     orders : iterable of int
-    curvature, progress
+    curvature, name, progress
         As for `compare_distances`.
 
     Returns
     -------
-    list of StepSizeRow
+    StepSizes
+        A row for each order.
 
     Examples
     --------
@@ -237,82 +186,10 @@ def compare_step_sizes(
         except DivergenceError:
             predicted = math.nan
         found = {
-            name: _attempt(step_size, kernel, theta, **question, certificate=name, curvature=known)
-            for name in ("theorem", "proven", "measured")
-            if order == 0 or name != "theorem"
+            kind: _attempt(step_size, kernel, theta, **question, certificate=kind, curvature=known)
+            for kind in ("theorem", "proven", "measured")
+            if order == 0 or kind != "theorem"
         }
         rows.append(StepSizeRow(order, found.get("theorem"), found["proven"], found["measured"], predicted))
-    return rows
-
-
-def format_distances(rows: Sequence[DistanceRow]) -> str:
-    """A table in plain text; estimates are marked with ~, what has no bound with a dash and its reason below.
-
-    Parameters
-    ----------
-    rows : sequence of DistanceRow
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> print(format_distances([DistanceRow(0, 0.5, 0.0, 0.45, 0.5, 1.0, "no bound: eta is too large", None, None)]))
-    order  truth      leading    refined    plain sum  measured   proven
-        0  0.5        0.45       0.5        1          -
-    order 0, measured: no bound: eta is too large
-    """
-    columns = ["truth", "leading", "refined", "plain sum", "measured", "proven"]
-    if any(row.rigorous is not None for row in rows):
-        columns.append("rigorous")
-    cells = [
-        {"truth": row.true, "leading": row.leading, "refined": row.refined, "plain sum": row.plain,
-         "measured": row.measured, "proven": row.proven, "rigorous": row.rigorous}
-        for row in rows
-    ]  # fmt: skip
-    return _table([row.order for row in rows], columns, cells)
-
-
-def format_step_sizes(rows: Sequence[StepSizeRow]) -> str:
-    """A table in plain text, as of `format_distances`.
-
-    Parameters
-    ----------
-    rows : sequence of StepSizeRow
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> reason = "no bound: epsilon is too small"
-    >>> print(format_step_sizes([StepSizeRow(1, None, reason, reason, 0.02)]))
-    order  theorem    proven     measured   predicted
-        1             -          -          0.02
-    order 1, proven: no bound: epsilon is too small
-    order 1, measured: no bound: epsilon is too small
-    """
-    columns = ["theorem", "proven", "measured", "predicted"]
-    return _table(
-        [row.order for row in rows], columns, [{name: getattr(row, name) for name in columns} for row in rows]
-    )
-
-
-def _table(orders: Sequence[int], columns: Sequence[str], cells: Sequence[dict[str, Any]]) -> str:
-    lines = ["order  " + "  ".join(f"{name:<9}" for name in columns)]
-    reasons = []
-    for order, row in zip(orders, cells, strict=True):
-        shown = []
-        for name in columns:
-            cell = row[name]
-            if isinstance(cell, (Bound, StepSize)):
-                shown.append(("" if cell.proven else "~") + f"{float(cell):.4g}")
-            elif isinstance(cell, str):
-                shown.append("-")
-                reasons.append(f"order {order}, {name}: {cell}")
-            else:
-                shown.append("" if cell is None else f"{cell:.4g}")
-        lines.append(f"{order:5d}  " + "  ".join(f"{text:<9}" for text in shown))
-    return "\n".join(line.rstrip() for line in [*lines, *reasons])
+    title, start_told = name or kernel.loss.name, tuple(theta.tolist())
+    return StepSizes(title, float(time), float(epsilon), tuple(rows), start_told, _data(kernel))

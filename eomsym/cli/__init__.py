@@ -129,7 +129,7 @@ def _told_of_own_file(ctx: click.Context, error: BaseException) -> str | None:
     path = ctx.meta.get("eomsym.file")
     if path is None:
         return None
-    from eomsym.cli.problem import told_of_file
+    from eomsym.experiments.problem import told_of_file
 
     inside = any(frame.filename == str(path) for frame in traceback.extract_tb(error.__traceback__))
     return told_of_file(path, error) if inside else None

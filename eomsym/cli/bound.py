@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import math
 import sys
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from eomsym.cli.options import Command, integers
-from eomsym.cli.problem import Given, Problem, problem_options
+from eomsym.cli.options import Command, command_line, integers
+from eomsym.cli.problem import Problem, problem_options
 from eomsym.cli.show import note, progress_bar
 from eomsym.errors import InputError
+
+if TYPE_CHECKING:
+    from eomsym.bounds.comparison import Distances, StepSizes
+    from eomsym.experiments.problem import Given
 
 
 @click.command(cls=Command)
@@ -25,7 +29,10 @@ from eomsym.errors import InputError
 @click.option(
     "--rigorous", is_flag=True, help="Add machine-checked bounds, all rounding included; small problems only."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw bound against truth: .png, .svg or .pdf."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a record instead of a table.")
 def command(
     problem: Problem,
     time: float | None,
@@ -33,6 +40,7 @@ def command(
     epsilon: float | None,
     orders: str,
     rigorous: bool,
+    plot: Path | None,
     as_json: bool,
 ) -> None:
     """Compare bounds, predictions and truth of the distance of gradient descent from the equation of motion.
@@ -47,69 +55,64 @@ def command(
     from eomsym import checks
     from eomsym.optimisers import GradientDescent
     from eomsym.optimisers.names import checked_method
+    from eomsym.output.figures import check_figure
 
     chosen = integers(orders, "--orders")
+    shown = _Shown(as_json, check_figure(plot) if plot else None)
     given = next(problem.read(["rosenbrock"]))
     if checked_method(given.method) != GradientDescent():
         raise InputError("bounds are those of gradient descent; leave `method` out of the file")
     duration = checks.positive(given.time if time is None else time, "time")
     if epsilon is None:
-        _distances(given, duration, (given.ladder or (10,))[0] if steps is None else steps, chosen, rigorous, as_json)
+        _distances(given, duration, (given.ladder or (10,))[0] if steps is None else steps, chosen, rigorous, shown)
     elif rigorous or steps is not None:
         raise InputError("--epsilon asks for learning rates; leave out --steps and --rigorous")
     else:
-        _step_sizes(given, duration, epsilon, chosen, as_json)
+        _step_sizes(given, duration, epsilon, chosen, shown)
 
 
-def _step_sizes(given: Given, time: float, epsilon: float, orders: list[int], as_json: bool) -> None:
+def _step_sizes(given: Given, time: float, epsilon: float, orders: list[int], shown: _Shown) -> None:
     """The table of learning rates."""
-    from eomsym.bounds.tables import compare_step_sizes, format_step_sizes
-    from eomsym.output.terminal import echo
+    from eomsym.bounds.tables import compare_step_sizes
 
     with progress_bar("learning rates") as progress:
-        rows = compare_step_sizes(given.loss, given.start, time=time, epsilon=epsilon, orders=orders, progress=progress)
-    if as_json:
-        _print_json([_record(row, ("predicted",), ("theorem", "proven", "measured")) for row in rows])
-        return
-    echo(f"{given.name}: learning rates for a distance below {epsilon:g} up to time {time:g}")
-    echo(format_step_sizes(rows))
+        found = compare_step_sizes(
+            given.loss, given.start, time=time, epsilon=epsilon, orders=orders, name=given.name, progress=progress
+        )
+    shown(found)
 
 
-def _distances(given: Given, time: float, steps: int, orders: list[int], rigorous: bool, as_json: bool) -> None:
+def _distances(given: Given, time: float, steps: int, orders: list[int], rigorous: bool, shown: _Shown) -> None:
     """The table of distances; exit status 1 where a bound is violated."""
     from eomsym import checks
-    from eomsym.bounds.tables import compare_distances, format_distances
-    from eomsym.output.terminal import echo
+    from eomsym.bounds.tables import compare_distances
 
     eta = time / checks.count(steps, "steps", 1)
     with progress_bar("distances") as progress:
-        rows = compare_distances(
-            given.loss, given.start, eta=eta, steps=steps, orders=orders, rigorous=rigorous, progress=progress
-        )
-    if as_json:
-        numbers, bounds = ("true", "leading", "refined", "plain"), ("measured", "proven", "rigorous")
-        _print_json([_record(row, numbers, bounds) for row in rows])
-    else:
-        echo(f"{given.name}: {steps} steps up to time {time:g}, eta = {eta:.4g}")
-        echo(format_distances(rows))
-    if broken := [f"order {row.order}: {', '.join(row.violated)}" for row in rows if row.violated]:
+        found = compare_distances(
+            given.loss, given.start, eta=eta, steps=steps, orders=orders, rigorous=rigorous, name=given.name,
+            progress=progress,
+        )  # fmt: skip
+    shown(found)
+    if broken := [f"order {row.order}: {', '.join(row.violated)}" for row in found if row.violated]:
         note(f"violated: {'; '.join(broken)}")
         sys.exit(1)
 
 
-def _print_json(rows: list[dict[str, Any]]) -> None:
-    click.echo(json.dumps(rows, indent=2))
+@dataclass(frozen=True)
+class _Shown:
+    """What becomes of an answer: a table or a record on stdout, and a figure in a file."""
 
+    as_json: bool
+    plot: Path | None
 
-def _record(row: Any, numbers: tuple[str, ...], bounds: tuple[str, ...]) -> dict[str, Any]:
-    from eomsym.bounds.bound import Bound, StepSize
+    def __call__(self, found: Distances | StepSizes) -> None:
+        from eomsym.output.records import dumps
+        from eomsym.output.terminal import echo
 
-    def told(bound: Any) -> Any:
-        if isinstance(bound, (Bound, StepSize)):
-            return {"value": float(bound), "proven": bound.proven, "certificate": bound.certificate,
-                    "hypotheses": [str(h) for h in bound.hypotheses], "source": bound.source}  # fmt: skip
-        return None if bound is None else {"refused": bound}
-
-    found = {name: getattr(row, name) for name in numbers}
-    known = {name: value if math.isfinite(value) else None for name, value in found.items()}
-    return {"order": row.order} | known | {name: told(getattr(row, name)) for name in bounds}
+        if self.as_json:
+            click.echo(dumps(found.record(command=command_line())), nl=False)
+        else:
+            echo(str(found))
+        if self.plot:
+            note(f"wrote {found.plot().save(self.plot)}")

@@ -11,11 +11,12 @@ import click
 
 from eomsym.cli.methods import method_options
 from eomsym.cli.options import Command, command_line, read_scalar
-from eomsym.cli.problem import Given, Problem, problem_options
+from eomsym.cli.problem import Problem, problem_options
 from eomsym.cli.show import note
 from eomsym.errors import InputError
 
 if TYPE_CHECKING:
+    from eomsym.experiments.problem import Given
     from eomsym.formulas.documents import Concrete, Derivation
     from eomsym.optimisers.base import Method
 

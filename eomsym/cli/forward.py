@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from eomsym.cli.methods import method_options
-from eomsym.cli.options import Command, integers, numbers
+from eomsym.cli.options import Command, command_line, integers, numbers
 from eomsym.cli.problem import Problem, problem_options
 from eomsym.cli.show import progress_bar
 
@@ -43,6 +42,7 @@ def command(
     """
     from eomsym.dynamics.forward import forward
     from eomsym.files import write
+    from eomsym.output.records import dumps
 
     rates, counts = numbers(eta, "--eta"), integers(steps, "--steps")
     given = next(problem.read(["rosenbrock"]))
@@ -54,7 +54,7 @@ def command(
     if save is not None:
         write(save, "".join(f"{number!r}\n" for number in found.theta.tolist()))
     if as_json:
-        click.echo(json.dumps(found.record(), indent=2))
+        click.echo(dumps(found.record(command=command_line())), nl=False)
         return
     click.echo(str(found))
     if len(found.theta) <= 12:

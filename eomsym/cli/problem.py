@@ -1,15 +1,13 @@
 """Options for the problem: one set of them for all commands.
 
-A problem is a named one, an expression, a Python file, or a network on data. Each is read into a :class:`Given`, so
-that a command knows only losses and starts.
+A problem is a named one, an expression, a file of Python or of TOML, or a network on data. What was typed becomes a
+description, and `eomsym.experiments.problem` makes the loss and the start of it, as it does for cases.
 """
 
 from __future__ import annotations
 
-import runpy
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,67 +18,16 @@ from eomsym.cli.options import Callback, numbers, options, read_number
 from eomsym.errors import InputError
 
 if TYPE_CHECKING:
-    from eomsym.losses.objective import Objective
-    from eomsym.optimisers.base import Method
+    from eomsym.experiments.problem import Given
 
-__all__ = ["Given", "Problem", "file_problem", "problem_options"]
+__all__ = ["Problem", "problem_options"]
 
-#: Time of what has none of its own.
-TIME = 1.0
-OBJECTIVES = {"cross-entropy": "cross_entropy", "mse": "mse"}
+OBJECTIVES = ("cross-entropy", "mse")
+#: Data that come with the package.
+DATA = ("digits", "synthetic")
+#: Options of the start.
+DRAWN = ("--start", "--seed", "--scheme", "--scale")
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-
-
-@dataclass(frozen=True)
-class Given:
-    """What a command works on.
-
-    Attributes
-    ----------
-    loss : Objective, or list of them
-        One for each batch.
-    start : array_like, shape (n,), or None
-        None where a command needs no start and none was given.
-    name : str
-    time : float
-    ladder : tuple of int or None
-        None where the problem has none of its own.
-    method : Method or None
-        That of the user's file, if it has one.
-    seed : int or None
-        That of the start, if it was drawn.
-    setting : mapping
-        What a record must know to make the problem again.
-    """
-
-    loss: Any
-    start: Any
-    name: str
-    time: float = TIME
-    ladder: tuple[int, ...] | None = None
-    method: Method | None = None
-    seed: int | None = None
-    setting: Mapping[str, Any] = field(default_factory=dict)
-
-    def batches(self, method: Method | None) -> Objective | list[Objective]:
-        """The loss, or one for each batch of the method.
-
-        Raises
-        ------
-        InputError
-            The method is none, or needs batches, and the loss has no samples to make them of.
-        """
-        from eomsym.optimisers.names import checked_method
-
-        count = checked_method(method).colours
-        if count == 1 or isinstance(self.loss, (list, tuple)):
-            return self.loss  # type: ignore[no-any-return]
-        if not hasattr(self.loss, "split"):
-            raise InputError(
-                f"{checked_method(method).name} has one loss for each of {count} batches; give --data with --network, "
-                "or --file with a list `loss`"
-            )
-        return list(self.loss.split(count))
 
 
 @dataclass(frozen=True)
@@ -93,10 +40,14 @@ class Problem:
     variables: str | None = None
     start: str | None = None
     path: Path | None = None
-    data: Path | None = None
+    data: str | Path | None = None
     network: str | None = None
     activation: str | None = None
     objective: str | None = None
+    normalisation: str | None = None
+    samples: int | None = None
+    scheme: str | None = None
+    scale: float | None = None
     seed: int | None = None
     weight_decay: str | None = None
 
@@ -131,16 +82,31 @@ class Problem:
         InputError
             The options do not fit together, or what they name cannot be read.
         """
+        from eomsym.experiments.problem import make
+
         self._check(bool(default), start)
-        for made in self._made(default, start):
-            if self.weight_decay is None:
-                yield made
-            else:
-                decay = read_number(self.weight_decay)
-                losses = made.loss if isinstance(made.loss, (list, tuple)) else [made.loss]
-                decayed = [loss.with_weight_decay(decay) for loss in losses]
-                many = isinstance(made.loss, (list, tuple))
-                yield replace(made, loss=decayed if many else decayed[0], setting={})
+        if self.path is not None and self.path.suffix.lower() == ".toml":
+            yield from self._cases(self.path)
+            return
+        for definition in self._definitions(default):
+            yield make({**definition, **self._laid_over()}, start=start)
+
+    def _laid_over(self) -> dict[str, Any]:
+        """What goes before the problem's own."""
+        found: dict[str, Any] = {}
+        if self.start is not None:
+            found["start"] = numbers(self.start, "--start")
+        if self.weight_decay is not None:
+            found["weight_decay"] = str(read_number(self.weight_decay))
+        return found
+
+    def _cases(self, path: Path) -> Iterator[Given]:
+        """The problems of a case file, or of a plan."""
+        from eomsym.experiments.case import Case
+        from eomsym.experiments.plan import problem_of, read_cases
+
+        for case in read_cases(path):
+            yield problem_of(Case({**case.definition, **self._laid_over()}), path)
 
     def _check(self, has_default: bool, start: bool) -> None:
         """Refuse options that do not fit together."""
@@ -160,47 +126,42 @@ class Problem:
         elif self.start is not None and not typed:
             raise InputError("--start belongs to a loss of your own; add --loss EXPR")
         about = {"--network": self.network, "--activation": self.activation, "--objective": self.objective,
-                 "--seed": self.seed}  # fmt: skip
+                 "--normalisation": self.normalisation, "--samples": self.samples, "--scheme": self.scheme,
+                 "--scale": self.scale, "--seed": self.seed}  # fmt: skip
         if self.data is None:
             if extra := [option for option, value in about.items() if value is not None]:
                 raise InputError(f"{', '.join(extra)} describe a network on data; add --data FILE")
         elif self.network is None:
             raise InputError("--data needs the widths of a network, such as --network 64-16-10")
+        elif str(self.data) not in DATA and not Path(self.data).is_file():
+            raise InputError(f"File '{self.data}' does not exist; --data takes a file, or {' or '.join(DATA)}")
 
-    def _made(self, default: Sequence[str], start: bool) -> Iterator[Given]:
-        import eomsym as eom
-
-        point = None if self.start is None else numbers(self.start, "--start")
+    def _definitions(self, default: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """The description of each problem that was typed."""
         if self.expression is not None:
-            yield Given(eom.Loss(self.expression, variables=self.variables or ""), point, self.expression)
+            yield {"loss": self.expression, "variables": self.variables}
         elif self.velocity is not None:
-            components = [part.strip() for part in self.velocity.split(";")]
-            yield Given(eom.Field(components, variables=self.variables or ""), point, f"field {self.velocity}")
-        elif self.path:
-            made = file_problem(self.path, start=start)
-            yield made if point is None else replace(made, start=point)
-        elif self.data:
-            yield self._on_data(self.data, point)
+            yield {"field": self.velocity, "variables": self.variables}
+        elif self.path is not None:
+            if context := click.get_current_context(silent=True):
+                context.meta["eomsym.file"] = self.path  # whatever its code does wrong later is bad input, too
+            yield {"file": str(self.path)}
+        elif self.data is not None:
+            yield {"network": self._table(), "seed": self.seed or 0}
         else:
             for name in self.problems or default:
-                yield _named(name, point)
+                yield {"problem": name}
 
-    def _on_data(self, path: Path, point: Any) -> Given:
-        """A network on a file of data, with random weights."""
-        import eomsym as eom
-        from eomsym.experiments.data import read_data
-
+    def _table(self) -> dict[str, Any]:
+        """The table of a network."""
         try:
-            widths = tuple(int(word) for word in str(self.network).split("-"))
+            widths = [int(word) for word in str(self.network).split("-")]
         except ValueError as error:
             raise InputError(f"--network {self.network!r}: expected widths, such as --network 64-16-10") from error
-        objective = OBJECTIVES[self.objective or "mse"]
-        inputs, targets = read_data(path, widths, objective)
-        network = eom.Network(widths, inputs, targets, activation=self.activation or "tanh", loss=objective)
-        name, seed = f"{network.name} on {path.name}", self.seed or 0
-        if point is not None:
-            return Given(network, point, name)
-        return Given(network, network.initial(seed=seed), name, seed=seed)
+        typed = {"activation": self.activation, "objective": self.objective, "normalisation": self.normalisation,
+                 "samples": self.samples, "scheme": self.scheme, "scale": self.scale}  # fmt: skip
+        known = {key: value for key, value in typed.items() if value is not None}
+        return {"widths": widths, "data": str(self.data), **known}
 
 
 def problem_options(*, several: bool = False, start: bool = True) -> Callable[[Callback], Callback]:
@@ -211,7 +172,7 @@ def problem_options(*, several: bool = False, start: bool = True) -> Callable[[C
     several : bool
         Whether ``--problem`` may be repeated.
     start : bool
-        Whether the command has a use for ``--start`` and ``--seed``.
+        Whether the command has a use for a start, and for how weights are drawn.
     """
     many = "; may be repeated" if several else ""
     listed: list[tuple[tuple[str, ...], dict[str, Any]]] = [
@@ -223,18 +184,26 @@ def problem_options(*, several: bool = False, start: bool = True) -> Callable[[C
         (("--variables",), {"metavar": "NAMES", "help": "Variables of --loss or --field in order, such as 'x y'."}),
         (("--start",), {"metavar": "NUMBERS", "help": "Where to start, such as '-0.5, 1'."}),
         (("--file", "path"), {"type": _FILE, "metavar": "FILE", "help":
-         "A Python file of your own that defines `loss` and `start`, and `method`, `time`, `ladder` if it likes. "
-         "It is run."}),
-        (("--data",), {"type": _FILE, "metavar": "FILE", "help":
-         "Data for a network: .npz with `inputs` and `targets`, or .csv with the targets in its last columns."}),
+         "A file of your own. Python that defines `loss` and `start`, and `method`, `time`, `ladder` if it likes; "
+         "it is run. Or TOML: a case, or a plan as `eomsym sweep` takes it."}),
+        (("--data",), {"metavar": "FILE", "help":
+         "Data for a network: .npz with `inputs` and `targets`, or .csv with the targets in its last columns; "
+         "or digits, or synthetic."}),
         (("--network",), {"metavar": "WIDTHS", "help": "Widths of the network, such as 64-16-10."}),
-        (("--activation",), {"metavar": "NAME", "names": activations, "help": "Its activation, tanh by default:"}),
-        (("--objective",), {"type": click.Choice(list(OBJECTIVES)), "help": "Its loss.  [default: mse]"}),
+        (("--activation",), {"metavar": "NAME", "names": activations, "help": "Its activation, linear by default:"}),
+        (("--objective",), {"type": click.Choice(OBJECTIVES), "help": "Its loss.  [default: mse]"}),
+        (("--normalisation",), {"type": click.Choice(("batch", "layer", "weight")), "help":
+         "What stands before each activation.  [default: nothing]"}),
+        (("--samples",), {"type": click.IntRange(min=1), "metavar": "INTEGER", "help":
+         "How many of the data.  [default: all; 20 synthetic ones]"}),
+        (("--scheme",), {"metavar": "NAME", "help":
+         "How its weights are drawn: xavier, he, near_zero or balanced.  [default: xavier]"}),
+        (("--scale",), {"type": float, "metavar": "NUMBER", "help": "Factor of its weights.  [default: 0.5]"}),
         (("--seed",), {"type": click.IntRange(min=0), "metavar": "INTEGER", "help":
          "Of its random weights.  [default: 0]"}),
         (("--weight-decay",), {"metavar": "NUMBER", "help": "Weight decay, such as 1/1000.  [default: 0]"}),
     ]  # fmt: skip
-    chosen = [(words, settings) for words, settings in listed if start or words[0] not in ("--start", "--seed")]
+    chosen = [(words, settings) for words, settings in listed if start or words[0] not in DRAWN]
     keys = [words[-1].removeprefix("--").replace("-", "_") for words, _ in chosen]
 
     def decorate(callback: Callback) -> Callback:
@@ -262,52 +231,3 @@ def problem_names() -> list[str]:
     from eomsym.experiments.suite import PROBLEMS
 
     return list(PROBLEMS)
-
-
-def _named(name: str, point: Any) -> Given:
-    from eomsym.experiments.suite import PROBLEMS, SEED
-
-    if name not in PROBLEMS:
-        raise InputError(f"unknown problem {name!r}; expected one of {', '.join(PROBLEMS)}")
-    chosen = PROBLEMS[name]
-    loss, start = chosen.build()
-    made = Given(loss, start, chosen.title, chosen.time, tuple(chosen.steps), seed=SEED, setting={"problem": name})
-    return made if point is None else replace(made, start=point, seed=None)
-
-
-def file_problem(path: Path, *, start: bool = True) -> Given:
-    """Run a user's file and take from it what is asked for.
-
-    Raises
-    ------
-    InputError
-        The file fails, with the line where it does, or does not define what it should.
-    """
-    if context := click.get_current_context(silent=True):
-        context.meta["eomsym.file"] = path  # whatever its code does wrong later is bad input, too
-    try:
-        names = runpy.run_path(str(path))
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # SystemExit too: a file that ends the program is no problem to work on
-        raise InputError(told_of_file(path, error)) from error
-    needed = ("loss", "start") if start else ("loss",)
-    if missing := [name for name in needed if name not in names]:
-        raise InputError(f"{path} does not define {' and '.join(missing)}; expected `loss` and `start`")
-    return Given(
-        names["loss"],
-        names.get("start"),
-        getattr(names["loss"], "name", path.name),
-        names.get("time", TIME),
-        names.get("ladder"),
-        names.get("method"),
-    )
-
-
-def told_of_file(path: Path, error: BaseException) -> str:
-    """What went wrong in a file, with the line."""
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        return f"{path}, line {error.lineno}: {type(error).__name__}: {error.msg}"
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    where = f"{path}, line {lines[-1]}" if lines else str(path)
-    return f"{where}: {type(error).__name__}: {error}"

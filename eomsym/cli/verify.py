@@ -5,22 +5,29 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import click
 
 from eomsym.cli.methods import method_options
 from eomsym.cli.options import Command, command_line, integers
-from eomsym.cli.problem import Given, Problem, problem_options
+from eomsym.cli.problem import Problem, problem_options
 from eomsym.cli.show import EXIT, Files, note, output_options, progress_bar
-from eomsym.errors import MissingDependencyError
+from eomsym.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
+    from eomsym.experiments.case import Case
+    from eomsym.experiments.problem import Given
     from eomsym.optimisers.base import Method
     from eomsym.verification.report import Report
 
 
 @click.command(cls=Command)
+@click.option("--suite", is_flag=True, help="The standard suite: every optimiser, kind of network and order.")
+@click.option("--quick", is_flag=True, help="Of the suite, a part that takes seconds.")
 @problem_options(several=True)
 @method_options()
 @click.option("--time", type=float, metavar="T", help="Fixed time T; the learning rates are T over the ladder.  "
@@ -28,17 +35,48 @@ if TYPE_CHECKING:
 @click.option(
     "--ladder", metavar="INTEGERS", help="Numbers of steps.  [default: that of the problem, or of eom.verify]"
 )
-@click.option("--orders", default="0-4", show_default=True, metavar="INTEGERS", help="Orders K.")
+@click.option("--orders", metavar="INTEGERS", help="Orders K.  [default: those of a case file, or 0-4]")
 @output_options("eomsym-verify", "verify")
 def command(
-    problem: Problem, method: Method | None, time: float | None, ladder: str | None, orders: str, files: Files
+    suite: bool,
+    quick: bool,
+    problem: Problem,
+    method: Method | None,
+    time: float | None,
+    ladder: str | None,
+    orders: str | None,
+    files: Files,
 ) -> None:
     """Check that the equation of motion of order K is O(eta^(K+1)) away from the running optimiser.
 
     Without arguments: a Rosenbrock-like loss and two deep linear networks on handwritten digits, orders 0
     to 4. Slope and leading constant are held against the theory; what rounding makes doubtful is not
     judged.
+
+    With --suite the problems, optimisers and orders are those of the standard suite, on all cores; the folder gets
+    suite.json and suite.png, suite.sqlite with all records, and suite.html, a page of them, if there are figures.
     """
+    if suite or quick:
+        typed = {"--method": method, "--time": time, "--ladder": ladder, "--orders": orders}
+        if problem.described or problem.weight_decay is not None or any(value is not None for value in typed.values()):
+            raise InputError("--suite has problems, optimisers, times and orders of its own; give it no others")
+        run_suite(quick, files)
+    own = _Own(time, method, None if ladder is None else integers(ladder, "--ladder"),
+               None if orders is None else integers(orders, "--orders"))  # fmt: skip
+    run_problems(problem, own, files)
+
+
+class _Own(NamedTuple):
+    """What was typed, and goes before what problems say; None where nothing was."""
+
+    time: float | None
+    method: Method | None
+    ladder: list[int] | None
+    orders: list[int] | None
+
+
+def run_problems(problem: Problem, own: _Own, files: Files) -> NoReturn:
+    """Verify what the options describe, one after the other."""
     import eomsym as eom
     from eomsym.output.records import collection
     from eomsym.output.terminal import echo
@@ -46,29 +84,72 @@ def command(
     from eomsym.verification.verdict import worst
 
     paths = files.checked("verify")
-    asked = integers(orders, "--orders")
-    rungs = integers(ladder, "--ladder") if ladder is not None else None
     reports: list[Report] = []
     for given in _problems(problem):
         with progress_bar(given.name) as progress:
-            chosen, steps = method or given.method, given.ladder if rungs is None else rungs
+            chosen = own.method or given.method
             report = eom.verify(
                 given.batches(chosen),
                 given.start,
-                time=given.time if time is None else time,
-                ladder=steps,
-                orders=asked,
+                time=given.time if own.time is None else own.time,
+                ladder=given.ladder if own.ladder is None else own.ladder,
+                orders=own.orders or given.orders or range(5),
                 method=chosen,
                 name=given.name,
                 progress=progress,
             )
-        reports.append(replace(report, seed=given.seed, setting={**report.setting, **given.setting}))
+        reports.append(replace(report, seed=given.seed, setting={**report.setting, "case": dict(given.definition)}))
         report.table().show()
         echo(f"{report.verdict}\n")
     line = command_line()
     record = collection([report.record(command=line) for report in reports], command=line)
     files.write(paths, record, lambda: draw_reports(reports))
     sys.exit(EXIT[worst(report.status for report in reports)])
+
+
+def run_suite(quick: bool, files: Files) -> NoReturn:
+    """Verify the cases of the standard suite, on all cores."""
+    from eomsym.experiments.records import Records
+    from eomsym.experiments.standard import standard_suite, suite_status, suite_table
+    from eomsym.experiments.summary import summarise
+    from eomsym.experiments.sweep import sweep
+    from eomsym.files import check_writable, write
+    from eomsym.output.records import collection
+    from eomsym.output.terminal import echo
+
+    paths = files.checked("suite")
+    target, page = (check_writable(files.folder / f"suite{suffix}") for suffix in (".sqlite", ".html"))
+    cases = [case for case in standard_suite(quick=quick) if _at_hand(case)]
+    began = perf_counter()
+    with progress_bar("cases") as progress:
+        found = {one.case.key: one for one in sweep(cases, progress=progress).outcomes}
+    outcomes = [found[case.key] for case in cases]
+    suite_table(outcomes).show()
+    status = suite_status(outcomes)
+    echo(f"\n{status} in {perf_counter() - began:.1f} s")
+    with TemporaryDirectory() as folder:
+        fresh = Path(folder) / target.name
+        with Records(fresh) as records:
+            records.add(outcomes)
+            summary = summarise(records)
+        write(target, fresh.read_bytes())
+    note(f"wrote {target}")
+    line = command_line()
+    record = collection([one.report.record(command=line) for one in outcomes if one.report], command=line)
+    files.write(paths, record, summary.ratios)
+    if paths[1] is not None:
+        note(f"wrote {write(page, summary.html())}")
+    sys.exit(EXIT[status])
+
+
+def _at_hand(case: Case) -> bool:
+    """Whether the data of a case are installed; a word about it where they are not."""
+    try:
+        case.problem()
+    except MissingDependencyError as error:
+        note(f"{case.title} is left out: {error}")
+        return False
+    return True
 
 
 def _problems(problem: Problem) -> Iterator[Given]:

@@ -22,6 +22,10 @@ from eomsym.dynamics.edge_motion import Motion, Options, Piece
 from eomsym.dynamics.stretch import Cost
 from eomsym.errors import ExpressionError, InputError
 from eomsym.optimisers.base import Method
+from eomsym.output.figures import Figure, legend_below, on_axes
+from eomsym.output.records import record
+from eomsym.output.style import GREYS, colour
+from eomsym.output.tables import Column, Table
 
 if TYPE_CHECKING:
     from eomsym.losses.objective import Objective
@@ -98,6 +102,89 @@ class EdgePath:
                 mean, alternating = piece.channels(at)
                 return mean + (1 - 2 * (at % 2)) * alternating
         raise InputError(f"step={at}: this path goes from step 0 to step {self.steps[-1]}")
+
+    @property
+    def oscillation(self) -> Array:
+        """Size of the alternating channel at the recorded steps, shape (m,)."""
+        sizes: Array = np.linalg.norm(self.alternating, axis=1)
+        return sizes
+
+    def table(self) -> Table:
+        """Return what the path is, and what it cost, as a table."""
+        low, high = (f(self.products[:, 0]) for f in (np.nanmin, np.nanmax))
+        rows = [
+            ("status", " ".join(filter(None, (self.status, self.reason)))),
+            ("equation", f"order {self.order}, after {self.settled} plain steps"),
+            ("learning rate", f"{self.eta:.4g}"),
+            ("steps", f"{int(self.steps[-1]):,}"),
+            ("eta*lambda", f"{low:.3g} … {high:.3g}"),
+            ("oscillation", f"up to {self.oscillation.max():.3g}"),
+            ("error", "not asked for" if np.isnan(self.error[-1]) else f"{self.error[-1]:.1e}"),
+            ("cost", f"{self.cost.gradients:,.0f} gradients"),
+        ]
+        return Table([Column("", "left"), Column("path at the edge", "left")], rows)
+
+    def plot(self, ax: Any = None) -> Figure:
+        """Draw sharpness and oscillation along the path.
+
+        Parameters
+        ----------
+        ax : sequence of two matplotlib.axes.Axes, optional
+            New ones by default.
+
+        Returns
+        -------
+        Figure
+
+        Examples
+        --------
+        >>> import eomsym as eom
+        >>> loss = eom.Loss("(1 - x*y)**2/2", variables="x y")
+        >>> path = eom.edge_flow(loss, [2.0, 0.52], eta=0.5, steps=20, estimate=False)
+        >>> [axes.get_title() for axes in path.plot().axes]
+        ['sharpness', 'oscillation']
+        """
+        figure = on_axes(ax, 2)
+        sharp, swing = figure.axes
+        for k, products in enumerate(self.products.T):
+            label = "largest" if k == 0 else "next ones" if k == 1 else "_"
+            sharp.plot(self.steps, products, color=colour(0) if k == 0 else GREYS[1], label=label, zorder=2 - (k > 0))
+        swing.plot(self.steps, self.oscillation, color=colour(self.order), label=f"order {self.order}")
+        sharp.set(xlabel="step of the optimiser", ylabel=r"$\eta\lambda$")
+        swing.set(xlabel="step of the optimiser", ylabel=r"$\|\delta\|$")
+        if (self.oscillation > 0).any():
+            swing.set_yscale("log")
+        for one, title in zip(figure.axes, ("sharpness", "oscillation"), strict=True):
+            one.set_title(title, fontsize=9)
+            legend_below(one)
+        return figure
+
+    def record(self, *, command: str | None = None) -> dict[str, Any]:
+        """Return everything but the points on the way as a record for JSON; see :func:`eomsym.output.record`.
+
+        Parameters
+        ----------
+        command : str, optional
+            What was typed.
+        """
+        names = (
+            "status",
+            "reason",
+            "eta",
+            "order",
+            "settled",
+            "steps",
+            "products",
+            "amplitudes",
+            "oscillation",
+            "error",
+        )
+        content = {name: getattr(self, name) for name in names}
+        content |= {"end": self.iterates[-1], "cost": vars(self.cost)}
+        return record("edge", content, command=command, start=self.iterates[0])
+
+    def _repr_html_(self) -> str:
+        return self.table().html()
 
 
 def edge_flow(
@@ -193,9 +280,9 @@ def edge_flow(
     every = max(1, -(-steps // 100)) if every is None else checks.count(every, "every", 1)
     for name, value in (("critical", critical), ("fast", fast)):
         checks.count(value, name, 0)
-    if not 1e-12 <= rtol < 1:
-        raise InputError(f"rtol={rtol!r}: expected a number from 1e-12 to 1")
-    options = Options(eta, steps, every, critical, fast, settle, memory, rtol, progress)
+    rtol = checks.number(rtol, "rtol", 1e-12, 0.5, such_as=1e-6)
+    settle = None if settle is None else checks.count(settle, "settle")
+    options = Options(eta, steps, every, critical, fast, settle, memory, rtol, checks.progress(progress))
     motion = Motion(kernel, theta, order, options)
     motion.run()
     other = None

@@ -8,6 +8,7 @@ that of the second.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -198,7 +199,7 @@ def check_tolerances(rtol: float, atol: float | Array) -> None:
     """
     if isinstance(rtol, str) or not SMALLEST_RTOL <= rtol < 1:
         raise InputError(f"rtol={rtol!r}: expected a number from {SMALLEST_RTOL:.1e} to 1; float64 cannot do better")
-    if not (np.isfinite(atol) and atol > 0 if isinstance(atol, float) else _positive(atol)):
+    if not (0.0 < atol < math.inf if isinstance(atol, float) else _positive(atol)):
         raise InputError(f"atol={atol!r}: expected positive numbers")
 
 
@@ -323,6 +324,8 @@ def as_times(times: ArrayLike) -> Array:
     >>> as_times(2)
     array([0., 2.])
     """
+    if type(times) is float and times != 0.0 and math.isfinite(times):  # a short way for what is mostly given
+        return np.array((0.0, times))
     try:
         vector = np.array(times, dtype=np.float64)
     except (TypeError, ValueError) as error:

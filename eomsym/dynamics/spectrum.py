@@ -24,10 +24,12 @@ from eomsym.errors import InputError
 if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
 
-__all__ = ["Spectrum", "denominator", "spectrum"]
+__all__ = ["PRODUCT", "Spectrum", "denominator", "sharpest", "spectrum"]
 
 Array = NDArray[np.float64]
 
+#: Gradients that a Hessian-vector product costs.
+PRODUCT = 2.0
 #: Up to here all eigenvalues are computed.
 DENSE = 24
 #: Sweeps of a warm start, and of a cold one.
@@ -120,6 +122,55 @@ def spectrum(
         start = _start(n, count, None if guess is None else guess * root[:, None])
         values, vectors, residual = _lobpcg(product, start, rtol, COLD if guess is None else WARM)
     return Spectrum(values, vectors / root[:, None], vectors * root[:, None], residual, taken)
+
+
+def sharpest(
+    product: Callable[[Array], Array], n: int, direction: Array | None, count: int
+) -> tuple[float, Array, int]:
+    """The largest eigenvalue of a nearly symmetric matrix, 0 or more, by Lanczos.
+
+    Parameters
+    ----------
+    product : callable
+        The matrix times a vector.
+    n : int
+        Its size.
+    direction : ndarray, shape (n,), optional
+        Where to begin; a random one by default.
+    count : int
+        Products to spend.
+
+    Returns
+    -------
+    value : float
+    direction : ndarray, shape (n,)
+        Its eigenvector.
+    spent : int
+        Products.
+
+    Examples
+    --------
+    >>> round(sharpest(lambda v: np.array([1.0, 3.0]) * v, 2, None, 2)[0], 12)
+    3.0
+    """
+    start = direction if direction is not None else np.random.default_rng(0).standard_normal(n)
+    basis = [start / np.linalg.norm(start)]
+    count = min(count, n)
+    matrix = np.zeros((count, count))
+    for k in range(count):
+        image = product(basis[k])
+        for j, vector in enumerate(basis):
+            matrix[j, k] = vector @ image
+            image = image - matrix[j, k] * vector
+        size = float(np.linalg.norm(image))
+        if k + 1 == count or size <= 1e-10 * abs(matrix[0, 0]):
+            matrix = matrix[: k + 1, : k + 1]
+            break
+        matrix[k + 1, k] = size
+        basis.append(image / size)
+    values, vectors = np.linalg.eigh(_symmetric(matrix))
+    found = np.asarray(sum(c * v for c, v in zip(vectors[:, -1], basis, strict=False)))
+    return float(max(values[-1], 0.0)), found, len(matrix)
 
 
 def _symmetric(matrix: Array) -> Array:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eomsym.codegen.kernel import SHORT
+from eomsym.codegen.machines import SHORT
 from eomsym.dynamics.curve import Curve, TaylorCurve
 from eomsym.errors import DivergenceError, InputError, SizeError
 
@@ -45,6 +45,7 @@ CHUNK = 256
 SHARPER = 20.0
 
 _PAIR = np.array([1 / TIGHTENING, 1.0]) / SHARPER
+_TIGHTEST = float(_PAIR[0])
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,9 @@ def integrate(
     DivergenceError
         The solution leaves the finite numbers, with the time at which it does.
     """
-    found = stepper.run(
-        np.concatenate((start, start)).reshape(2, -1), _PAIR, eta, times, (rtol, atol), MOST_STEPS, keep=keep
-    )
+    both = np.empty((2, len(start)))
+    both[:] = start
+    found = stepper.run(both, _PAIR, eta, times, (rtol, atol), MOST_STEPS, keep=keep, tightest=_TIGHTEST)
     (status, steps, *_), (other, more, *_) = found.result.tolist()
     if not status == other == 1:
         raise _failure(found.result[0 if status != 1 else 1], times)

@@ -12,7 +12,9 @@ from eomsym.codegen.kernel import Kernel
 from eomsym.dynamics.events import Crossing
 from eomsym.dynamics.reach import Reach, reach
 from eomsym.output.figures import Figure, legend_below, on_axes
+from eomsym.output.records import LONGEST_START, data_hash, record
 from eomsym.output.style import colour
+from eomsym.output.tables import Column, Table
 from eomsym.types import Array
 
 if TYPE_CHECKING:
@@ -118,12 +120,8 @@ class Trajectory:
         ['gradient descent', 'equation of motion, order 1']
         """
         figure = on_axes(ax)
-        points, losses = self.states["theta"], self.kernel.losses
-        has_value = all(loss.has_value for loss in losses)
-        if has_value:  # the batches of an epoch have one loss each
-            heights = [float(np.mean([loss.value(point) for loss in losses])) for point in points]
-        else:
-            heights = np.linalg.norm(points, axis=1).tolist()
+        points, losses = self.states["theta"], self._losses()
+        heights = np.linalg.norm(points, axis=1) if losses is None else losses
         one = figure.axes[0]
         if self.steps is None:
             one.plot(self.times, heights, color=colour(self.kernel.order), label=self.title, zorder=2)
@@ -132,6 +130,69 @@ class Trajectory:
             look: dict[str, Any] = {"color": colour("descent"), "linewidth": 0.5, "marker": mark, "markersize": 5}
             one.plot(self.times, heights, label=self.title, zorder=3, **look)
         one.set_xlabel("time")
-        one.set_ylabel("loss" if has_value else r"$\|\theta\|$")
+        one.set_ylabel(r"$\|\theta\|$" if losses is None else "loss")
         legend_below(one)
         return figure
+
+    def _losses(self) -> Array | None:
+        """The loss at the points; None for a field without a loss."""
+        losses = self.kernel.losses
+        if not all(loss.has_value for loss in losses):
+            return None
+        # The batches of an epoch have one loss each.
+        return np.array([np.mean([loss.value(point) for loss in losses]) for point in self.states["theta"]])
+
+    def table(self) -> Table:
+        """Return what the path is, and what it cost, as a table."""
+        rows: list[tuple[str, Any]] = [("what", self.title), ("loss", self.kernel.loss.name)]
+        if self.eta == self.eta:
+            rows.append(("learning rate", f"{self.eta:.4g}"))
+        rows.append(("points", f"{len(self.times):,}, up to time {self.times[-1]:.4g}"))
+        if self.steps is not None:
+            rows.append(("steps", f"{int(self.steps[-1]):,}"))
+        else:
+            rows.append(("error", f"{self.error:.1e}"))
+        losses = self._losses()
+        if losses is not None:
+            rows.append(("loss from, to", f"{losses[0]:.4g}, {losses[-1]:.4g}"))
+        rows.append(("evaluations", f"{self.evaluations:,}"))
+        rows += [("event", f"{event.name} at time {event.time:.4g}") for event in self.events]
+        return Table([Column("", "left"), Column("path", "left")], rows)
+
+    def record(self, *, command: str | None = None) -> dict[str, Any]:
+        """Return everything as a record for JSON; see :func:`eomsym.output.record`.
+
+        Parameters
+        ----------
+        command : str, optional
+            What was typed.
+
+        Examples
+        --------
+        >>> import eomsym as eom
+        >>> made = eom.descend(eom.Loss("x**2/2", variables="x"), [1.0], eta=0.5, steps=2).record()
+        >>> made["schema"], made["thetas"], made["losses"]
+        ('eomsym.trajectory', [[1.0], [0.5], [0.25]], [0.5, 0.125, 0.03125])
+        """
+        kernel, losses = self.kernel, self.kernel.losses
+        content = {
+            "title": self.title,
+            "loss": kernel.loss.describe(),
+            "method": kernel.method.name,
+            "order": kernel.order,
+            "eta": self.eta,
+            "error": self.error,
+            "evaluations": self.evaluations,
+            "times": self.times,
+            "steps": self.steps,
+            "thetas": self.thetas if self.thetas.size <= LONGEST_START else None,
+            "end": self.end,
+            "losses": self._losses(),
+            "events": [{"name": e.name, "time": e.time, "rising": e.rising} for e in self.events],
+        }
+        arrays = [getattr(loss, name) for loss in losses for name in ("inputs", "targets") if hasattr(loss, name)]
+        data = data_hash(*arrays) if arrays else None
+        return record("trajectory", content, command=command, start=self.thetas[0], data=data)
+
+    def _repr_html_(self) -> str:
+        return self.table().html()

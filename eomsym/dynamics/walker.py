@@ -20,11 +20,12 @@ from scipy.integrate import DOP853
 from eomsym.codegen.kernel import Kernel
 from eomsym.dynamics import chebyshev
 from eomsym.dynamics.leading_error import slope_of
+from eomsym.dynamics.spectrum import PRODUCT, sharpest
 from eomsym.errors import DivergenceError, TableError
 from eomsym.taylor.plan import Plan
 from eomsym.taylor.work import work
 
-__all__ = ["PRODUCT", "Costs", "Walker", "carried"]
+__all__ = ["Costs", "Walker", "carried"]
 
 Array = NDArray[np.float64]
 
@@ -36,8 +37,6 @@ MOST_STAGES = 150
 RENEWED = 4
 #: The two vectors are carried over so many steps at a time.
 CARRIED = 3
-#: Gradients that a Hessian-vector product costs.
-PRODUCT = 2.0
 #: scipy refuses less.
 RTOL = 3e-14
 
@@ -93,7 +92,7 @@ def carried(
     """
 
     def along(v: Array) -> Array:
-        return source - product(point, v)
+        return source - product(point, v) if np.isfinite(v).all() else np.full_like(v, np.nan)
 
     allowed = 1.2 * (float(np.linalg.norm(vector)) + h * float(np.linalg.norm(source)))
     found = vector
@@ -105,7 +104,11 @@ def carried(
             break
         # What has grown beyond what was there shows whether it had a right to: a direction of more curvature than was
         # known makes the step unstable.
-        seen = float(np.linalg.norm(product(point, found / size))) if math.isfinite(size) else 4.0 * sharpness
+        seen = (
+            float(np.linalg.norm(product(point, found / size)))
+            if math.isfinite(size)
+            else max(4.0 * sharpness, 1.0 / h)
+        )
         if seen <= 1.05 * sharpness:
             break
         sharpness = 1.1 * seen
@@ -176,25 +179,19 @@ class Walker:
 
     def measure(self, products: int) -> None:
         """The largest eigenvalue of the linearised gradient flow, by Lanczos from the last direction."""
-        n = len(self.theta)
-        start = self._direction if self._direction is not None else np.random.default_rng(0).standard_normal(n)
-        basis = [start / np.linalg.norm(start)]
-        count = min(products, n)
-        matrix = np.zeros((count, count))
-        for k in range(count):
-            image = self._product(self.theta, basis[k])
-            for j, vector in enumerate(basis):
-                matrix[j, k] = vector @ image
-                image = image - matrix[j, k] * vector
-            size = float(np.linalg.norm(image))
-            if k + 1 == count or size <= 1e-10 * abs(matrix[0, 0]):
-                matrix = matrix[: k + 1, : k + 1]
-                break
-            matrix[k + 1, k] = size
-            basis.append(image / size)
-        values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-        self.sharpness = float(max(values[-1], 0.0))
-        self._direction = np.asarray(sum(c * v for c, v in zip(vectors[:, -1], basis, strict=False)))
+        self.sharpness, self._direction, _ = sharpest(
+            lambda vector: self._product(self.theta, vector), len(self.theta), self._direction, products
+        )
+
+    @property
+    def by(self) -> str:
+        """What makes the next step."""
+        return "Chebyshev" if self.stabilised else "DOP853"
+
+    @property
+    def order(self) -> int:
+        """Order of the equation."""
+        return self.kernel.order
 
     @property
     def stiffness(self) -> float:

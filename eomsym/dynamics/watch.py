@@ -14,9 +14,13 @@ from eomsym.dynamics.edge import EdgePath
 from eomsym.dynamics.events import Event
 from eomsym.dynamics.spectrum import Spectrum, denominator, spectrum
 from eomsym.errors import InputError, ShapeError
+from eomsym.output.figures import Figure, legend_below, on_axes
+from eomsym.output.style import GREYS, INK, colour
 from eomsym.taylor.channels import critical_number
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from eomsym.losses.objective import Objective
     from eomsym.optimisers.base import Method
 
@@ -49,6 +53,8 @@ class Watch:
         Largest residual of an eigenvector, over the largest eigenvalue.
     evaluations : int
         Hessian products that it took.
+    times : ndarray, shape (m,), or None
+        Times of the points, where the path has them.
     """
 
     products: Array
@@ -58,6 +64,43 @@ class Watch:
     limit: float
     residual: float
     evaluations: int
+    times: Array | None = None
+
+    def plot(self, ax: Axes | None = None) -> Figure:
+        """Draw ``eta lambda`` along the path, with the radius of the series and the limit of stability.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            New ones by default.
+
+        Returns
+        -------
+        Figure
+
+        Examples
+        --------
+        >>> import eomsym as eom
+        >>> loss = eom.Loss("x**4/4 + y**2/2", variables="x y")
+        >>> path = eom.descend(loss, [1.0, 1.0], eta=0.4, steps=3)
+        >>> [line.get_label() for line in eom.watch(loss, path).plot().axes[0].lines]
+        ['largest', 'next ones', 'radius of the series', 'limit of stability']
+        """
+        figure = on_axes(ax)
+        one = figure.axes[0]
+        along = np.arange(len(self.products)) if self.times is None else self.times
+        for k, products in enumerate(self.products.T):
+            label = "largest" if k == 0 else "next ones" if k == 1 else "_"
+            one.plot(along, products, color=colour(0) if k == 0 else GREYS[1], label=label, zorder=2 - (k > 0))
+        for value, name, style in (
+            (self.radius, "radius of the series", ":"),
+            (self.limit, "limit of stability", "--"),
+        ):
+            if np.isfinite(value):
+                one.axhline(value, color=INK, linewidth=0.8, linestyle=style, label=name)
+        one.set(xlabel="point of the path" if self.times is None else r"time $\eta k$", ylabel=r"$\eta\lambda$")
+        legend_below(one)
+        return figure
 
     def first_beyond(self, product: float) -> int | None:
         """The first point whose largest ``eta lambda`` is beyond a number, such as `radius` or `limit`; or None."""
@@ -135,7 +178,8 @@ def watch(
     products = rate * np.array([one.values for one in found])
     radius, limit = limits(kernel.method)
     worst = max(one.residual for one in found)
-    return Watch(products, cosines, rate, radius, limit, worst, sum(one.products for one in found))
+    times = getattr(path, "times", None)
+    return Watch(products, cosines, rate, radius, limit, worst, sum(one.products for one in found), times)
 
 
 def sharpness_event(
@@ -182,7 +226,7 @@ def sharpness_event(
             raise InputError(f"product={product!r}: of {kernel.method.name}, known: {known}; or give a number")
         value, name = names[product], f"eta*lambda = {names[product]:.4g} ({product})"
     else:
-        value = float(product)
+        value = checks.number(product, "product", such_as=2.0)
         name = f"eta*lambda = {value:.4g}"
     last: list[Array | None] = [None]
 

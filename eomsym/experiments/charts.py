@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eomsym.experiments.records import Curve
-from eomsym.output.figures import Figure, legend_below
-from eomsym.output.style import BAND, GREYS, INK, RC, colour, marker
+from eomsym.output.figures import Figure, legend_below, styled
+from eomsym.output.style import BAND, GREYS, INK, colour, marker
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,9 +37,7 @@ def drawn(charts: Sequence[Chart], columns: int = 2, size: tuple[float, float] =
     <Figure of 2 panels; .save("figure.png"), .svg or .pdf writes it>
     """
     figure = Figure(len(charts), columns=columns, size=size)
-    from matplotlib import rc_context
-
-    with rc_context(RC):  # colour bars make axes of their own
+    with styled():  # colour bars make axes of their own
         for chart, ax in zip(charts, figure.axes, strict=True):
             chart(ax)
     return figure
@@ -75,7 +73,8 @@ def agreement(summary: Summary) -> Chart:
             rows = rows[:: max(1, len(rows) // CLOUD)]
             for passed in (True, False):
                 some = [r for r in rows if (r["status"] == "passed") == passed]
-                look = {"color": colour(order), "marker": marker(order), "linestyle": "none", "markersize": 4}
+                look: dict[str, Any] = {"color": colour(order), "marker": marker(order), "linestyle": "none"}
+                look["markersize"] = 4
                 if not passed:
                     look["markerfacecolor"] = "none"
                 x, y = [r["prediction"] for r in some], [r["error"] for r in some]
@@ -178,6 +177,7 @@ def _error_map(name: str, points: np.ndarray) -> Chart:
     """Points: depth, scale, error."""
 
     def draw(ax: Axes) -> None:
+        image: Any
         if len(np.unique(points[:, 1])) <= CELLS:
             depths, scales, cells = _cells(points[:, 0], points[:, 1], np.log10(points[:, 2]))
             image = ax.pcolormesh(cells, cmap="cividis", edgecolors="white", linewidth=0.5)

@@ -78,9 +78,26 @@ def fast_forward(images: int = 500, steps: int = 20_000, progress: Progress | No
         settings,
         _panels(by_tolerance, true, lengths, by_steps, by_product, steps),
         claims,
-        {"table": [found.record() | {"theta": None} for found in (*by_tolerance, *by_steps, *by_product)]},
+        {"table": [_row(found) for found in (*by_tolerance, *by_steps, *by_product)]},
         time.perf_counter() - begin,
     )
+
+
+def _row(found: Forward) -> dict[str, Any]:
+    """What was found, without the parameters."""
+    names = (
+        "steps",
+        "error",
+        "neglected",
+        "integration",
+        "order",
+        "gradients",
+        "saved",
+        "sharpness",
+        "notes",
+        "seconds",
+    )
+    return {name: getattr(found, name) for name in names} | {"stretches": [vars(part) for part in found.stretches]}
 
 
 def _by_steps(kernel: Kernel, start: np.ndarray, lengths: list[int], told: Any) -> list[Forward]:
@@ -134,7 +151,7 @@ def _panels(
         ),
         Panel(
             f"{steps:,} steps, to 1e-4",
-            "eta*lambda at the start",
+            r"$\eta\lambda$ at the start",
             "gradients",
             (
                 Line("gradient descent", products, np.full(len(products), float(steps)), "descent"),

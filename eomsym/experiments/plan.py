@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
-import re
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.errors import InputError
-from eomsym.experiments.case import Case, check_keys
+from eomsym.experiments.case import Case
+from eomsym.experiments.problem import Given, check_keys
+from eomsym.experiments.toml import place, read_table
 
-__all__ = ["Plan", "read_plan"]
+__all__ = ["Plan", "problem_of", "read_cases", "read_plan"]
+
+Made = TypeVar("Made")
 
 PLAN_KEYS: dict[str, tuple[type, ...]] = {
     "name": (str,),
@@ -74,8 +78,12 @@ class Plan:
     cases: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        if self.draws is not None and self.draws < 1:
-            raise InputError(f"draws = {self.draws}; expected an integer >= 1, or none of it for the whole grid")
+        for name, value in (("case", self.case), ("vary", self.vary)):
+            checks.instance(value, f"{name} as a table", Mapping, "{'seed': [0, 1]}")
+        checks.items(self.cases, "cases", "[{'problem': 'rosenbrock'}]")
+        checks.count(self.seed, "seed")
+        if self.draws is not None:
+            checks.count(self.draws, "draws", 1, note="none of it for the whole grid")
         for key, values in self.vary.items():
             _check_values(key, values, grid=self.draws is None)
 
@@ -122,38 +130,66 @@ def read_plan(path: str | Path) -> Plan:
     >>> len(read_plan(path).all())
     3
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    try:
-        said = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is no TOML: {error}") from error
-    try:
-        check_keys(said, PLAN_KEYS, "a plan")
-        plan = Plan(
-            said.get("case", {}),
-            said.get("vary", {}),
-            said.get("draws"),
-            said.get("seed", 0),
-            said.get("name", Path(path).stem),
-            tuple(said.get("cases", ())),
-        )
-        plan.all()
-    except InputError as error:
-        raise InputError(f"{path}{_line_of(text, str(error))}: {error}") from error
+    said, text = read_table(path)
+    return _located(path, text, lambda: _plan(said, Path(path).stem))
+
+
+def read_cases(path: str | Path) -> list[Case]:
+    """Read the cases of a TOML file: a plan, or one case, whose keys stand at its top.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    list of Case
+
+    Raises
+    ------
+    InputError
+        As for `read_plan`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "case.toml"
+    >>> _ = path.write_text('loss = "x**2*y"\\nvariables = "x y"\\nstart = [1, 2]')
+    >>> [case.title for case in read_cases(path)]
+    ['x**2*y']
+    """
+    said, text = read_table(path)
+    if {"case", "cases", "vary", "draws"} & set(said):
+        return _located(path, text, lambda: _plan(said, Path(path).stem)).all()
+    return [_located(path, text, lambda: Case(said))]
+
+
+def problem_of(case: Case, path: str | Path) -> Given:
+    """The problem of a case that was read from a file; errors name the file and the line."""
+    return _located(path, read_table(path)[1], case.problem)
+
+
+def _plan(said: dict[str, Any], name: str) -> Plan:
+    check_keys(said, PLAN_KEYS, "a plan")
+    plan = Plan(
+        said.get("case", {}),
+        said.get("vary", {}),
+        said.get("draws"),
+        said.get("seed", 0),
+        said.get("name", name),
+        tuple(said.get("cases", ())),
+    )
+    for method in {json.dumps(case.definition.get("method"), sort_keys=True): case for case in plan.all()}.values():
+        method.method()
     return plan
 
 
-def _line_of(text: str, message: str) -> str:
-    """Where a file says the key that a message complains of."""
-    for word in re.findall(r"'([\w.-]+)'|(?:^|: |of )([\w.-]+) (?:is|=|has)", message):
-        key = next(filter(None, word)).rpartition(".")[2]
-        for number, line in enumerate(text.splitlines(), start=1):
-            if re.match(rf"\s*\[*[\"']?([\w-]+\.)*{re.escape(key)}[\"']?\s*[\]=.]", line):
-                return f", line {number}"
-    return ""
+def _located(path: str | Path, text: str, made: Callable[[], Made]) -> Made:
+    """What was made; its error with the file, the line and the key."""
+    try:
+        return made()
+    except InputError as error:
+        raise InputError(f"{path}{place(text, str(error))}: {error}") from error
 
 
 def _check_values(key: str, values: Any, *, grid: bool) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eomsym import checks
 from eomsym.errors import InputError
 from eomsym.experiments.experiment import Experiment
+from eomsym.experiments.problem import make
 from eomsym.experiments.simulate import simulate
-from eomsym.experiments.suite import PROBLEMS
 from eomsym.output.records import read
 from eomsym.verification.order import verify
 from eomsym.verification.report import Report
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from eomsym.optimisers.base import Method
 
 __all__ = ["rerun"]
+
+
+#: What a record must hold to be computed again, by its schema.
+NEEDED = {
+    "eomsym.collection": ("records",),
+    "eomsym.experiment": ("name", "arguments"),
+    "eomsym.verification": ("setting", "data_hash", "start", "time", "steps", "orders", "name"),
+}
 
 
 def rerun(
@@ -56,18 +65,20 @@ def rerun(
     True
     """
     found = read(record) if isinstance(record, (str, Path)) else record
+    checks.instance(found, "a record", Mapping, "report.record(), or the path of its file")
+    if missing := [key for key in NEEDED.get(str(found.get("schema")), ()) if key not in found]:
+        raise InputError(f"the record does not hold {', '.join(missing)}; give a record that eomsym wrote")
     if found.get("schema") == "eomsym.collection":
         return [rerun(part, loss=loss, method=method) for part in found["records"]]
     if found.get("schema") == "eomsym.experiment":
         return simulate(found["name"], **found["arguments"])
     if found.get("schema") != "eomsym.verification":
         raise InputError(f"got a record of {found.get('schema')!r}; only verifications and experiments run again")
-    setting, name = found["setting"], found["setting"].get("problem")
-    losses: list[Any]
-    if loss is not None:
-        losses = list(loss) if isinstance(loss, (list, tuple)) else [loss]
-    else:
-        losses = [PROBLEMS[name].build()[0]] if name in PROBLEMS else list(map(make_loss, setting["losses"]))
+    setting = found["setting"]
+    chosen = method or make_method(setting["method"])
+    losses: list[Any] = list(loss) if isinstance(loss, (list, tuple)) else [loss]
+    if loss is None:
+        losses = _losses(setting, chosen)
     if (data := data_of(losses)) != found["data_hash"]:
         raise InputError(
             f"the loss has data {data}, the record has {found['data_hash']}; give the loss with those data"
@@ -80,6 +91,15 @@ def rerun(
         time=found["time"],
         ladder=found["steps"],
         orders=[entry["order"] for entry in found["orders"]],
-        method=method or make_method(setting["method"]),
+        method=chosen,
         name=found["name"],
     )
+
+
+def _losses(setting: Mapping[str, Any], method: Method) -> list[Any]:
+    """The losses that were written down; those of a file of Python are not run unasked."""
+    case = setting.get("case", {})
+    if case and "file" not in case:
+        made = make(case, start=False).batches(method)
+        return made if isinstance(made, list) else [made]
+    return list(map(make_loss, setting["losses"]))

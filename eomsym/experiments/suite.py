@@ -177,5 +177,5 @@ def verify_problems(
             progress(i * total + done, len(chosen) * total, f"{chosen[i]}: {label}")
 
         report = PROBLEMS[name].verify(listed, method, time=time, steps=steps, progress=forward)
-        reports.append(replace(report, seed=SEED, setting={**report.setting, "problem": name}))
+        reports.append(replace(report, seed=SEED, setting={**report.setting, "case": {"problem": name}}))
     return reports

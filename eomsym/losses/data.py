@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,14 +48,26 @@ def digits(images: int | None = None, *, standard: bool = True) -> tuple[np.ndar
     E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository (1998),
     doi:10.24432/C50P49.
     """
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise MissingDependencyError("the digits need scikit-learn; type: pip install 'eomsym[data]'") from error
-    pixels, labels = load_digits(return_X_y=True)
+    pixels, labels = _digits()
     count = len(pixels) if images is None else checks.count(images, "images", 2, len(pixels))
     inputs = standardised(pixels[:count]) if standard else pixels[:count] / 16
     return inputs, np.array(labels[:count], dtype=np.int64)
+
+
+def _digits() -> tuple[np.ndarray, np.ndarray]:
+    """All pixels and labels; from the file of scikit-learn where it lies, since its import takes a second."""
+    found = importlib.util.find_spec("sklearn")
+    if found is None or found.origin is None:
+        raise MissingDependencyError("the digits need scikit-learn; type: pip install 'eomsym[data]'")
+    path = Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    if path.is_file():
+        with gzip.open(path, "rt", encoding="ascii") as file:
+            table = np.loadtxt(file, delimiter=",")
+        return table[:, :-1], table[:, -1].astype(np.int64)
+    from sklearn.datasets import load_digits  # where a later version keeps them elsewhere
+
+    pixels, labels = load_digits(return_X_y=True)
+    return pixels, labels
 
 
 def standardised(inputs: Any) -> np.ndarray:

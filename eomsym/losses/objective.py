@@ -66,7 +66,7 @@ class Objective:
     kinks: tuple[str, ...] = ()
 
     def __init__(self, name: str, blocks: Mapping[str, Block]) -> None:
-        self.name = name
+        self.name = checks.text(name, "name", "my loss")
         self.blocks: Mapping[str, Block] = MappingProxyType(dict(blocks))
         self.size = sum(block.size for block in blocks.values())
         if self.size > MOST_PARAMETERS:
@@ -190,6 +190,8 @@ class Objective:
 
     def validate(self, theta: Any) -> np.ndarray:
         """`theta` as a float64 vector of shape (n,); ShapeError or InputError where it is not one."""
+        if type(theta) is np.ndarray and theta.shape == (self.size,):
+            return checks.vector(theta, "theta", self.size)
         return checks.vector(theta, "theta", self.size, f"the parameters are {self._names()}")
 
     def _names(self) -> str:

@@ -9,7 +9,8 @@ not shrink from order to order, or are lost in the error of the integrator, the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from html import escape
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,15 @@ from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics.descent import descend
 from eomsym.dynamics.edge import EdgePath, edge_flow
 from eomsym.dynamics.leading_error import check_orders
+from eomsym.output.figures import Figure, legend_below, on_axes
+from eomsym.output.records import record
+from eomsym.output.style import BAND, INK, colour, marker
+from eomsym.output.tables import Column, Table
 from eomsym.verification.verdict import Status, worst
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from eomsym.losses.objective import Objective
     from eomsym.optimisers.base import Method
 
@@ -92,17 +99,81 @@ class EdgeReport:
         """The worst of the orders."""
         return worst(one.status for one in self.orders)
 
-    def __str__(self) -> str:
+    @property
+    def title(self) -> str:
+        """What was verified, in one line."""
         low, high = self.products
-        title = f"{self.loss} · {self.method} · eta {self.eta:g}, {self.steps} steps, eta*lambda {low:.3g} … {high:.3g}"
-        rows = [("order", "error", "predicted", "misfit", "reference", "status")]
-        for one in self.orders:
-            numbers = (f"{x:.1e}" for x in (one.error, one.prediction, one.misfit, one.reference))
-            rows.append((str(one.order), *numbers, one.status))  # type: ignore[arg-type]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join([*map(str.rjust, row[:-1], widths), row[-1]]) for row in rows]
+        return f"{self.loss} · {self.method} · eta {self.eta:g}, {self.steps} steps, eta*lambda {low:.3g} … {high:.3g}"
+
+    def table(self) -> Table:
+        """Return measured and predicted errors of each order as a table."""
+        columns: list[Column | str] = [
+            "order",
+            "error",
+            "predicted",
+            "misfit",
+            "reference",
+            Column("status", "left", status=True),
+        ]
+        rows = [(one.order, one.error, one.prediction, one.misfit, one.reference, one.status) for one in self.orders]
         notes = [f"order {one.order}: {one.reason}" for one in self.orders if one.reason]
-        return "\n".join([title, "", *lines, *notes, "", f"{self.status} in {self.seconds:.1f} s"])
+        return Table(columns, rows, title=self.title, notes=notes)
+
+    def __str__(self) -> str:
+        title, _, rest = str(self.table()).partition("\n")
+        return f"{title}\n\n{rest}\n\n{self.verdict}"
+
+    @property
+    def verdict(self) -> str:
+        """Status and time taken, in one line."""
+        return f"{self.status} in {self.seconds:.1f} s"
+
+    def plot(self, ax: Axes | None = None) -> Figure:
+        """Draw measured and predicted error against the order; the grey band is lost in the error of the integrator.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            New ones by default.
+
+        Returns
+        -------
+        Figure
+        """
+        figure = on_axes(ax)
+        axes = figure.axes[0]
+        floor = TRUST * max(one.reference for one in self.orders)
+        if floor > 0:
+            axes.axhspan(floor / 30, floor, color=BAND, zorder=0)
+        orders = [one.order for one in self.orders]
+        axes.plot(
+            orders, [one.prediction for one in self.orders], color=INK, linewidth=1.0, linestyle="--", label="predicted"
+        )
+        for one in self.orders:
+            face = colour(one.order) if one.status == "passed" else "white"
+            look: dict[str, Any] = {"color": colour(one.order), "marker": marker(one.order), "linestyle": "none"}
+            axes.plot([one.order], [one.error], markerfacecolor=face, label=f"order {one.order}: {one.status}", **look)
+        axes.set(
+            xlabel="order of the equation", ylabel="largest distance from the optimiser", yscale="log", xticks=orders
+        )
+        axes.set_title(f"{self.method}, $\\eta = {self.eta:g}$, {self.steps} steps", fontsize=9)
+        legend_below(axes)
+        return figure
+
+    def record(self, *, command: str | None = None) -> dict[str, Any]:
+        """Return everything as a record for JSON; see :func:`eomsym.output.record`.
+
+        Parameters
+        ----------
+        command : str, optional
+            What was typed.
+        """
+        names = ("status", "loss", "method", "eta", "steps", "products", "seconds")
+        content = {name: getattr(self, name) for name in names} | {"orders": [asdict(one) for one in self.orders]}
+        return record("edge_verification", content, command=command)
+
+    def _repr_html_(self) -> str:
+        return f"{self.table().html()}<p>{escape(self.verdict)}</p>"
 
 
 def verify_edge(

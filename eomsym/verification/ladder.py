@@ -22,6 +22,8 @@ COARSE = 0.25
 NOISE = 1e-14
 MOST_STEPS = 20_000
 MOST_RUNGS = 10
+#: Rungs that are closer tell no slope.
+APART = 1.15
 
 
 def radius_of(kernel: Kernel) -> float:
@@ -86,15 +88,14 @@ def choose_ladder(
 
 def finer_rungs(results: Sequence[OrderReport], counts: Sequence[int]) -> tuple[int, ...]:
     """Rungs that would decide what the ladder did not; none where they would drown in rounding, or cost too much."""
-    last = counts[-1]
+    found: list[int] = []
     for result in results:
-        if result.status != "inconclusive" or result.judged != len(counts) - 1:
-            continue
-        after = result.predictions[-1] / 2**result.expected_slope
-        room = after / (2 * TRUST * result.references[-1]) if result.references[-1] > 0 else np.inf
-        if room >= 1 and last <= MOST_STEPS:
-            return (2 * last, 4 * last) if room >= 2**result.expected_slope else (2 * last,)
-    return ()
+        finest = 0 if result.judged is None else counts[result.judged]
+        for count in reversed(result.ladder):
+            apart = all(max(count / other, other / count) >= APART for other in (*counts, *found))
+            if apart and finest < count <= 2 * MOST_STEPS:
+                found.append(count)
+    return tuple(sorted(found))
 
 
 def check_ladder(ladder: Any) -> tuple[int, ...]:

@@ -15,8 +15,9 @@ from eomsym.dynamics.reach import sharpness
 from eomsym.errors import DivergenceError, EomsymError, TableError
 from eomsym.losses.activations import region
 from eomsym.types import Array
+from eomsym.verification.advice import BEYOND, Advice, advise
 from eomsym.verification.ladder import choose_ladder, radius_of
-from eomsym.verification.verdict import TRUST, Evidence
+from eomsym.verification.verdict import TRUST, Evidence, OrderReport
 
 if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
@@ -151,17 +152,39 @@ class Measurement:
             return f"the limit of {self.limit:g} s was reached; take fewer orders or steps, or a larger limit"
         return ""
 
+    @cached_property
+    def radius(self) -> float:
+        """That of the method, 1 where it is not known."""
+        try:
+            return radius_of(self.kernel)
+        except EomsymError:
+            return 1.0
+
     def suitable(self) -> tuple[int, ...]:
         """A ladder for the orders asked for."""
         leading = self.leading
         if self.critical or self._stiff or self.late:
             return (10, 20)
-        try:
-            radius = radius_of(self.kernel)
-        except EomsymError:
-            radius = 1.0
         length = float(np.linalg.norm(self.theta))
-        return choose_ladder(leading, self.asked, self.time, length, self.sharpness, radius)
+        return choose_ladder(leading, self.asked, self.time, length, self.sharpness, self.radius)
+
+    def advice(self, result: OrderReport) -> Advice:
+        """The ladder that would decide an order."""
+        if self.silence:
+            return Advice()
+        if self.gates[0]:
+            return Advice((), "no ladder decides while gates switch on the way; take a shorter time, or another start")
+        row = result.expected_slope - min(self.asked)
+        norms = self.leading.norms
+        following = float(norms[row] / norms[row - 1]) if 0 < row < len(norms) and norms[row - 1] > 0 else 0.0
+        return advise(
+            result,
+            self.time,
+            self.counts,
+            stiff=self.sharpness / self.radius,
+            following=following,
+            length=float(np.linalg.norm(self.theta)),
+        )
 
     # measuring --------------------------------------------------------------------------------------------------------
 
@@ -269,9 +292,9 @@ class Measurement:
         product = eta * self.sharpness
         share = 0.0
         if method.is_linear and method.colours == 1 and not method.is_flow:
-            radius = radius_of(self.kernel)
+            radius = self.radius
             share = product / radius
-            if share > 0.5:
+            if share > BEYOND:
                 return Evidence(
                     np.inf, f"eta*lambda = {product:.3g} is not well inside of the radius {radius:.3g} of {method.name}"
                 )

@@ -13,6 +13,7 @@ failed only where a right one could not look like this: see `eomsym.verification
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +119,7 @@ def verify(
     asked = check_orders(orders)
     counts = None if ladder is None else check_ladder(ladder)
     duration, patience = checks.positive(time, "time"), checks.positive(limit, "limit")
+    told, name = checks.progress(progress), None if name is None else checks.text(name, "name", "my loss")
     given = kernel_of(loss, None if isinstance(loss, Kernel) else 0, method)
     method, losses = given.method, given.losses
     theta = given.point(start)
@@ -128,7 +130,7 @@ def verify(
             f"the kernel has order {kernel.order}; orders up to {max(asked)} need "
             f"eom.compile(loss, {max(asked) + optimiser.extra_order}, method=...)"
         )
-    measurement = Measurement(kernel, optimiser, theta, duration, asked, patience, progress)
+    measurement = Measurement(kernel, optimiser, theta, duration, asked, patience, told)
     measurement.add(measurement.suitable() if counts is None else counts)
     results = _judged(measurement)
     for _ in range(MORE if counts is None else 0):
@@ -160,16 +162,19 @@ def _judged(measurement: Measurement) -> tuple[OrderReport, ...]:
     for order in measurement.asked:
         gaps, references = measurement.of(order)
         rows = slice(order - min(measurement.asked), None)
-        results.append(
-            judge(
-                order,
-                etas,
-                gaps,
-                references,
-                leading.vectors[rows],
-                doubts=leading.errors[rows],
-                evidence=lambda j, slope, order=order: measurement.evidence(order, j, slope),  # type: ignore[misc]
-                silence=measurement.silence,
-            )
+        result = judge(
+            order,
+            etas,
+            gaps,
+            references,
+            leading.vectors[rows],
+            doubts=leading.errors[rows],
+            evidence=lambda j, slope, order=order: measurement.evidence(order, j, slope),  # type: ignore[misc]
+            silence=measurement.silence,
         )
+        if result.status == "inconclusive":
+            advice = measurement.advice(result)
+            told = "; ".join(filter(None, [result.reason, str(advice)]))
+            result = replace(result, reason=told, ladder=advice.ladder)
+        results.append(result)
     return tuple(results)

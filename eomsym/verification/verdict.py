@@ -65,6 +65,8 @@ class OrderReport:
     status : str
     reason : str
         Why, in a few words.
+    ladder : tuple of int
+        Numbers of steps that would decide an inconclusive order; empty where there are none, and the reason says why.
     """
 
     order: int
@@ -80,6 +82,7 @@ class OrderReport:
     judged: int | None
     status: Status
     reason: str
+    ladder: tuple[int, ...] = ()
 
     @property
     def ratios(self) -> tuple[float, ...]:
@@ -204,8 +207,6 @@ def judge(
         reason = silence or _silence(errors, bool(above))
     else:
         status, reason = _status(j, slope, slopes, misfits, (limit, haze), etas, evidence)
-        if status == "inconclusive":
-            reason += _advice(j, misfits[j], etas, predictions[j], references[j], slope)
     if j is not None and j < len(etas) - 1 and not np.isnan(errors[j + 1 :]).any():
         reason = (reason + "; " if reason else "") + f"judged at eta = {etas[j]:.3g}, finer ones drown in rounding"
     return OrderReport(
@@ -228,10 +229,10 @@ def judge(
 def _silence(errors: Array, leads: bool) -> str:
     """Why nothing can be judged."""
     if np.isnan(errors).sum() > len(errors) - 2:
-        return "the run or the motion leaves the finite numbers on all but one rung; take more steps"
+        return "the run or the motion leaves the finite numbers on all but one rung"
     if not leads:
         return "the leading error vanishes; ask for higher orders too"
-    return "no two neighbouring errors are 100 times above the reference error; take fewer steps, or a longer time"
+    return "no two neighbouring errors are 100 times above the reference error"
 
 
 def _status(
@@ -272,17 +273,6 @@ def _status(
         f"{complaint}; of a right equation it would vanish with eta up to {short(left)}, and it tends to "
         f"{short(limit[0])}"
     )
-
-
-def _advice(j: int, misfit: float, etas: Array, prediction: float, reference: float, slope: int) -> str:
-    """The ladder that would decide, or that there is none."""
-    finer = float(np.clip(misfit / (MISFIT_TOLERANCE / 3), 2.0, 1e3))
-    # The error falls like eta**slope; the reference, if at all, rises.
-    room = (prediction / (3 * TRUST * reference)) ** (1 / slope) if reference > 0 else np.inf
-    if room < 2:
-        return "; finer ones would drown in rounding: judge a lower order, or take a longer time"
-    last = min(finer, room) * etas[0] / etas[j]
-    return f"; take about {last:.0f} times the steps of the first rung"
 
 
 def short(value: float) -> str:

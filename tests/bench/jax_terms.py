@@ -8,6 +8,7 @@ from fractions import Fraction
 from math import factorial
 from typing import Any
 
+os.environ.setdefault("NPROC", "1")  # the pool of XLA; a second thread would only wait, and that is CPU time
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
 
 import jax

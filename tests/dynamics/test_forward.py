@@ -15,6 +15,30 @@ LOSS = eom.Loss("(1-x)**2/2 + (y-x**2)**2/2", variables="x y")
 START = [-0.5, 1.0]
 
 
+@pytest.mark.parametrize("eta, least", [(0.02, 12.0), (0.2, 3.0)])
+def test_descent_goes_by_leaps(eta: float, least: float) -> None:
+    """Along a valley, eta lambda across is eta."""
+    loss, start = eom.Loss("(y - x**2/9)**2/2 + x**4/4000", variables="x y"), [2.0, 0.4]
+    found = forward(loss, start, eta=eta, steps=6_000, tolerance=1e-4)
+    end = eom.descend(loss, start, eta=eta, steps=6_000, every=6_000).end
+    assert np.linalg.norm(found.theta - end) <= 3 * found.error <= 1e-4
+    assert found.order == 3
+    assert found.saved > least
+    assert any("leaps of order 4" in part.by for part in found.stretches)
+
+
+def test_leaps_that_do_not_pay_are_given_up() -> None:
+    """Growing sharpness, to the edge of stability: what the optimiser does is returned, without an error."""
+    net, start = network(3)
+    eta = 1.2 / sharpness(eom.compile(net, 0), start)
+    found = forward(net, start, eta=eta, steps=2_000, tolerance=1e-4)
+    end = eom.descend(net, start, eta=eta, steps=2_000, every=2_000).end
+    np.testing.assert_array_equal(found.theta, end)
+    assert found.error == 0
+    assert found.gradients < 1.5 * 2_000
+    assert any(part.by == "the equation, given up" for part in found.stretches)
+
+
 def network(seed: int) -> tuple[eom.Network, np.ndarray]:
     rng = np.random.default_rng(seed)
     net = eom.Network((3, 4, 2), rng.normal(size=(12, 3)), rng.normal(size=(12, 2)), activation="tanh", loss="mse")
@@ -34,7 +58,7 @@ def test_a_long_run_of_descent() -> None:
 def test_a_stiff_network_goes_by_chebyshev() -> None:
     net, start = network(3)
     eta = 0.06 / sharpness(eom.compile(net, 0), start)
-    found = forward(net, start, eta=eta, steps=8_000, tolerance=1e-4)
+    found = forward(net, start, eta=eta, steps=8_000, tolerance=1e-4, order=1)
     end = eom.descend(net, start, eta=eta, steps=8_000, every=8_000).end
     assert np.linalg.norm(found.theta - end) <= 3 * found.error
     assert any("Chebyshev" in part.by for part in found.stretches)
@@ -119,7 +143,7 @@ def test_a_wrong_equation_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> N
         return field(kernel, theta, eta * 1.01)
 
     monkeypatch.setattr(eom.codegen.kernel.Kernel, "field", wrong)
-    found = forward(LOSS, START, eta=0.005, steps=800, tolerance=1e-8)
+    found = forward(LOSS, START, eta=0.005, steps=800, tolerance=1e-8, order=2)
     end = eom.descend(LOSS, START, eta=0.005, steps=800).end
     assert np.linalg.norm(found.theta - end) > 3 * found.error
 

@@ -100,7 +100,7 @@ def test_bad_definitions(definition: Any, message: str) -> None:
 @pytest.mark.parametrize(
     "definition, message",
     [
-        ({"problem": "rosenbrok"}, "unknown problem 'rosenbrok'; choose one of rosenbrock"),
+        ({"problem": "rosenbrok"}, "unknown problem 'rosenbrok'; expected one of rosenbrock"),
         ({**SMALL, "method": "adamm"}, "unknown optimiser 'adamm'"),
         ({**SMALL, "method": {"beta": "1/2"}}, "expected a table with a name"),
         ({**SMALL, "method": {"name": "heavy-ball"}}, "heavy-ball needs beta"),
@@ -119,9 +119,11 @@ def test_data_from_files(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", inputs=inputs, targets=targets)
     np.savetxt(tmp_path / "a.csv", np.column_stack([inputs, [0, 2, 1]]), delimiter=",", header="p,q,class", comments="")
     for name in ("a.npz", "a.csv"):
-        net = Case(
-            {"network": {"widths": [2, 3], "data": str(tmp_path / name), "objective": "cross_entropy"}}
-        ).problem()[0]
+        net = (
+            Case({"network": {"widths": [2, 3], "data": str(tmp_path / name), "objective": "cross_entropy"}})
+            .problem()
+            .loss
+        )
         np.testing.assert_array_equal(net.inputs, inputs)
         np.testing.assert_array_equal(net.targets, targets)
 

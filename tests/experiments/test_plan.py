@@ -64,11 +64,22 @@ def test_single_cases_are_laid_over_what_all_share(tmp_path: Path) -> None:
     "old, new, message",
     [
         ("draws = 50", "draws = 50 50", r"is no TOML: .*line 3"),
-        ("draws = 50", "drawings = 50", r"p.toml, line 3: a plan has the unknown key 'drawings'"),
-        ("draws = 50", "draws = 0", "draws = 0; expected an integer >= 1"),
-        ("width = 3", 'width = "three"', r"p.toml, line 11: network: width is 'three', expected int"),
-        ("orders", "order", r"line 8: a case has the unknown key 'order'"),
-        ("log = true", "logarithmic = true", "unknown key 'logarithmic'"),
+        ("draws = 50", "drawings = 50", r"p.toml, line 3, key drawings: a plan has the unknown key 'drawings'"),
+        ("draws = 50", "draws = 0", r"p.toml, line 3, key draws: draws must be an integer >= 1 .*, got 0"),
+        (
+            "width = 3",
+            'width = "three"',
+            r"p.toml, line 11, key case.network.width: network: width is 'three', expected int",
+        ),
+        ("orders", "order", r"line 8, key case.order: a case has the unknown key 'order'"),
+        (
+            "log = true",
+            "logarithmic = true",
+            r"line 16, key vary.network.scale.logarithmic: .*unknown key 'logarithmic'",
+        ),
+        ('"gd", {', '"adamm", {', r"line 17, key vary.method.*: unknown optimiser 'adamm'"),
+        ("seed = 3", "seed = 3\nseed = 4", r"is no TOML: .*line 5.*: seed = 4"),
+        ('beta = "1/2"', 'gamma = "1/2"', r"line 17.*: heavy-ball does not take gamma"),
         ("low = 0.01", "low = 0", "logarithmic, so low must be > 0"),
         ("low = 2", "low = 8", "expected low and high, low <= high"),
         (

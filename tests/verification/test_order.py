@@ -104,7 +104,7 @@ def test_loss_without_error_is_inconclusive() -> None:
 def test_coarse_ladder_is_inconclusive() -> None:
     report = ROSENBROCK.verify([3], ladder=(5, 10))
     assert report.status == "inconclusive"
-    assert "but the misfit shrinks with eta; take about" in report.orders[0].reason
+    assert "but the misfit shrinks with eta; try ladder=(19, 37, 73), or --ladder 19,37,73" in report.orders[0].reason
 
 
 def test_equation_of_motion_that_blows_up_is_not_judged() -> None:
@@ -197,3 +197,8 @@ def test_methods_without_a_step_are_refused() -> None:
 def test_networks_have_the_size_of_their_weights() -> None:
     assert DEEP.build().size == len(DEEP.start) == 14
     assert np.all(np.isfinite(DEEP.start))
+
+
+def test_progress_is_a_function() -> None:
+    with pytest.raises(InputError, match=r"progress must be a function of \(done, total, label\), got int 3"):
+        ROSENBROCK.verify([0], progress=3)

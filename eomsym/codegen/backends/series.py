@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -212,8 +212,7 @@ def module_source(lanes: int, names: tuple[str, ...]) -> str:
 _NONE, _NO_SERIES = np.zeros((0, 2)), np.zeros((0, 1, 1))
 
 
-@dataclass(frozen=True)
-class Integration:
+class Integration(NamedTuple):
     """What the stepper returns for some trajectories.
 
     Attributes
@@ -253,6 +252,8 @@ class Stepper:
         self._local = threading.local()
         self._free_lanes = np.full((lanes + 1, 2), -1)
         self._free_lanes[-1] = 0
+        self._no_tops = np.zeros(len(self.levels.corrections) + 1, dtype=np.int64)
+        self._degrees: dict[float, int] = {}
 
     @classmethod
     def of(cls, plan: Plan, order: int, lanes: int, limit: int) -> Stepper:
@@ -271,8 +272,13 @@ class Stepper:
 
         With few instructions a degree costs the calls more than the products, and longer series pay.
         """
-        degree = 1.0 - math.log(rtol) / 2
-        return max(4, math.ceil(1.35 * degree if len(self.levels.code) < 30 else degree))
+        known = self._degrees.get(rtol)
+        if known is None:
+            degree = 1.0 - math.log(rtol) / 2
+            known = max(4, math.ceil(1.35 * degree if len(self.levels.code) < 30 else degree))
+            if len(self._degrees) < 64:
+                self._degrees[rtol] = known
+        return known
 
     def run(
         self,
@@ -284,6 +290,7 @@ class Stepper:
         most: int,
         *,
         keep: bool = False,
+        tightest: float | None = None,
     ) -> Integration:
         """Integrate from many starts.
 
@@ -301,17 +308,19 @@ class Stepper:
             Most steps of a trajectory.
         keep : bool
             Whether the steps of the first trajectory are kept.
+        tightest : float, optional
+            The least of `looser`, where it is known.
         """
         levels, jobs = self.levels, len(starts)
         numbers = self._numbers
         if numbers[0] != eta:
             numbers = self._numbers = self._addressed(eta)
-        degree = self.degree_for(tolerances[0] * float(looser.min()))
+        degree = self.degree_for(tolerances[0] * (float(looser.min()) if tightest is None else tightest))
         lanes = self._free_lanes.copy()
         out, result = np.empty((jobs, len(times), self.size)), np.zeros((jobs, 4))
         fixed = (
             numbers[1], levels.corrections, self._memory((degree + 1) * levels.words),
-            np.zeros(len(levels.corrections) + 1, dtype=np.int64), starts, looser, times,
+            self._no_tops.copy(), starts, looser, times,
             np.array([*tolerances, most, degree]), lanes, np.empty((self.lanes, 2)), result, out,
         )  # fmt: skip
         if not keep:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import eomsym as eom
-from eomsym.dynamics import variation as module
-from eomsym.dynamics.variation import variation
+from eomsym.dynamics import variation
+from eomsym.dynamics import variations as module
 from eomsym.errors import ShapeError
 
 LOSS = eom.Loss("(1-x)**2/2 + (y-x**2)**2/2 + exp(x*y)/9", variables="x y")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import eomsym as eom
-from eomsym.dynamics.solution import solution
+from eomsym.dynamics import solution
 from eomsym.errors import InputError
 
 CIRCLE = eom.Field(["y", "-x"], variables="x y")  # turns

@@ -1,0 +1,107 @@
+"""An inconclusive verdict names the ladder that decides, or says why none does; taken at its word, it decides."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from problems import DEEP, ROSENBROCK
+
+import eomsym as eom
+from eomsym.cli import main
+from eomsym.testing import altered
+from eomsym.verification.advice import advise
+from eomsym.verification.verdict import judge
+
+TANH = eom.Loss("(tanh(a*x + b) - 1/2)**2 + exp(-a*b)*x**2/8", variables="a b x")
+#: Loss, start, time, order, and a ladder on which it cannot be decided: too coarse, beyond the radius, below rounding.
+UNDECIDED: dict[str, tuple[Any, Any, float, int, tuple[int, ...]]] = {
+    "coarse": (ROSENBROCK.build(), [-0.5, 1.0], 1.0, 3, (5, 10)),
+    "two rungs": (TANH, [0.4, -0.3, 0.9], 1.0, 1, (1, 2)),
+    "beyond the radius": (eom.Loss("25*x**2 + (y-x**2)**2/2", variables="x y"), [0.3, 1.0], 0.2, 1, (3, 4)),
+    "in rounding": (ROSENBROCK.build(), [-0.5, 1.0], 1.0, 4, (640, 1280)),
+    "a deep network": (DEEP.build(), DEEP.start, DEEP.time, 4, (160, 320)),
+    "all but one rung runs away": (eom.Loss("x**4 + y**2*x**2", variables="x y"), [3.0, 1.0], 0.5, 0, (2, 40)),
+}
+
+
+@pytest.mark.parametrize("name", UNDECIDED)
+def test_the_ladder_that_is_named_decides(name: str) -> None:
+    loss, start, time, order, ladder = UNDECIDED[name]
+    kernel = eom.compile(loss, order + 1)
+    for _ in range(2):  # what was extrapolated from a wild ladder may need a second look
+        report = eom.verify(kernel, start, time=time, ladder=ladder, orders=[order])
+        (result,) = report.orders
+        if result.status == "passed":
+            break
+        assert result.status == "inconclusive", str(report)
+        named = re.search(r"try ladder=\(([\d, ]+)\), or --ladder ([\d,]+)$", result.reason)
+        assert named, result.reason
+        assert tuple(map(int, named[1].split(","))) == tuple(map(int, named[2].split(","))) == result.ladder
+        assert result.reason in " ".join(str(report).split())
+        assert f"or --ladder {named[2]}" in report._repr_html_()
+        assert report.record()["orders"][0]["ladder"] == list(result.ladder)
+        ladder = result.ladder
+    assert ladder != UNDECIDED[name][-1]
+    assert eom.verify(kernel, start, time=time, ladder=ladder, orders=[order]).status == "passed"
+
+
+def test_a_wrong_equation_is_caught_on_the_ladder_that_is_named() -> None:
+    wrong = altered(eom.compile(ROSENBROCK.build(), 3), 2)
+    report = eom.verify(wrong, [-0.5, 1.0], time=1.0, ladder=(4, 8), orders=[2])
+    assert report.status == "inconclusive"
+    for _ in range(3):
+        report = eom.verify(wrong, [-0.5, 1.0], time=1.0, ladder=report.orders[0].ladder, orders=[2])
+        if report.status == "failed":
+            return
+    pytest.fail(str(report))
+
+
+def test_it_is_what_the_command_line_takes(tmp_path: Path) -> None:
+    typed = ["verify", "--problem", "rosenbrock", "--orders", "3", "--no-plot", "--output", str(tmp_path), "--ladder"]
+    first = CliRunner().invoke(main, [*typed, "5,10"])
+    assert first.exit_code == 3
+    (named,) = re.findall(r"--ladder ([\d,]+)", first.stdout)
+    assert CliRunner().invoke(main, [*typed, named]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "loss, start, orders, why",
+    [
+        ("(x-1)**2/2 + y**2/2", [1.0, 0.0], [1], "critical point of the loss, where nothing moves; move the start"),
+        ("x + 2*y", [1.0, 1.0], [0], "the leading error vanishes; ask for higher orders too"),
+    ],
+)
+def test_why_there_is_none(loss: str, start: list[float], orders: list[int], why: str) -> None:
+    report = eom.verify(eom.Loss(loss, variables="x y"), start, time=1.0, orders=orders)
+    assert report.orders[0].ladder == ()
+    assert report.orders[0].reason.endswith(why)
+
+
+def test_no_step_sizes_decide_what_drowns_where_it_is_small_enough() -> None:
+    report = ROSENBROCK.verify([9], ladder=(10, 20))
+    assert report.orders[0].ladder == ()
+    assert "no step sizes in float64 decide this" in report.orders[0].reason
+    assert "100 times above the reference error of" in report.orders[0].reason
+
+
+def test_gates_that_switch() -> None:
+    net = eom.Network((1, 1, 1), [[1.0], [-0.5]], [[2.0], [1.0]], "relu", bias=True)
+    report = eom.verify(net, [0.5, 0.3, -1.0, 0.0], time=2.0, ladder=(8, 16), orders=[1])
+    assert report.status == "inconclusive", str(report)
+    assert "gates switched on the way" in report.notes[-1]
+    assert report.orders[0].ladder == ()
+    assert "take a shorter time, or another start" in report.orders[0].reason
+
+
+def test_too_many_steps() -> None:
+    v = np.array([[1.0, 0.0]])
+    etas = np.array([1.0, 0.5])
+    stiff = judge(0, etas, etas[:, None] * v + 1e5 * etas[:, None] ** 2 * v, np.full(2, 1e-15), v)
+    advice = advise(stiff, 1.0, (1, 2), stiff=1.0, following=1e5, length=1.0)
+    assert advice.ladder == ()
+    assert "steps; take a shorter time" in advice.why
