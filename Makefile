@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-slow test-interop properties lint docs bench clean
+.PHONY: help demo test test-slow test-interop properties fuzz mutation coverage lint docs bench clean
 
 help:
 	@echo 'make demo        verify the order of the equation of motion on two problems; results in demo/'
@@ -17,6 +17,9 @@ help:
 	@echo 'make test-slow   the tests that take long'
 	@echo 'make test-interop  the tests of the front ends, with JAX and PyTorch'
 	@echo 'make properties  the random tests, with many cases'
+	@echo 'make fuzz        every public function and command with 100,000 random arguments'
+	@echo 'make mutation    how many small changes of the package the tests notice; MUTANTS=20 of each part'
+	@echo 'make coverage    the lines that the tests run'
 	@echo 'make lint        ruff, mypy and the floors'
 	@echo 'make docs        the documentation, in docs/_build/html'
 	@echo 'make bench       the measurements of speed'
@@ -47,6 +50,17 @@ test-interop: $(VENV)/installed-interop
 
 properties: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m properties --hypothesis-profile=thorough
+
+# 800 calls of each of 142 names; a failure prints the line that repeats it.
+fuzz: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/fuzz --hypothesis-profile=fuzz
+
+MUTANTS ?= 20
+mutation: $(VENV)/installed-test
+	$(BIN)/python tests/mutation/mutate.py --each $(MUTANTS)
+
+coverage: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n 2 -m 'not bench' --cov=eomsym --cov-report=term-missing:skip-covered
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .

@@ -28,6 +28,7 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
+settings.register_profile("fuzz", max_examples=800, deadline=None, print_blob=True, database=None)
 settings.load_profile("quick")  # the option --hypothesis-profile comes later and wins
 
 LONG = 1000  # examples of a property

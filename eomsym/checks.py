@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection
+import os
+from collections.abc import Callable, Collection, Iterable
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from eomsym.errors import InputError, ShapeError
-from eomsym.types import Array
+from eomsym.types import Array, Progress
 
-__all__ = ["array", "choice", "count", "flag", "nearest", "number", "order", "positive", "shown", "vector"]
+__all__ = [
+    "array", "choice", "count", "flag", "function", "instance", "items", "nearest", "number", "order", "path",
+    "positive", "progress", "shown", "text", "vector",
+]  # fmt: skip
 
 
 def shown(value: Any, most: int = 60) -> str:
@@ -29,10 +34,10 @@ def shown(value: Any, most: int = 60) -> str:
     ("'tanh'", '[0, 1, 2, 3…')
     """
     try:
-        text = repr(value)
+        said = repr(value)
     except ValueError:  # Python refuses to write integers of many digits
-        text = f"an integer of {value.bit_length()} bits" if isinstance(value, int) else type(value).__name__
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+        said = f"an integer of {value.bit_length()} bits" if isinstance(value, int) else type(value).__name__
+    return said if len(said) <= most else f"{said[: most - 1]}…"
 
 
 def count(value: Any, name: str, least: int = 0, most: int | None = None, note: str = "") -> int:
@@ -191,6 +196,120 @@ def choice(value: Any, name: str, options: Collection[str], more: str = "") -> s
     raise InputError(
         f"unknown {name} {shown(value)}; choose one of {', '.join(options)}{more}{nearest(str(value), options)}"
     )
+
+
+def text(value: Any, name: str, such_as: str = "") -> str:
+    """A text and nothing else.
+
+    Examples
+    --------
+    >>> text(3, "title", "errors")
+    Traceback (most recent call last):
+    ...
+    eomsym.errors.InputError: title must be a text, got int 3; type title='errors'
+    """
+    if not isinstance(value, str):
+        raise InputError(f"{name} must be a text, got {_typed(value)}; type {name}={such_as!r}")
+    return value
+
+
+def function(value: Any, name: str, takes: str) -> Callable[..., Any]:
+    """Something that can be called.
+
+    Examples
+    --------
+    >>> function(0.1, "step", "parameters")
+    Traceback (most recent call last):
+    ...
+    eomsym.errors.InputError: step must be a function of parameters, got float 0.1
+    """
+    if not callable(value):
+        raise InputError(f"{name} must be a function of {takes}, got {_typed(value)}")
+    found: Callable[..., Any] = value
+    return found
+
+
+def progress(value: Any) -> Progress:
+    """A function that is told how far some work is; None is nobody.
+
+    Examples
+    --------
+    >>> progress(None)(1, 2, "steps")
+    >>> progress(True)
+    Traceback (most recent call last):
+    ...
+    eomsym.errors.InputError: progress must be a function of (done, total, label), got bool True; or leave it out
+    """
+    if value is None:
+        return _silent
+    if not callable(value):
+        raise InputError(f"progress must be a function of (done, total, label), got {_typed(value)}; or leave it out")
+    told: Progress = value
+    return told
+
+
+def _silent(done: int, total: int, label: str) -> None:
+    return None
+
+
+#: No system takes a longer one.
+LONGEST_PATH = 4096
+
+
+def path(value: Any, name: str = "path", such_as: str = "records.sqlite") -> Path:
+    """A path, from a text or what stands for one.
+
+    Examples
+    --------
+    >>> path(3)
+    Traceback (most recent call last):
+    ...
+    eomsym.errors.InputError: path must name a file, got int 3; type path='records.sqlite'
+    """
+    try:
+        found = Path(os.fspath(value))
+        if value and "\0" not in str(found) and len(str(found)) <= LONGEST_PATH:
+            return found
+    except TypeError:
+        pass
+    raise InputError(f"{name} must name a file, got {_typed(value)}; type {name}={such_as!r}")
+
+
+def instance(value: Any, name: str, kind: type | tuple[type, ...], such_as: str) -> Any:
+    """An object of some type.
+
+    Examples
+    --------
+    >>> instance(None, "records", Collection, "Records('records.sqlite')")
+    Traceback (most recent call last):
+    ...
+    eomsym.errors.InputError: expected records such as Records('records.sqlite'), got NoneType None
+    """
+    if not isinstance(value, kind):
+        raise InputError(f"expected {name} such as {such_as}, got {_typed(value)}")
+    return value
+
+
+def items(value: Any, name: str, such_as: str) -> list[Any]:
+    """What can be gone through, and is no text, as a list.
+
+    Examples
+    --------
+    >>> items(3, "rows", "[(1, 2)]")
+    Traceback (most recent call last):
+    ...
+    eomsym.errors.InputError: rows must be a list such as [(1, 2)], got int 3
+    """
+    if not isinstance(value, (str, bytes)) and isinstance(value, Iterable):
+        try:
+            return list(value)
+        except TypeError:  # an array of no dimension
+            pass
+    raise InputError(f"{name} must be a list such as {such_as}, got {_typed(value)}")
+
+
+def _typed(value: Any) -> str:
+    return f"{type(value).__name__} {shown(value)}"
 
 
 def nearest(name: str, known: Any) -> str:

@@ -86,7 +86,11 @@ def check_writable(path: str | Path) -> Path:
     ...
     eomsym.errors.InputError: cannot write /dev/null/report.json: /dev/null is no folder; name another file
     """
-    target = Path(path)
+    try:
+        target = Path(path)
+        target.exists()
+    except (TypeError, ValueError) as error:  # no text, or one with a zero byte
+        raise InputError(f"expected the path of a file, got {path!r:.60}; type a text such as 'report.json'") from error
     folder = Path(os.path.realpath(target)).parent
     while not os.path.lexists(folder):
         folder = folder.parent

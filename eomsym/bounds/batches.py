@@ -73,8 +73,8 @@ def many_distances(
     >>> loss = eom.Loss("(x*y - 1)**2/2", variables="x y")
     >>> found = many_distances(loss, [[0.5, 0.5], [0.3, 0.6]], eta=[0.1, 0.2], steps=2, certificate="closed_form")
     >>> found.round(4)
-    array([[0.    , 0.0014, 0.0027],
-           [0.    , 0.0055, 0.0107]])
+    array([[0.    , 0.0014, 0.0025],
+           [0.    , 0.0171, 0.037 ]])
     >>> single = eom.bounds.distance(loss, [0.3, 0.6], eta=0.2, steps=2, certificate="closed_form")
     >>> bool(np.isclose(found[1, 2], single.value, rtol=1e-6))
     True
@@ -94,8 +94,9 @@ def many_distances(
     family = loss if isinstance(loss, PolynomialFamily) else PolynomialFamily.of(loss, len(thetas))
     if thetas.shape != (len(family), family.size):
         raise ShapeError(f"starts of shape {thetas.shape}: expected {(len(family), family.size)}, one for each loss")
-    rates = np.broadcast_to(np.asarray(eta, dtype=np.float64), len(thetas)).copy()
-    if not ((rates > 0) & np.isfinite(rates)).all():
+    rates = checks.array(eta, "eta")
+    rates = np.full(len(thetas), rates) if rates.ndim == 0 else rates
+    if rates.shape != (len(thetas),) or not ((rates > 0) & np.isfinite(rates)).all():
         raise InputError(f"eta={eta!r}: expected positive numbers, one or {len(thetas)}")
     with np.errstate(all="ignore"):  # what is not finite is reported as infinite
         values = (_closed_forms if kind == "closed_form" else _measured)(family, thetas, rates, count, degree)

@@ -12,6 +12,7 @@ import numpy as np
 from eomsym.errors import HypothesisError, InputError
 from eomsym.output.figures import Figure, legend_below, on_axes
 from eomsym.output.records import record
+from eomsym.output.style import INK
 from eomsym.output.tables import Column, Table
 from eomsym.types import Array
 
@@ -162,7 +163,7 @@ class Bound:
         figure = on_axes(ax)
         one = figure.axes[0]
         later = self.values > 0  # at the start there is nothing
-        one.plot(self.times[later], self.values[later], label=label or self.certificate)
+        one.plot(self.times[later], self.values[later], color=INK, label=label or self.certificate)
         one.set(xlabel=r"time $\eta k$", ylabel="distance", yscale="log")
         legend_below(one)
         return figure
@@ -280,17 +281,16 @@ def said(
     Examples
     --------
     >>> print(said("bound", 0.5, "it is small", "proven", [Hypothesis("eta < 1", "eta = 0.1")], "a theorem", []))
-                 bound
     bound        0.5
     claim        it is small
     certificate  proven
     given        eta < 1 (eta = 0.1)
     from         a theorem
     """
-    rows = [(kind, f"{value:.4g}"), ("claim", claim), ("certificate", certificate)]
+    rows = [("claim", claim), ("certificate", certificate)]
     rows += [("given", str(hypothesis)) for hypothesis in hypotheses]
     rows += [*(("note", note) for note in notes), ("from", source)]
-    return Table([Column("", "left"), Column(kind, "left")], rows)
+    return Table([Column(kind, "left"), Column(f"{value:.4g}", "left")], rows)
 
 
 def bound_record(

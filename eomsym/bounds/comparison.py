@@ -170,7 +170,7 @@ class Distances(Sequence[DistanceRow]):
         -------
         Figure
         """
-        figure = on_axes(ax, size=(5.2, 4.4))
+        figure = on_axes(ax)
         one, later, kinds = figure.axes[0], slice(1, None), {}
         for row in self.rows:
             shade = colour(row.order)
@@ -186,7 +186,9 @@ class Distances(Sequence[DistanceRow]):
         for name, style in kinds.items():
             one.plot([], [], color=INK, linestyle=style, label=f"bound, {name}")
         one.set(xlabel=r"time $\eta k$", ylabel="distance from gradient descent", yscale="log")
-        one.set_title(f"{self.name}\n" + rf"$\eta = {self.eta:.4g}$, {self.steps} steps; marks: true distance")
+        one.set_title(
+            f"{self.name}\n" + rf"$\eta = {self.eta:.4g}$, {self.steps} steps; marks: true distance", fontsize=9
+        )
         legend_below(one)
         return figure
 
@@ -286,7 +288,7 @@ class StepSizes(Sequence[StepSizeRow]):
                 )
         one.set(xlabel="order of the equation", ylabel=r"learning rate $\eta$", yscale="log")
         whole_numbers(one)
-        one.set_title(f"{self.name}\nwithin {self.epsilon:g} up to time {self.time:g}")
+        one.set_title(f"{self.name}\nwithin {self.epsilon:g} up to time {self.time:g}", fontsize=9)
         legend_below(one)
         return figure
 

@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 
 __all__ = ["BestOrder", "best_order"]
 
-#: Evaluations of the velocity in one step of the motion: some hundred will do where it does not run away.
+#: Evaluations of the velocity in one step of gradient flow: some hundred will do where it does not run away.
 MOST = 20_000
+#: A motion of a higher order that needs so many times those of gradient flow, and more than `LEAST`, runs away.
+TIMES, LEAST = 40, 1000
+#: After so many orders in a row that run away the series has ended: the rest gets `LEAST`.
+ENDED = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +114,7 @@ class BestOrder:
         one.plot([self.order], [self.error], color=colour(0), label="best order", **best)
         one.set(xlabel="order of the equation", ylabel="error of one step", yscale="log")
         whole_numbers(one)
-        one.set_title(rf"$\eta = {self.eta:.4g}$")
+        one.set_title(rf"$\eta = {self.eta:.4g}$", fontsize=9)
         legend_below(one)
         return figure
 
@@ -140,15 +144,15 @@ class BestOrder:
         return self.table().html()
 
 
-def _few(kernel: Kernel, eta: float) -> Callable[[Array], Array]:
+def _few(kernel: Kernel, eta: float, most: int) -> Callable[[Array], Array]:
     """The velocity, for so many evaluations as one step can need: a motion that needs more runs away."""
-    left = MOST
+    left = most
 
     def velocity(theta: Array) -> Array:
         nonlocal left
         left -= 1
         if left < 0:
-            raise DivergenceError(f"one step of the motion needs more than {MOST} evaluations", 1)
+            raise DivergenceError(f"one step of the motion needs more than {most} evaluations", 1)
         return kernel.field(theta, eta)
 
     return velocity
@@ -199,12 +203,18 @@ def best_order(loss: Objective | Kernel, start: ArrayLike, *, eta: float, highes
     scale = max(float(np.max(np.abs(point))), float(np.max(np.abs(goal))))
     steepest = float(np.linalg.norm(kernel.gradient(point)))
     floor = 50 * float(np.finfo(np.float64).eps) * max(scale, rate * steepest)
+    most, away = MOST, 0
     for order in orders:
         truncated = kernel.at_order(int(order))
         try:
-            ends, error, _ = integrate(_few(truncated, rate), point, as_times(rate), 3e-13, 1e-15 * max(scale, 1e-300))
+            ends, error, spent = integrate(
+                _few(truncated, rate, most), point, as_times(rate), 3e-13, 1e-15 * max(scale, 1e-300)
+            )
         except (DivergenceError, TableError):
+            away += 1
+            most = LEAST if away >= ENDED else most
             continue
+        most, away = max(TIMES * spent, LEAST) if order == 0 else most, 0
         floor = max(floor, 3 * error)
         measured[order] = np.linalg.norm(ends[-1] - goal)
     if np.isnan(measured).all():

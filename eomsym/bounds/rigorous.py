@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,13 +21,11 @@ from eomsym.codegen.kernel import compile
 from eomsym.curvature.hessian import Curvature, Neighbourhood, Spectrum
 from eomsym.errors import HypothesisError
 from eomsym.losses.functions import FUNCTIONS
+from eomsym.losses.objective import Objective
 from eomsym.taylor.plan import terms_plan
 from eomsym.taylor.rings.balls import Ball, Balls, enclosed, load_flint, working
 from eomsym.taylor.table import counter_terms_at
 from eomsym.types import Array
-
-if TYPE_CHECKING:
-    from eomsym.losses.objective import Objective
 
 __all__ = ["EnclosedCurvature", "Enclosure", "enclose_flow", "enclose_terms", "rigorous_distance"]
 
@@ -119,6 +117,7 @@ def enclose_terms(loss: Objective, theta: ArrayLike, *, order: int) -> np.ndarra
     F. Johansson, Arb: efficient arbitrary-precision midpoint-radius interval arithmetic, IEEE Trans. Comput. 66
     (2017), doi:10.1109/TC.2017.2690633.
     """
+    checks.instance(loss, "a loss", Objective, "eomsym.Loss('x**2', variables='x')")
     point = loss.validate(theta)
     with working():
         return _Field(loss, checks.order(order)).terms([enclosed(x) for x in point])
@@ -292,6 +291,7 @@ def enclose_flow(
     rate = checks.positive(eta, "eta")
     count, inner = checks.count(steps, "steps", 1), checks.count(substeps, "substeps", 1)
     terms = checks.count(degree, "degree", 1)
+    checks.instance(loss, "a loss", Objective, "eomsym.Loss('x**2', variables='x')")
     point = loss.validate(start)
     field = _Field(loss, checks.order(order))
     centres, radii = [point], [0.0]

@@ -37,10 +37,12 @@ __all__ = ["tube_distances"]
 #: Nodes of the method of Gauss; with 15 sweeps it has order 16.
 NODES = 8
 ZERO = 2 * NODES + 1
+ZEROS = np.arange(3, ZERO + 1)
 #: A step of gradient descent is cut into so many cells at most.
 MOST_CELLS = 512
 #: Radii at which the velocity is bounded, in units of the length of the point.
-RADII = np.geomspace(1e-12, 1e3, 81)
+RADII = np.geomspace(1e-12, 1e3, 76)
+RATIO = RADII[1] / RADII[0]
 #: Where counter terms may part two motions by more than this in one step, the Jacobian at the centre of a cell pays.
 STEEP = 0.2
 
@@ -164,17 +166,16 @@ def _cell(kernel: Kernel, around: Neighbourhood, centre: Array, eta: float) -> _
     radii = RADII * (1 + float(np.linalg.norm(centre)))
     powers = eta ** np.arange(order + 1.0)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        # Power series in the radius with coefficients >= 0: chords to the right are steeper than derivatives.
-        width = 0.25 * radii
-        balls = np.concatenate([[0.0], radii, radii + width, radii + 2 * width])
+        # Power series in the radius with coefficients >= 0: divided differences to the right are above derivatives.
+        balls = np.concatenate([[0.0], radii, radii[-1:] * RATIO, radii[-1:] * RATIO**2])
         series = powers[:, None] * tree_bounds(known.at(balls, order), order)
-        total = series.sum(axis=0)
-        still, here, near, far = total[0], *np.split(total[1:], 3)
-        _, first, second, _ = series[1:, 0].sum(), *np.split(series[1:].sum(axis=0)[1:], 3)
-        steep = (second - first) / width
+        total, first = series.sum(axis=0), series[1:].sum(axis=0)
+        widths, (still, here) = np.diff(balls[1:]), (total[0], total[1:-2])
+        steep = np.diff(first[1:-1]) / widths[:-1]
         # Of what cancels in the second difference rounding leaves some units.
-        bend = (far - 2 * near + here + 16 * EPS * far) / width**2
-        haze = 2 * around.rounding() + TERM * first + 4 * EPS * series[0, 1 : 1 + len(radii)]
+        chords = np.diff(total[1:]) / widths
+        bend = 2 * (np.diff(chords) + 32 * EPS * total[3:] / widths[:-1]) / (balls[3:] - balls[1:-2])
+        haze = 2 * around.rounding() + TERM * first[1:-2] + 4 * EPS * series[0, 1:-2]
         velocity = float(np.linalg.norm(kernel.field(centre, eta))) + haze
         speed = np.minimum(here, velocity + (here - still) + 16 * EPS * here)
     bounds = [np.where(np.isnan(x), np.inf, x) for x in (speed, steep, bend, haze)]
@@ -195,17 +196,18 @@ class _Tube:
         left, cells = self.eta, 0
         while left > 0:
             cell = _cell(self.kernel, self.known.at(self.centre), self.centre, self.eta)
-            count, reach, truncation = self._cut(cell, left, cells)
+            count, reach, zero, truncation = self._cut(cell, left, cells)
             h = left / count
-            move = self._move(h)
+            move = self._move(h, zero)
             after = self.centre + move
             self.radius = self._grown(cell, h, reach, truncation, after)
             self.centre = after
             left = left - h if count > 1 else 0.0
             cells += 1
 
-    def _cut(self, cell: _Cell, left: float, before: int) -> tuple[int, int, float]:
-        """Into how many cells to cut what is left of the step, which ball the first one stays in, and its error."""
+    def _cut(self, cell: _Cell, left: float, before: int) -> tuple[int, int, int, float]:
+        """Into how many cells to cut what is left of the step, which ball the first one stays in, the order of the zero
+        that the error of the integrator is to have, and that error."""
         *_, rows = _gauss()
         tolerance = EPS * (float(np.linalg.norm(self.centre)) + left * float(cell.speed[0])) / 4 + TINY
         counts = np.unique(np.round(np.geomspace(1, MOST_CELLS, 40)))
@@ -214,23 +216,26 @@ class _Tube:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             inside = self.radius + rows * h * cell.speed <= np.minimum(cell.radii, cell.valid)
             ratio = rows * h * cell.speed / cell.radii  # h/rho
-            errors = np.where(ratio < 1, 2 * cell.radii / rows * ratio**ZERO, np.inf)
-        best = errors.min(axis=1)
-        fits = inside.any(axis=1) & (best <= np.maximum(tolerance, EPS * self.radius))
+            sizes = np.where(ratio < 1, 2 * cell.radii / rows, np.inf)
+            allowed = max(tolerance, EPS * self.radius)
+            fits = inside.any(axis=1) & ((sizes * ratio**ZERO).min(axis=1) <= allowed)
         if not fits.any():
             raise HypothesisError(
                 f"no bound: needed a ball that the motion of order {self.kernel.order} cannot leave within a cell of "
                 f"time, got none with {MOST_CELLS} cells a step; use a smaller eta, a lower order or fewer steps"
             )
         chosen = int(np.argmax(fits))
-        return int(counts[chosen]), int(np.argmax(inside[chosen])), float(best[chosen])
+        smaller = np.minimum(ratio[chosen], 1.0)  # where it is not below 1 the size is infinite
+        errors = (sizes[chosen] * smaller ** ZEROS[:, None]).min(axis=1)
+        zero = int(np.argmax(errors <= allowed))
+        return int(counts[chosen]), int(np.argmax(inside[chosen])), int(ZEROS[zero]), float(errors[zero])
 
-    def _move(self, h: float) -> Array:
-        """The way within a cell, by sweeps of the method of Gauss."""
+    def _move(self, h: float, zero: int) -> Array:
+        """The way within a cell, by sweeps of the method of Gauss: each adds one to the order."""
         matrix, weights, _ = _gauss()
         try:
             slopes = np.broadcast_to(self.kernel.field(self.centre, self.eta), (NODES, len(self.centre)))
-            for _ in range(ZERO - 2):
+            for _ in range(zero - 2):
                 slopes = self.kernel.field(self.centre + h * (matrix @ slopes), self.eta)
         except (TableError, InputError) as error:  # not finite any more
             raise HypothesisError(f"no bound: needed a finite motion, got none: {error}") from error

@@ -54,7 +54,7 @@ def command(
     judged.
 
     With --suite the problems, optimisers and orders are those of the standard suite, on all cores; the folder gets
-    suite.json and suite.png, suite.sqlite with all records, and, unless there are no figures, suite.html, a page of them.
+    suite.json and suite.png, suite.sqlite with all records, and suite.html, a page of them, if there are figures.
     """
     if suite or quick:
         typed = {"--method": method, "--time": time, "--ladder": ladder, "--orders": orders}

@@ -86,7 +86,8 @@ def _kept(path: Path) -> Iterator[Path]:
     near = path.parent / "__pycache__"
     yield from near.glob(f"{path.stem}.{sys.implementation.cache_tag}*.pyc")
     # NUMBA_CACHE_DIR moves numba's own files.
-    folders = Path(numba.config.CACHE_DIR).glob("*/") if numba.config.CACHE_DIR else [near]
+    elsewhere = getattr(numba.config, "CACHE_DIR", "")
+    folders = Path(elsewhere).glob("*/") if elsewhere else [near]
     for folder in folders:
         yield from (file for file in folder.glob(f"{path.stem}.*.nb[ic]") if ours in file.name)
 

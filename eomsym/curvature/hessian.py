@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from eomsym import checks
 from eomsym.codegen.kernel import Kernel, compile
 from eomsym.curvature.derivatives import Derivatives
 from eomsym.errors import HypothesisError, MethodError, TableError
@@ -170,6 +171,10 @@ class _Given(Neighbourhood):
         return Spectrum(lower, upper, slope)
 
 
+#: Each sample is a spectrum.
+MOST_SAMPLES = 10_000
+
+
 class EstimatedCurvature(Curvature):
     """Estimates for any smooth loss: the Hessian at the centre and at random points on the sphere around it.
 
@@ -192,9 +197,8 @@ class EstimatedCurvature(Curvature):
     proven = False
 
     def __init__(self, kernel: Kernel, samples: int = 2, seed: int = 0) -> None:
-        self.kernel = kernel.at_order(0)
-        self.samples = samples
-        self.seed = seed
+        self.kernel = checks.instance(kernel, "a kernel", Kernel, "eomsym.compile(loss, 0)").at_order(0)
+        self.samples, self.seed = checks.count(samples, "samples", 0, MOST_SAMPLES), checks.count(seed, "seed")
         self.source = f"estimates: spectra at the centre and at {samples} points of the sphere"
 
     def at(self, theta: Array) -> Neighbourhood:
@@ -278,6 +282,8 @@ def eigenvalue_range(kernel: Kernel, theta: Array) -> tuple[float, float]:
     >>> eigenvalue_range(eom.compile(eom.Loss("x**2 - y**2", variables="x y"), 0), np.zeros(2))
     (-2.0, 2.0)
     """
+    checks.instance(kernel, "a kernel", Kernel, "eomsym.compile(loss, 0)")
+    theta = kernel.loss.validate(theta)
     n = len(theta)
     if n <= DENSE:
         values = np.linalg.eigvalsh(hessian(kernel, theta))

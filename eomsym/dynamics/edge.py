@@ -150,11 +150,12 @@ class EdgePath:
             label = "largest" if k == 0 else "next ones" if k == 1 else "_"
             sharp.plot(self.steps, products, color=colour(0) if k == 0 else GREYS[1], label=label, zorder=2 - (k > 0))
         swing.plot(self.steps, self.oscillation, color=colour(self.order), label=f"order {self.order}")
-        sharp.set(xlabel="step of the optimiser", ylabel=r"$\eta\lambda$", title="sharpness")
-        swing.set(xlabel="step of the optimiser", ylabel=r"$\|\delta\|$", title="oscillation")
+        sharp.set(xlabel="step of the optimiser", ylabel=r"$\eta\lambda$")
+        swing.set(xlabel="step of the optimiser", ylabel=r"$\|\delta\|$")
         if (self.oscillation > 0).any():
             swing.set_yscale("log")
-        for one in figure.axes:
+        for one, title in zip(figure.axes, ("sharpness", "oscillation"), strict=True):
+            one.set_title(title, fontsize=9)
             legend_below(one)
         return figure
 
@@ -279,9 +280,9 @@ def edge_flow(
     every = max(1, -(-steps // 100)) if every is None else checks.count(every, "every", 1)
     for name, value in (("critical", critical), ("fast", fast)):
         checks.count(value, name, 0)
-    if not 1e-12 <= rtol < 1:
-        raise InputError(f"rtol={rtol!r}: expected a number from 1e-12 to 1")
-    options = Options(eta, steps, every, critical, fast, settle, memory, rtol, progress)
+    rtol = checks.number(rtol, "rtol", 1e-12, 0.5, such_as=1e-6)
+    settle = None if settle is None else checks.count(settle, "settle")
+    options = Options(eta, steps, every, critical, fast, settle, memory, rtol, checks.progress(progress))
     motion = Motion(kernel, theta, order, options)
     motion.run()
     other = None

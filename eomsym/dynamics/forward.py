@@ -92,7 +92,8 @@ def forward(
         raise InputError(f"tolerance={tolerance!r}: float64 cannot give less than {least:.1e} for these parameters")
     if order is not None:
         checks.count(order, "order")
-    run = Ahead(kernel, theta, tolerance, order, sum(count for _, count in schedule), progress)
+    told = checks.progress(progress)
+    run = Ahead(kernel, theta, tolerance, order, sum(count for _, count in schedule), told)
     try:
         for rate, count in schedule:
             run.stretch(rate, count)

@@ -72,7 +72,10 @@ class LeadingError:
         -------
         ndarray, shape (m, n)
         """
-        return checks.positive(eta, "eta") ** (np.array(self.orders)[:, None] + 1.0) * self.vectors
+        rate = checks.positive(eta, "eta")
+        with np.errstate(over="ignore", invalid="ignore"):  # far beyond the radius: infinite, and NaN where v is 0
+            found: Array = rate ** (np.array(self.orders)[:, None] + 1.0) * self.vectors
+        return found
 
 
 def leading_error(
@@ -132,7 +135,7 @@ def leading_error(
     Hairer, Nørsett, Wanner (1993), Solving Ordinary Differential Equations I, theorem II.8.1,
     doi:10.1007/978-3-540-78862-1; there for the error of a one-step method against the exact solution.
     """
-    asked = check_orders(orders)
+    asked, rtol = check_orders(orders), checks.positive(rtol, "rtol", 1e-8)
     duration = checks.positive(time, "time", 1)
     kernel = kernel_of(loss, None if isinstance(loss, Kernel) else max(asked) + 1, method)
     theta = kernel.point(start)
@@ -144,6 +147,7 @@ def leading_error(
     needed = kernel.at_order(max(asked) + 1)
     rows = np.array(asked) + 1
     slope = slope_of(needed)
+    checks.function(watch, "watch", "nothing")
     n = len(theta)
     # A vector that is zero must not be resolved to its last digit: floor its scale by that of theta.
     typical = float(np.sqrt(np.mean(theta**2))) or 1.0

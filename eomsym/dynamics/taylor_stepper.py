@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eomsym.codegen.kernel import SHORT
+from eomsym.codegen.machines import SHORT
 from eomsym.dynamics.curve import Curve, TaylorCurve
 from eomsym.errors import DivergenceError, InputError, SizeError
 

@@ -20,7 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 from eomsym import checks
 from eomsym.codegen.backends.explicit import Explicit, predicted
 from eomsym.codegen.backends.series import Stepper
-from eomsym.codegen.kernel import SHORT, Kernel, kernel_of
+from eomsym.codegen.kernel import Kernel, kernel_of
+from eomsym.codegen.machines import SHORT
 from eomsym.dynamics import taylor_stepper
 from eomsym.dynamics.flow import as_times, check_tolerances, integrate
 from eomsym.errors import ShapeError, SizeError

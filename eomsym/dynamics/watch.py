@@ -226,7 +226,7 @@ def sharpness_event(
             raise InputError(f"product={product!r}: of {kernel.method.name}, known: {known}; or give a number")
         value, name = names[product], f"eta*lambda = {names[product]:.4g} ({product})"
     else:
-        value = float(product)
+        value = checks.number(product, "product", such_as=2.0)
         name = f"eta*lambda = {value:.4g}"
     last: list[Array | None] = [None]
 

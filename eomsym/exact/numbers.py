@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import sympy
 
+from eomsym import checks
 from eomsym.errors import InexactError, InputError
 
 __all__ = ["ETA", "Exact", "Scalar", "as_exact", "as_fraction", "as_matrix", "as_vector", "common_domain"]
@@ -68,7 +69,7 @@ def as_exact(value: Scalar, name: str = "value") -> Exact:
         try:
             return as_exact(as_fraction(value), name)
         except (ValueError, ZeroDivisionError) as error:
-            raise InputError(f"{name} is {value!r}; write a number such as '9/10' or '0.9'") from error
+            raise InputError(f"{name} is {checks.shown(value)}; write a number such as '9/10' or '0.9'") from error
     if isinstance(value, Integral):
         return sympy.Integer(int(value))
     if isinstance(value, Rational):
@@ -109,7 +110,7 @@ def as_fraction(text: str) -> Fraction:
 def as_vector(values: Iterable[Scalar], name: str) -> tuple[Exact, ...]:
     """Turn a sequence of exact numbers into a tuple of sympy objects; errors as in :func:`as_exact`."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise InputError(f"{name} is {values!r}; a sequence of exact numbers is needed")
+        raise InputError(f"{name} is {checks.shown(values)}; a sequence of exact numbers is needed")
     return tuple(as_exact(value, f"{name}[{i}]") for i, value in enumerate(values))
 
 

@@ -3,9 +3,9 @@
 from .case import Case, Outcome, run_case
 from .experiment import Claim, Experiment
 from .papers import PAPERS
-from .plan import Plan, read_plan
+from .plan import Plan, read_cases, read_plan
 from .records import Records
-from .standard import standard_suite
+from .standard import standard_suite, suite_table
 from .summary import Summary, summarise
 
 __all__ = [
@@ -17,8 +17,10 @@ __all__ = [
     "Plan",
     "Records",
     "Summary",
+    "read_cases",
     "read_plan",
     "run_case",
     "standard_suite",
+    "suite_table",
     "summarise",
 ]

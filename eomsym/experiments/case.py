@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time as clock
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,14 @@ KEYS: dict[str, tuple[type, ...]] = {
     "ladder": (list,),
     "limit": (int, float),
 }
+
+
+def _check_finite(plain: Any) -> None:
+    """Refuse NaN and infinity, which no JSON has."""
+    if isinstance(plain, float) and not math.isfinite(plain):
+        raise InputError(f"the numbers of a case must be finite, got {plain}; leave it out or replace it")
+    for one in plain.values() if isinstance(plain, dict) else plain if isinstance(plain, list) else ():
+        _check_finite(one)
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,7 @@ class Case:
             raise InputError(f"a case is a mapping such as {{'problem': 'rosenbrock'}}, got {self.definition!r}")
         plain = json.loads(json.dumps(dict(self.definition), default=_plain))
         check_keys(plain, KEYS, "a case")
+        _check_finite(plain)
         check_description(plain)
         if "file" in plain:
             plain["file_hash"] = hash_of(plain["file"])
@@ -204,9 +214,7 @@ def run_case(case: Case) -> Outcome:
         message = f"unforeseen {type(error).__name__}: {error}"
         return Outcome(case, "error", [], message, seconds=clock.perf_counter() - began)
     rows = [_row(result) for result in report.orders]
-    return Outcome(
-        case, report.status, rows, "", report.size, clock.perf_counter() - began, list(report.etas), report
-    )
+    return Outcome(case, report.status, rows, "", report.size, clock.perf_counter() - began, list(report.etas), report)
 
 
 def told(name: str, said: Any) -> str:

@@ -279,11 +279,32 @@ def error(images: int | None = None, steps: int | None = None, progress: Progres
     net = batch_normalised(16, inputs, labels).with_weight_decay(decay)
     every = max(1, (steps or 400) // POINTS)
     count = (steps or 400) - (steps or 400) % every
-    theta = net.initial(0)
-    kernel = compile(net, max(ORDERS) + 1)
-    kernel.terms(theta)
     times: Array = eta * every * np.arange(count // every + 1.0)
     marks = sorted({max(1, round(part * (len(times) - 1))) for part in (0.05, 0.2, 0.5, 1.0)})
+    kernel = compile(net, max(ORDERS) + 1)
+    kernel.terms(net.initial(0))
+    found = run_jobs(error_jobs(kernel, net.initial(0), times, marks, eta=eta, every=every), progress)
+    descent = found[DESCENT].thetas
+    distances = {order: norms(found[order].thetas - descent) for order in ORDERS}
+    predicted = eta ** (np.array(ORDERS) + 1.0) * np.array([found["v", mark] for mark in marks])
+    last = {order: float(distances[order][-1]) for order in ORDERS}
+    errors = {order: found[order].error for order in ORDERS}
+    settings = {"network": net.name, "eta": eta, "weight decay": decay, "steps": count, "start": "xavier, seed 0"}
+    return Experiment(
+        "error",
+        f"{net.name}: the error of continuous time",
+        settings,
+        (loss_panel(net, times / eta, descent, found[0].thetas), error_panel(times / eta, marks, distances, predicted)),
+        tuple(error_claims(last, predicted[-1], errors)),
+        {"distances": list(last.values()), "errors of their integration": list(errors.values())},
+        time.perf_counter() - began,
+    )
+
+
+def error_jobs(
+    kernel: Kernel, theta: Array, times: Array, marks: list[int], *, eta: float, every: int
+) -> dict[Any, Callable[[], Any]]:
+    """Descent, the motion of each order, and the leading errors at some marks."""
 
     def motion(order: int) -> Callable[[], Any]:
         return lambda: flow(kernel.at_order(order), theta, eta=eta, time=times, rtol=1e-11, atol=1e-13)
@@ -293,37 +314,41 @@ def error(images: int | None = None, steps: int | None = None, progress: Progres
 
     jobs: dict[Any, Callable[[], Any]] = {("v", mark): leading(mark) for mark in reversed(marks)}
     jobs |= {order: motion(order) for order in reversed(ORDERS)}
-    jobs[DESCENT] = lambda: descend(kernel, theta, eta=eta, steps=count, every=every)
-    found = run_jobs(jobs, progress)
-    descent = found[DESCENT].thetas
-    distances = {order: norms(found[order].thetas - descent) for order in ORDERS}
-    predicted = eta ** (np.array(ORDERS) + 1.0) * np.array([found["v", mark] for mark in marks])
-    lines = []
-    for order in ORDERS:
-        lines.append(Line(words(order), times[1:] / eta, distances[order][1:], order))
-        lines.append(Line("", times[marks] / eta, predicted[:, order], order, "predicted"))
-    last = {order: float(distances[order][-1]) for order in ORDERS}
+    jobs[DESCENT] = lambda: descend(kernel, theta, eta=eta, steps=every * (len(times) - 1), every=every)
+    return jobs
+
+
+def error_claims(last: dict[int, float], predicted: Array, errors: dict[int, float]) -> list[Claim]:
+    """At the end: each distance over its predicted leading part, and over that of the order before."""
     claims = [
         Claim(
             f"distance of {label(order)} over its predicted leading error eta^{order + 1} |v|",
-            last[order] / float(predicted[-1, order]),
+            last[order] / float(predicted[order]),
             0.9,
             1.1,
-            found[order].error / float(predicted[-1, order]),
+            errors[order] / float(predicted[order]),
         )
         for order in ORDERS
     ]
-    claims += [
+    return claims + [
         Claim(
             f"distance of order {order} over that of {label(order - 1)}",
             last[order] / last[order - 1],
             -np.inf,
             0.5,
-            found[order].error / last[order - 1],
+            errors[order] / last[order - 1],
         )
         for order in ORDERS[1:]
     ]
-    panel = Panel(
+
+
+def error_panel(steps: Array, marks: list[int], distances: dict[int, Array], predicted: Array) -> Panel:
+    """Distances over the steps, with the predicted leading errors at some of them, shape (marks, orders)."""
+    lines = []
+    for order in ORDERS:
+        lines.append(Line(words(order), steps[1:], distances[order][1:], order))
+        lines.append(Line("", steps[marks], predicted[:, order], order, "predicted"))
+    return Panel(
         "error of gradient flow and equations of motion",
         "step of gradient descent",
         r"$\|\theta_\mathrm{EoM}(k\eta)-\theta_k\|$",
@@ -331,18 +356,19 @@ def error(images: int | None = None, steps: int | None = None, progress: Progres
         "y",
         r"dots: predicted leading error $\eta^{K+1}\|v_K\|$",
     )
-    values = tuple(
-        Line(name, times / eta, np.array([net.value(p) for p in path]), model, kind)  # type: ignore[arg-type]
-        for name, path, model, kind in (
-            ("descent", descent, DESCENT, "measured"),
-            ("gradient flow", found[0].thetas, 0, "predicted"),
-        )
+
+
+def loss_panel(net: Network, steps: Array, descent: Array, motion: Array) -> Panel:
+    """The training loss of descent and of gradient flow."""
+
+    def values(path: Array) -> Array:
+        return np.array([net.value(point) for point in path])
+
+    lines = (
+        Line("descent", steps, values(descent), DESCENT),
+        Line("gradient flow", steps, values(motion), 0, "predicted"),
     )
-    loss = Panel("training loss", "step of gradient descent", "loss with penalty", values)
-    settings = {"network": net.name, "eta": eta, "weight decay": decay, "steps": count, "start": "xavier, seed 0"}
-    figures = {"distances": list(last.values()), "errors of their integration": [found[k].error for k in ORDERS]}
-    title = f"{net.name}: the error of continuous time"
-    return Experiment("error", title, settings, (loss, panel), tuple(claims), figures, time.perf_counter() - began)
+    return Panel("training loss", "step of gradient descent", "loss with penalty", lines)
 
 
 def run_jobs(jobs: dict[Any, Callable[[], Any]], progress: Progress | None) -> dict[Any, Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from html import escape
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from eomsym.experiments.panels import Line, Panel, draw_panels
 from eomsym.output.figures import Figure
+from eomsym.output.pages import side_by_side
 from eomsym.output.records import record
 from eomsym.output.tables import Column, Table
 from eomsym.verification.verdict import Status, worst
@@ -142,4 +144,5 @@ class Experiment:
         return draw_panels(self.panels, self.title, ax)
 
     def _repr_html_(self) -> str:
-        return f"<p><strong>{escape(self.title)}</strong></p>{self.table().html()}"
+        drawn = side_by_side(panel.plot() for panel in self.panels) if find_spec("matplotlib") else ""
+        return f"<p><strong>{escape(self.title)}</strong></p>{drawn}{self.table().html()}"

@@ -151,7 +151,7 @@ def _panels(
         ),
         Panel(
             f"{steps:,} steps, to 1e-4",
-            "eta*lambda at the start",
+            r"$\eta\lambda$ at the start",
             "gradients",
             (
                 Line("gradient descent", products, np.full(len(products), float(steps)), "descent"),

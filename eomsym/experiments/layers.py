@@ -78,13 +78,13 @@ def scale(images: int | None = None, steps: int | None = None, progress: Progres
             "squared norm of the weights", r"time $\eta k$", r"$\|\theta_A\|^2$", tuple(lines), "y", "dashed: predicted"
         ),
         Panel("effective learning rate: distance from descent's, relative", r"time $\eta k$", RATE, tuple(rates), "y"),
-        settled,
+        *settled,
     )
     title = f"Scale-invariant weights: W1 of a {net.name}"
     return finished("scale", title, settings, panels, [*claims, *more], figures, began)
 
 
-def equilibria() -> tuple[Panel, list[Claim], dict[str, Any]]:
+def equilibria() -> tuple[tuple[Panel, ...], list[Claim], dict[str, Any]]:
     """A steady force along the sphere: every model comes to rest at a norm of its own, gradient flow at none.
 
     A loss cannot push for ever: on a compact sphere its gradient vanishes somewhere. In training it is the noise of
@@ -92,7 +92,6 @@ def equilibria() -> tuple[Panel, list[Claim], dict[str, Any]]:
     """
     eta, decay = 0.4, 0.5
     force = Field(["-y/(x**2 + y**2)", "x/(x**2 + y**2)"], variables="x y").with_weight_decay(decay)
-    block = ScaleInvariance(("x", "y"))
     found = predict(force, [1.5, 0.0], eta=eta, steps=25, orders=(1, 2, 3))
     late = predict(force, [1.5, 0.0], eta=eta, steps=200, orders=(1, 2, 3), every=1)
     early = predict(force, [1.5, 0.0], eta=eta, steps=10, orders=(0,))
@@ -119,15 +118,39 @@ def equilibria() -> tuple[Panel, list[Claim], dict[str, Any]]:
     rate = -np.log(flow_norm[-1] / flow_norm[0]) / early.times[-1]
     lines.append(Line(words(0), early.times, flow_norm, 0))
     claims.append(Claim("gradient flow has no equilibrium: decay of its norm over lambda", rate / decay, 0.99, 1.01))
-    before, after = late.runs[DESCENT].thetas[-2:]
-    turn = np.arccos(before @ after / np.linalg.norm(before) / np.linalg.norm(after))
-    claims.append(
-        Claim("angle of a step at equilibrium over arccos(1 - eta lambda)", turn / block.angle(eta, decay), 0.99, 1.01)
-    )
     panel = Panel(
         "steady force: norm and equilibrium", r"time $\eta k$", r"$\|\theta_A\|$", tuple(lines), "", "dashed: predicted"
     )
-    return panel, claims, figures
+    angles, turned = turning(found, late, eta, decay)
+    return (panel, angles), [*claims, *turned], figures
+
+
+def turning(found: Predictions, late: Predictions, eta: float, decay: float) -> tuple[Panel, list[Claim]]:
+    """By what angle the block turns in the time of a step, beside what learning rate and decay alone predict."""
+    lines: list[Line] = []
+    claims = []
+    for model in (DESCENT, 1, 2, 3):
+        turns, expected = angles_of(found.runs[model].thetas), ScaleInvariance.angle(eta, decay, model)
+        lines += pair(words(model), found.times[1:], turns, np.full(len(turns), expected), model)
+        last = angles_of(late.runs[model].thetas[-2:])[0]
+        name = "arccos(1 - eta lambda)" if model == DESCENT else "prediction"
+        claims.append(Claim(f"angle of a step at equilibrium over {name}, {words(model)}", last / expected, 0.99, 1.01))
+    title, label = "steady force: angle of a step", "angle in radians"
+    return Panel(title, r"time $\eta k$", label, tuple(lines), "", "dashed: predicted at rest"), claims
+
+
+def angles_of(thetas: Array) -> Array:
+    """Angles in radians between points that follow each other, shape (m-1,), for points of shape (m, 2).
+
+    Examples
+    --------
+    >>> angles_of(np.array([[1.0, 0.0], [0.0, 2.0], [-3.0, 3.0]])).round(4)
+    array([1.5708, 0.7854])
+    """
+    before, after = thetas[:-1].T, thetas[1:].T
+    crossed = before[0] * after[1] - before[1] * after[0]
+    found: Array = np.abs(np.arctan2(crossed, np.sum(before * after, axis=0)))
+    return found
 
 
 def translation(images: int | None = None, steps: int | None = None, progress: Progress | None = None) -> Experiment:
@@ -224,7 +247,7 @@ def balance(images: int | None = None, steps: int | None = None, progress: Progr
         Panel("drift of the balance", r"time $\eta k$", r"$\|B(t)-B(0)\|$", tuple(lines), "", "dashed: predicted"),
         Panel("distance from the drift of descent", r"time $\eta k$", r"$\|B-B_\mathrm{GD}\|$", tuple(gaps), "y"),
     )
-    title = rf"Balance $W_2^\top W_2-W_1W_1^\top$ of a {net.name}"
+    title = f"Balance W₂ᵀW₂ − W₁W₁ᵀ of a {net.name}"
     return finished("balance", title, settings, panels, claims, figures, began)
 
 

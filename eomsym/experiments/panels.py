@@ -21,6 +21,8 @@ WIDEST = 5
 
 #: Lines of no more points than this are marked point by point.
 FEW = 10
+#: Of predicted lines; greys need more than their shade to be told apart.
+DASHES = ((3, 2), (1, 1.2), (7, 2), (6, 2, 1, 2))
 #: So many different values on a logarithmic axis have their names below it, at most.
 NAMED = 5
 
@@ -116,7 +118,7 @@ def _name_values(ax: Axes, lines: Sequence[Line]) -> None:
     if 1 < len(values) <= NAMED:
         ax.xaxis.set_major_locator(FixedLocator(values))
         ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_xticklabels([f"{value:.3g}" for value in values])
+        ax.set_xticklabels([f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in values])
 
 
 def _look(line: Line, shades: dict[Any, str], compared: bool) -> dict[str, Any]:
@@ -128,7 +130,9 @@ def _look(line: Line, shades: dict[Any, str], compared: bool) -> dict[str, Any]:
     if line.kind == "predicted":
         if few:  # marked one by one; a line between them would say too much
             return {"color": shade, "linestyle": "none", "marker": "o", "markersize": 5, "zorder": 3}
-        return {"color": shade, "linewidth": 1.2, "linestyle": (0, (3, 2)), "zorder": 3}
+        known = isinstance(line.model, (int, np.integer)) or line.model not in shades
+        dashes = DASHES[0 if known else list(shades).index(line.model) % len(DASHES)]
+        return {"color": shade, "linewidth": 1.2, "linestyle": (0, dashes), "zorder": 3}
     if few:
         return {"color": shade, "linestyle": "none" if compared else "-", "linewidth": 1.0, "marker": mark, "zorder": 4}
     # Wide and pale where a prediction will lie on top.

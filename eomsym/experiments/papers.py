@@ -166,17 +166,15 @@ def reproduce(name: str, *, quick: bool = False, progress: Progress | None = Non
     >>> print(found.paper.formula())
     (1+β)/(4(1−β)³) ‖g‖²
     """
-    paper, found = PAPERS[checks.choice(name, "paper", PAPERS)], []
+    paper, found, told = PAPERS[checks.choice(name, "paper", PAPERS)], [], checks.progress(progress)
     total = len(paper.experiments)
     for k, one in enumerate(paper.experiments):
-        if progress:
-            progress(k, total, one if isinstance(one, str) else one.__name__.replace("_", " "))
+        told(k, total, one if isinstance(one, str) else one.__name__.replace("_", " "))
         if isinstance(one, str):
             found.append(simulate(one, **dict[str, Any](paper.quick.get(one, {}) if quick else {})))
         else:
             found.append(one())
-    if progress:
-        progress(total, total, "")
+    told(total, total, "")
     return Reproduction(name, paper, tuple(found), quick)
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.errors import InputError
 from eomsym.experiments.case import Case
 from eomsym.experiments.problem import Given, check_keys
@@ -77,8 +78,12 @@ class Plan:
     cases: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        if self.draws is not None and self.draws < 1:
-            raise InputError(f"draws = {self.draws}; expected an integer >= 1, or none of it for the whole grid")
+        for name, value in (("case", self.case), ("vary", self.vary)):
+            checks.instance(value, f"{name} as a table", Mapping, "{'seed': [0, 1]}")
+        checks.items(self.cases, "cases", "[{'problem': 'rosenbrock'}]")
+        checks.count(self.seed, "seed")
+        if self.draws is not None:
+            checks.count(self.draws, "draws", 1, note="none of it for the whole grid")
         for key, values in self.vary.items():
             _check_values(key, values, grid=self.draws is None)
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from eomsym import checks
 from eomsym._version import __version__
 from eomsym.errors import InputError, MissingDependencyError
 from eomsym.experiments.case import Case, Outcome
@@ -100,7 +101,7 @@ class Records:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = checks.path(path)
         fresh = not self.path.exists() or self.path.stat().st_size == 0
         if not self.path.parent.is_dir():
             raise InputError(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eomsym import checks
 from eomsym.errors import InputError
 from eomsym.experiments.experiment import Experiment
 from eomsym.experiments.problem import make
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from eomsym.optimisers.base import Method
 
 __all__ = ["rerun"]
+
+
+#: What a record must hold to be computed again, by its schema.
+NEEDED = {
+    "eomsym.collection": ("records",),
+    "eomsym.experiment": ("name", "arguments"),
+    "eomsym.verification": ("setting", "data_hash", "start", "time", "steps", "orders", "name"),
+}
 
 
 def rerun(
@@ -56,6 +65,9 @@ def rerun(
     True
     """
     found = read(record) if isinstance(record, (str, Path)) else record
+    checks.instance(found, "a record", Mapping, "report.record(), or the path of its file")
+    if missing := [key for key in NEEDED.get(str(found.get("schema")), ()) if key not in found]:
+        raise InputError(f"the record does not hold {', '.join(missing)}; give a record that eomsym wrote")
     if found.get("schema") == "eomsym.collection":
         return [rerun(part, loss=loss, method=method) for part in found["records"]]
     if found.get("schema") == "eomsym.experiment":
@@ -64,7 +76,9 @@ def rerun(
         raise InputError(f"got a record of {found.get('schema')!r}; only verifications and experiments run again")
     setting = found["setting"]
     chosen = method or make_method(setting["method"])
-    losses = _losses(setting, chosen) if loss is None else list(loss) if isinstance(loss, (list, tuple)) else [loss]
+    losses: list[Any] = list(loss) if isinstance(loss, (list, tuple)) else [loss]
+    if loss is None:
+        losses = _losses(setting, chosen)
     if (data := data_of(losses)) != found["data_hash"]:
         raise InputError(
             f"the loss has data {data}, the record has {found['data_hash']}; give the loss with those data"

@@ -38,6 +38,10 @@ EXPERIMENTS = {
 }
 
 
+#: Each step is kept, and compared.
+MOST_STEPS = 10_000_000
+
+
 def simulate(
     name: str, *, images: int | None = None, steps: int | None = None, progress: Progress | None = None
 ) -> Experiment:
@@ -82,6 +86,6 @@ def simulate(
             raise InputError(f"the experiment {name!r} makes its own data; leave out images")
         options["images"] = checks.count(images, "images", 2)
     if steps is not None:
-        options["steps"] = checks.count(steps, "steps", 10)
-    found = entry.function(progress=progress, **options)
+        options["steps"] = checks.count(steps, "steps", 10, MOST_STEPS)
+    found = entry.function(progress=checks.progress(progress), **options)
     return replace(found, arguments=options)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.experiments import charts
 from eomsym.experiments.records import COLUMNS, Curve, Records
 from eomsym.formulas.terms import counter_terms
@@ -212,5 +213,6 @@ def summarise(records: Records) -> Summary:
     method  order  passed  failed  inconclusive  error  median ratio
     gd          0       1       0             0      0        1.0152
     """
+    checks.instance(records, "records", Records, "Records('records.sqlite')")
     rows = tuple(dict(zip(COLUMNS, row, strict=True)) for row in records.rows())
     return Summary(records.path.name, rows, records.definitions(), tuple(records.environments()), records.curves(DRAWN))

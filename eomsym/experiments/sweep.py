@@ -12,9 +12,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from eomsym import checks
 from eomsym.codegen.store import cores
 from eomsym.errors import InputError
 from eomsym.experiments.case import Case, Outcome, run_case
+from eomsym.experiments.jobs import Jobs, as_executor
 from eomsym.experiments.lock import locked
 from eomsym.experiments.records import Records
 
@@ -23,6 +25,8 @@ __all__ = ["Sweep", "sweep"]
 Progress = Callable[[int, int, str], None]
 #: Cases that travel together, at most: a small case costs less than its way to a worker and back.
 PACK = 16
+#: Jobs on their way on a cluster, at most.
+WINDOW = 256
 #: How often a case may take its worker down with it before that is its outcome.
 TRIES = 2
 
@@ -56,7 +60,7 @@ class Sweep:
 def sweep(
     cases: Iterable[Case | dict[str, Any]],
     *,
-    executor: Executor | None = None,
+    executor: Executor | Any | None = None,
     path: str | Path | None = None,
     progress: Progress = lambda done, total, label: None,
 ) -> Sweep:
@@ -65,7 +69,7 @@ def sweep(
     Parameters
     ----------
     cases : iterable of Case, or of their definitions
-    executor : concurrent.futures.Executor, optional
+    executor : concurrent.futures.Executor or submitit.Executor, optional
         Where they run: threads, processes, ``dask.distributed.Client(address).get_executor()``, submitit's
         ``AutoExecutor`` … Processes on all cores of this machine by default. It is not shut down.
     path : path-like, optional
@@ -81,7 +85,7 @@ def sweep(
     Raises
     ------
     InputError
-        A definition is no case; the file is no record file, or another sweep is writing to it.
+        A definition is no case; the executor is none; the file is no record file, or another sweep is writing to it.
 
     Examples
     --------
@@ -93,7 +97,9 @@ def sweep(
     ...     print(sweep(cases, executor=threads))
     2 cases: 2 passed
     """
-    listed = {case.key: case for case in map(as_case, cases)}
+    listed = {case.key: case for case in map(as_case, checks.items(cases, "cases", "[{'problem': 'rosenbrock'}]"))}
+    executor = None if executor is None else as_executor(executor)
+    told = checks.progress(progress)
     if path is None:
         outcomes: list[Outcome] = []
         counted: Counter[str] = Counter()
@@ -101,26 +107,27 @@ def sweep(
         def keep(found: Sequence[Outcome]) -> None:
             outcomes.extend(found)
             counted.update(one.status for one in found)
-            progress(len(outcomes), len(listed), _told(counted))
+            told(len(outcomes), len(listed), _told(counted))
 
         _run(list(listed.values()), executor, keep)
         return Sweep(tuple(outcomes), dict(counted))
-    if not Path(path).parent.is_dir():
-        raise InputError(f"there is no folder {Path(path).parent} for the records; make it, or give another file")
-    with locked(Path(path)), Records(path) as records:
+    file = checks.path(path)
+    if not file.parent.is_dir():
+        raise InputError(f"there is no folder {file.parent} for the records; make it, or give another file")
+    with locked(file), Records(file) as records:
         known = records.keys() & set(listed)
         left = [case for key, case in listed.items() if key not in known]
         done = len(known)
-        progress(done, len(listed), _told(records.counts()))
+        told(done, len(listed), _told(records.counts()))
 
         def write(found: Sequence[Outcome]) -> None:
             nonlocal done
             records.add(found)
             done += len(found)
-            progress(done, len(listed), _told(records.counts()))
+            told(done, len(listed), _told(records.counts()))
 
         _run(left, executor, write)
-        return Sweep((), records.counts(), len(known), Path(path))
+        return Sweep((), records.counts(), len(known), file)
 
 
 def as_case(given: Case | dict[str, Any]) -> Case:
@@ -140,6 +147,9 @@ def _told(counts: dict[str, int]) -> str:
 def _run(cases: list[Case], executor: Executor | None, keep: Callable[[Sequence[Outcome]], None]) -> None:
     """Run cases and keep what they give."""
     if not cases:
+        return
+    if isinstance(executor, Jobs):  # a job of a cluster costs seconds before it begins
+        _drive(executor, _packs(cases, max(1, min(PACK, len(cases) // WINDOW))), keep, window=WINDOW)
         return
     if executor is not None:
         _drive(executor, _packs(cases, 1), keep, window=4 * (os.cpu_count() or 1))

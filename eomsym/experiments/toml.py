@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from eomsym import checks
 from eomsym.errors import InputError
 
 __all__ = ["place", "read_table"]
@@ -26,7 +27,7 @@ def read_table(path: str | Path) -> tuple[dict[str, Any], str]:
         It cannot be read, or is no TOML; with the line.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = checks.path(path, such_as="case.toml").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     try:
@@ -54,11 +55,11 @@ def place(text: str, message: str) -> str:
         within = [found for found in fitting if table and table in found[1].split(".")[:-1]]
         for line, path in within or fitting:
             return f", line {line}, key {path}"
-    for word in re.findall(r"'([^']+)'", message):
-        for line, content in enumerate(text.splitlines(), start=1):
-            if re.search(rf"[\"']{re.escape(word)}[\"']", content):
-                path = next((path for number, path in reversed(keys) if number <= line), "")
-                return f", line {line}" + (f", key {path}" if path else "")
+    for word in (*re.findall(r"'([^']+)'", message), message.partition(" ")[0]):
+        if value := re.search(rf"[\"']{re.escape(word)}[\"']", text):
+            before = list(_keys(text[: value.start()] + "?"))
+            line = text.count("\n", 0, value.start()) + 1
+            return f", line {line}" + (f", key {before[-1][1]}" if before else "")
     return ""
 
 
@@ -67,13 +68,16 @@ def _named(message: str) -> Iterator[tuple[str, str]]:
     unknown = re.match(r"(?:a |the range of )?([\w.-]+) has the unknown key '([^']+)'", message)
     if unknown:
         yield unknown[1], unknown[2]
-    wrong = re.match(r"(?:([\w.-]+(?: [\w.-]+)*): )?([\w.-]+) (?:is|=) ", message)
+    wrong = re.match(r"(?:([\w.-]+(?: [\w.-]+)*): )?([\w.-]+) (?:is|=|must be) ", message)
     if wrong:
         yield wrong[1] or "", wrong[2]
     ranged = re.match(r"the range of ([\w.-]+)", message)
     if ranged:
         yield "", ranged[1]
-    needing = re.match(r"([\w.-]+)(?::| needs| of)", message)
+    refused = re.match(r"[\w-]+ does not take ([\w-]+)", message)
+    if refused:
+        yield "", refused[1]
+    needing = re.match(r"([\w.-]+)(?: [^\s:]+)?(?::| needs| of)", message)
     if needing:
         yield "", needing[1]
 

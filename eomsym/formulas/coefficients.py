@@ -7,6 +7,7 @@ from typing import Any
 
 import sympy
 
+from eomsym import checks
 from eomsym.errors import InputError
 from eomsym.exact.numbers import Exact
 from eomsym.formulas.mathml import MathMLStyle
@@ -32,8 +33,8 @@ def style_of(name: str) -> Style:
     ...
     eomsym.errors.InputError: unknown format 'postscript'; expected text, unicode, latex or mathml
     """
-    if name not in _STYLES:
-        raise InputError(f"unknown format {name!r}; expected text, unicode, latex or mathml")
+    if not isinstance(name, str) or name not in _STYLES:
+        raise InputError(f"unknown format {checks.shown(name)}; expected text, unicode, latex or mathml")
     return _STYLES[name]
 
 

@@ -55,6 +55,10 @@ def _condition(tree: Tree, format: str) -> str:
     return style.whole(style.equation(f"{style.total} {product}", value or style.number(1)))
 
 
+#: Orders beyond are not told apart by anything that runs.
+MOST_NODES = 15
+
+
 def accuracy(method: Method, limit: int = 10) -> int:
     """Return the order of accuracy of a method, relative to gradient flow at its effective learning rate.
 
@@ -72,7 +76,7 @@ def accuracy(method: Method, limit: int = 10) -> int:
     >>> accuracy(GradientDescent()), accuracy(RungeKutta([[half]], [1]))
     (1, 2)
     """
-    for nodes in range(2, limit + 1):
+    for nodes in range(2, checks.count(limit, "limit", 1, MOST_NODES) + 1):
         table = universal(nodes, method)
         if any(table.value(i) != 0 for i in range(int(table.starts[nodes]), int(table.starts[nodes + 1]))):
             return nodes - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from eomsym import checks
 from eomsym.errors import InputError
 from eomsym.exact.numbers import Exact
 from eomsym.exact.trees import Tree
@@ -76,6 +77,7 @@ def draw_tree(tree: Tree) -> Picture:
     >>> str(draw_tree(Tree.parse("[..]"))).count("<circle")
     3
     """
+    checks.instance(tree, "a tree", Tree, "Tree.parse('[.[.]]')")
     width, height, shapes = _shapes(tree, 0, _STEP * (1 + tree.height))
     return _svg(width, height, f"rooted tree {tree.brackets}", shapes)
 

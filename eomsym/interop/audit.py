@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.codegen.run import Machine
 from eomsym.errors import InputError
 from eomsym.interop import jaxpr, torch_export
@@ -132,20 +133,21 @@ def audit(
     >>> found.culprits[0].split()[0]
     'native_layer_norm'
     """
-    asked = sorted(set(orders))
-    if not asked or not all(isinstance(k, int) and not isinstance(k, bool) and k >= 1 for k in asked):
+    asked = sorted({checks.count(order, "an order", 1) for order in checks.items(orders, "orders", "(2, 3, 4)")})
+    if not asked:
         raise InputError(f"orders={orders!r}: expected positive integers such as (2, 3, 4)")
+    checks.count(seed, "seed")
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(model, torch.nn.Module):
         framework, views = "PyTorch", _of_torch(torch_export.trace(model, *arguments), asked[-1])
     else:
-        framework, views = "JAX", _of_jax(jaxpr.trace(model, *arguments), asked[-1])
+        framework, views = "JAX", _of_jax(jaxpr.trace(model, *arguments, flat_calls=True), asked[-1])
     loss = views.loss
     if direction is None:
         v = np.random.default_rng(seed).standard_normal(loss.size)
         v /= float(np.linalg.norm(v))
     else:
-        v = np.asarray(direction, dtype=np.float64)
+        v = checks.array(direction, "direction")
         loss.validate(v)
     (ours,) = along(loss._bare, loss.start, v, asked[-1])
     rows: list[Comparison] = []

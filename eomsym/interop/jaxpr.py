@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.errors import ExpressionError, InputError, MissingDependencyError
+from eomsym.interop.inline import inlined
 from eomsym.interop.jax_rules import DECIDES, LOOPS, MOVES, RULES, as_jax
 from eomsym.interop.lowering import Decision, entry_value, scalar_program
 from eomsym.interop.traced import Traced, agree, blocks_of, checked_maxima
@@ -97,12 +99,16 @@ class Trace:
     lowering: Lowering
 
 
-def trace(loss_fn: Callable[[Any], Any], params: Any, name: str | None = None) -> Trace:
-    """Read a function, without a look at whether the result agrees with JAX."""
+def trace(loss_fn: Callable[[Any], Any], params: Any, name: str | None = None, *, flat_calls: bool = False) -> Trace:
+    """Read a function, without a look at whether the result agrees with JAX.
+
+    With `flat_calls` what nested ``jit`` holds is read as if it stood outside of it: each operation is then recorded.
+    """
     try:
         import jax
     except ImportError as error:
         raise MissingDependencyError("from_jax needs JAX; type: pip install 'eomsym[jax]'") from error
+    checks.function(loss_fn, "loss_fn", "the parameters")
     paths, structure = jax.tree_util.tree_flatten_with_path(params)
     leaves = {}
     for path, leaf in paths:
@@ -122,6 +128,7 @@ def trace(loss_fn: Callable[[Any], Any], params: Any, name: str | None = None) -
         shapes = [leaf.shape for leaf in jax.tree_util.tree_leaves(out)]
         if shapes != [()]:
             raise InputError(f"the loss must return one number, got arrays of shapes {shapes}; use .mean() or .sum()")
+        closed = inlined(closed) if flat_calls else closed
         lowering = Lowering(Builder(start.size))
         entries = [entry_value(lowering.builder, block) for block in blocks.values()]
         (result,) = lowering.run(closed.jaxpr, list(closed.consts), entries)

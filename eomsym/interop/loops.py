@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from eomsym.errors import MissingDependencyError
+from eomsym.errors import InputError, MissingDependencyError
 from eomsym.interop.monitor import Monitor
+from eomsym.interop.preconditioners import divides, has_momentum, of_optax, of_torch
 from eomsym.optimisers.accelerated import HeavyBall, Nesterov
 from eomsym.optimisers.base import Method
 from eomsym.optimisers.linear import GradientDescent
@@ -55,7 +56,8 @@ def watch_torch(
     every : int
         Steps from one look to the next.
     method : Method, optional
-        By default read off the optimiser: SGD with or without momentum; no limits are shown for others.
+        By default read off the optimiser: SGD with or without momentum, and Adam, AdamW and RMSprop with what they
+        divide by, from their own state; no limits are shown for others.
     normalised : sequence of str, optional
         Names of weights before a normalisation; by default those of linear and convolutional layers that stand just
         before a batch normalisation.
@@ -96,8 +98,9 @@ def watch_torch(
     group = optimiser.param_groups[0]
     coupled = type(optimiser).__name__ not in {"AdamW"}
     names = _before_normalisation(module) if normalised is None else normalised
+    view = TorchView(module, closure)
     return TorchMonitor(
-        TorchView(module, closure),
+        view,
         method or _method_of(optimiser),
         lambda step: float(optimiser.param_groups[0]["lr"]),
         decay=float(group.get("weight_decay", 0.0)) if coupled else 0.0,
@@ -105,6 +108,7 @@ def watch_torch(
         normalised=names,
         writer=writer,
         live=live,
+        preconditioner=lambda: of_torch(optimiser, list(view.named.values())) if method is None else None,
     )
 
 
@@ -194,10 +198,19 @@ class OptaxMonitor(Monitor):
     """A monitor of a loop in JAX; see :func:`watch_optax`."""
 
     _view: JaxView
+    _unknown = False
 
-    def step(self, params: Any, *data: Any) -> None:
-        """Call after each update, with the new parameters and what else the loss takes."""
-        self._view.show(params, data)
+    def step(self, params: Any, *data: Any, state: Any = None) -> None:
+        """Call after each update, with the new parameters and what else the loss takes.
+
+        With the `state` of the optimiser, Adam and RMSProp are recognised, and what they divide by is read off it.
+        """
+        if self._unknown and state is not None and has_momentum(state) and not divides(state):
+            raise InputError(
+                "the state of the optimiser has a momentum, and optax does not keep its coefficient there; "
+                "give method=eom.HeavyBall('9/10') or eom.Nesterov('9/10') to watch_optax"
+            )
+        self._view.show(params, data, state)
         self._step()
 
 
@@ -212,6 +225,8 @@ def watch_optax(
     normalised: Sequence[str] = (),
     writer: Any = None,
     live: bool = False,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
 ) -> OptaxMonitor:
     """Monitor a loop in JAX, with `optax` or without.
 
@@ -230,6 +245,9 @@ def watch_optax(
         That of the optimiser, if it is added to the gradient.
     normalised : sequence of str
         Paths of weights before a normalisation, such as ``"layers.0.W"``.
+    betas, eps
+        Of Adam, and eps of RMSProp, if ``monitor.step(params, state=state)`` gives their state: `optax` keeps the
+        averages there and not these numbers, unless it is wrapped by ``optax.inject_hyperparams``.
 
     Returns
     -------
@@ -259,8 +277,10 @@ def watch_optax(
     [0.3, 0.3]
     """
     rate = learning_rate if callable(learning_rate) else lambda step: learning_rate
-    return OptaxMonitor(
-        JaxView(loss_fn, params),
+    view = JaxView(loss_fn, params)
+    momentum = None if method is None else float(getattr(method, "beta", 0.0))
+    monitor = OptaxMonitor(
+        view,
         GradientDescent() if method is None else method,
         lambda step: float(rate(step)),
         decay=weight_decay,
@@ -268,7 +288,10 @@ def watch_optax(
         normalised=normalised,
         writer=writer,
         live=live,
+        preconditioner=lambda: of_optax(view.state, view.flat, betas, eps, momentum),
     )
+    monitor._unknown = method is None
+    return monitor
 
 
 class JaxView:
@@ -295,9 +318,13 @@ class JaxView:
         self._ravel = ravel_pytree
         self.show(params, ())
 
-    def show(self, params: Any, data: tuple[Any, ...]) -> None:
-        """The parameters and data of now."""
-        self._params, self._data = params, data
+    def show(self, params: Any, data: tuple[Any, ...], state: Any = None) -> None:
+        """The parameters, data and state of the optimiser of now."""
+        self._params, self._data, self.state = params, data, state
+
+    def flat(self, tree: Any) -> np.ndarray:
+        """The vector of a tree like the parameters."""
+        return np.asarray(self._ravel(tree)[0], dtype=np.float64)
 
     def places(self) -> dict[str, slice]:
         """As in `View`."""
@@ -305,7 +332,7 @@ class JaxView:
 
     def weights(self) -> np.ndarray:
         """As in `View`."""
-        return np.asarray(self._ravel(self._params)[0], dtype=np.float64)
+        return self.flat(self._params)
 
     def slope(self) -> tuple[float, np.ndarray, Callable[[np.ndarray], np.ndarray]]:
         """As in `View`."""

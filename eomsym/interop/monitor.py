@@ -12,6 +12,7 @@ import numpy as np
 
 from eomsym.errors import InputError, MissingDependencyError
 from eomsym.formulas.terms import counter_terms
+from eomsym.interop.preconditioners import Preconditioner
 from eomsym.optimisers.base import Method
 
 __all__ = ["Layer", "Look", "Monitor", "largest"]
@@ -63,9 +64,10 @@ class Look:
         Norm of the gradient g, weight decay included.
     drift : float
         First counter term over the gradient term; ``eta |Hg| / (2 |g|)`` for gradient descent: the share of each step
-        by which it leaves gradient flow.
+        by which it leaves gradient flow. NaN for optimisers that divide by a root of squared gradients.
     product : float
-        ``eta`` times the largest eigenvalue of the Hessian, in magnitude.
+        ``eta`` times the largest eigenvalue of the Hessian, in magnitude; of ``P**-1/2 H P**-1/2`` where the optimiser
+        divides by P.
     doubt : float
         ``eta`` times the residual: an eigenvalue is at most that far from the one that was found.
     radius, limit : float
@@ -122,6 +124,7 @@ class Monitor:
         normalised: Sequence[str] = (),
         writer: Any = None,
         live: bool = False,
+        preconditioner: Callable[[], Preconditioner | None] | None = None,
     ) -> None:
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise InputError(f"every must be a number of steps >= 1, got {every!r}")
@@ -131,6 +134,7 @@ class Monitor:
         self._view, self._rate, self._decay, self._every = view, rate, float(decay), every
         self._normalised, self._writer, self._live = tuple(normalised), writer, live
         self._limits, self._weights = _limits(method), _first_terms(method)
+        self._preconditioner = preconditioner or (lambda: None)
         self._count = 0
         self._vector: np.ndarray | None = None
         self._before: tuple[Look, np.ndarray, np.ndarray] | None = None
@@ -162,15 +166,20 @@ class Monitor:
         g = plain + self._decay * theta
         eta = self._rate(self._count)
         size = float(np.linalg.norm(g))
-        bent = product(g) + self._decay * g
-        first, second = self._weights
-        drift = eta * second * float(np.linalg.norm(bent)) / (first * size) if size > 0 else 0.0
+        divided = self._preconditioner()
+        radius, limit = self._limits
+        if divided is None:
+            bent = product(g) + self._decay * g
+            first, second = self._weights
+            drift = eta * second * float(np.linalg.norm(bent)) / (first * size) if size > 0 else 0.0
+            operator = Preconditioner(np.ones(g.size), limit).product(product, self._decay)
+        else:
+            drift, radius, limit = math.nan, math.nan, divided.limit
+            operator = divided.product(product, self._decay)
         if self._vector is None:
             self._vector = np.random.default_rng(0).standard_normal(g.size)
         count = LATER if self.looks else FIRST
-        value, self._vector, residual = largest(product, self._vector, count)
-        value += math.copysign(self._decay, value)
-        radius, limit = self._limits
+        value, self._vector, residual = largest(operator, self._vector, count)
         look = Look(
             self._count, loss, eta, size, drift, eta * abs(value), eta * residual, radius, limit, {},
             time.perf_counter() - began,
@@ -248,8 +257,8 @@ class Monitor:
             axis.clear()
             axis.plot(steps, [getattr(look, what) for look in self.looks], "o-")
             axis.set_ylabel({"drift": "drift of a step", "product": "η λ"}[what])
-        radius, limit = self._limits
-        for level, style in ((radius, ":"), (limit, "--")):
+        last = self.looks[-1]
+        for level, style in ((last.radius, ":"), (last.limit, "--")):
             if np.isfinite(level):
                 self._axes[1].axhline(level, color="black", linestyle=style)
         self._axes[1].set_xlabel("step")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.errors import DivergenceError, InputError
 
 __all__ = ["Observation", "observe"]
@@ -17,6 +18,8 @@ __all__ = ["Observation", "observe"]
 HIGHEST = 5
 #: Of rounding to what is wanted, beyond which nothing is said.
 DROWNED = 0.1
+#: Squares of larger numbers overflow.
+LARGEST = 1e150
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +116,7 @@ def observe(step: Callable[[Any], Any], theta: Any, order: int = 3, *, check: bo
     C. Jordan, Calculus of Finite Differences (1939): ``log(1 + D)``; E. Hairer, C. Lubich and G. Wanner, Geometric
     Numerical Integration (2006), chapter IX, doi:10.1007/3-540-30666-8.
     """
-    if isinstance(order, bool) or not isinstance(order, (int, np.integer)) or not 0 <= order <= HIGHEST:
-        raise InputError(f"order must be an integer from 0 to {HIGHEST}, beyond which rounding wins, got {order!r}")
+    order, check = checks.count(order, "order", 0, HIGHEST, "beyond, rounding wins"), checks.flag(check, "check")
     iterates, digits = _iterates(step, theta, int(order) + 1, check)
     differences = [iterates]
     for _ in range(order + 1):
@@ -156,9 +158,19 @@ def _weights(k: int) -> float:
     return float(np.sqrt(sum(comb(k, j) ** 2 for j in range(k + 1))))
 
 
+def _copied(theta: Any) -> Any:
+    try:
+        return copy.deepcopy(theta)
+    except Exception as error:  # whatever the object of somebody else raises
+        raise InputError(
+            f"parameters must be arrays, or dicts and lists of them, got {checks.shown(theta)}, which cannot be copied"
+        ) from error
+
+
 def _iterates(step: Callable[[Any], Any], theta: Any, count: int, check: bool) -> tuple[np.ndarray, float]:
     """Iterates as rows, and the relative rounding of the numbers that they are made of."""
-    point = copy.deepcopy(theta)
+    checks.function(step, "step", "the parameters")
+    point = _copied(theta)
     rows, digits = [_vector(point)], []
     for k in range(count):
         point = step(copy.deepcopy(point))
@@ -167,8 +179,10 @@ def _iterates(step: Callable[[Any], Any], theta: Any, count: int, check: bool) -
             raise InputError(
                 f"the step gives {row.size} numbers for {rows[0].size} parameters; it must keep their shape"
             )
-        if not np.isfinite(row).all():
-            raise DivergenceError(f"call {k + 1} of the step gives numbers that are not finite", step=k + 1)
+        if not np.isfinite(row).all() or np.max(np.abs(row), initial=0.0) > LARGEST:
+            raise DivergenceError(
+                f"call {k + 1} of the step gives numbers that are not finite, or above {LARGEST:g}", step=k + 1
+            )
         digits.append(_digits(point, row))
         rows.append(row)
     if check and not np.array_equal(_vector(step(copy.deepcopy(theta))), rows[1]):
@@ -195,7 +209,12 @@ def _array(leaf: Any) -> np.ndarray:
 
 
 def _vector(tree: Any) -> np.ndarray:
-    parts = [np.ravel(_array(leaf)).astype(np.float64) for leaf in _leaves(tree)]
+    try:
+        parts = [np.ravel(_array(leaf)).astype(np.float64) for leaf in _leaves(tree)]
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"parameters must be arrays of real numbers, or dicts and lists of them, got {checks.shown(tree)}"
+        ) from error
     if not parts:
         raise InputError("theta holds no numbers")
     return np.concatenate(parts)

@@ -79,7 +79,7 @@ class Loss(_Symbolic):
     """
 
     def __init__(self, expression: Any, variables: str | Sequence[Any], name: str | None = None) -> None:
-        super().__init__([expression], variables, name or str(expression))
+        super().__init__([expression], variables, str(expression) if name is None else name)
 
     @property
     def expression(self) -> Any:
@@ -113,7 +113,8 @@ class Field(_Symbolic):
         count = len(symbols(variables))
         if len(components) != count:
             raise ExpressionError(f"a field of {count} variables has {count} components, got {len(components)}")
-        super().__init__(components, variables, name or f"[{', '.join(map(str, components))}]")
+        listed = f"[{', '.join(map(str, components))}]"
+        super().__init__(components, variables, listed if name is None else name)
 
     def _finished(self, builder: Builder, values: list[Value]) -> Program:
         return builder.finish([builder.join([(i, -value) for i, value in enumerate(values)], len(values))])

@@ -66,7 +66,7 @@ class Objective:
     kinks: tuple[str, ...] = ()
 
     def __init__(self, name: str, blocks: Mapping[str, Block]) -> None:
-        self.name = name
+        self.name = checks.text(name, "name", "my loss")
         self.blocks: Mapping[str, Block] = MappingProxyType(dict(blocks))
         self.size = sum(block.size for block in blocks.values())
         if self.size > MOST_PARAMETERS:

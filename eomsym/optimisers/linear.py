@@ -219,7 +219,7 @@ class RungeKutta(Method):
     def __init__(self, A: Any, b: Any, *, explicit: bool = False, label: str = "") -> None:
         object.__setattr__(self, "A", explicit_tableau(A) if explicit else as_matrix(A, "A"))
         object.__setattr__(self, "b", as_vector(b, "b"))
-        object.__setattr__(self, "label", label or f"Runge-Kutta, {len(self.b)} stages")
+        object.__setattr__(self, "label", checks.text(label, "label") or f"Runge-Kutta, {len(self.b)} stages")
         form = self.general_linear()  # refuse a tableau that does not fit where it is written
         warn_of_rate(f"the method {self.label!r}", form.rate)
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eomsym import checks
 from eomsym.errors import InputError, MissingDependencyError
 from eomsym.files import check_writable, write
 from eomsym.output.style import RC
@@ -26,6 +27,19 @@ FORMATS: dict[str, dict[str, Any]] = {
     ".svg": {"format": "svg", "metadata": {"Date": None}},
     ".pdf": {"format": "pdf", "metadata": {"CreationDate": None}},
 }
+
+
+#: Of one figure; more do not fit on a page.
+MOST_PANELS = 100
+
+
+def _size(size: Any) -> tuple[float, float]:
+    """Width and height of a panel in inches."""
+    found = checks.items(size, "size", "(4.2, 3.8)")
+    if len(found) != 2:
+        raise InputError(f"size must be width and height in inches such as (4.2, 3.8), got {checks.shown(size)}")
+    wide, high = (checks.number(one, "a length in size", 0.5, 100, such_as=4.0) for one in found)
+    return wide, high
 
 
 class Figure:
@@ -67,7 +81,9 @@ class Figure:
         matplotlib = _matplotlib()
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-        wide = min(panels, columns or panels)
+        panels = checks.count(panels, "panels", 1, MOST_PANELS)
+        wide = panels if columns is None else min(panels, checks.count(columns, "columns", 1))
+        size = _size(size)
         high = -(-panels // wide)
         with matplotlib.rc_context(RC):
             figure = matplotlib.figure.Figure(figsize=(size[0] * wide + 0.4, size[1] * high), layout="constrained")
@@ -188,6 +204,8 @@ def on_axes(ax: Any, panels: int = 1, size: tuple[float, float] = (4.2, 3.8), co
 def legend_below(ax: Axes) -> None:
     """Put the legend below the axes, where it covers no line."""
     options = {key.partition(".")[2]: value for key, value in RC.items() if key.startswith("legend.")}
+    if not ax.get_legend_handles_labels()[0]:  # nothing was drawn that has a name
+        return
     ax.legend(**options, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.17))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
+from eomsym import checks
 from eomsym._version import __version__
 from eomsym.output.figures import Figure
 
@@ -25,6 +26,7 @@ figure { margin: 1.2rem 0; overflow-x: auto; }
 figure > svg { background: white; max-width: 100%; height: auto; }
 .sum { line-height: 3; margin: .4rem 0; }
 .sum math[display="block"] { margin: .5rem 0; }
+.eomsym { margin: 1rem 0; }
 .wide { overflow-x: auto; overflow-y: hidden; }
 .legend { font-size: .95rem; }
 footer { margin-top: 3rem; color: #777; font-size: .85rem; }
@@ -54,11 +56,12 @@ def page(title: str, parts: Iterable[Any], *, footer: str = "") -> str:
     >>> text.splitlines()[0], "<h1>a &lt; b</h1>" in text
     ('<!DOCTYPE html>', True)
     """
+    title, footer = checks.text(title, "title", "results"), checks.text(footer, "footer")
     head = (
         f'<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}</style>"
     )
-    body = [f"<h1>{escape(title)}</h1>", *map(shown, parts)]
+    body = [f"<h1>{escape(title)}</h1>", *map(shown, checks.items(parts, "parts", "[report, figure]"))]
     body.append(f"<footer>{escape(footer or f'By eomsym {__version__}.')}</footer>")
     lines = "".join(f"{part}\n" for part in body if part)
     return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{lines}</body></html>\n'

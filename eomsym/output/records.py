@@ -19,6 +19,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+from eomsym import checks
 from eomsym._version import __version__
 from eomsym.errors import InputError
 
@@ -80,9 +81,10 @@ def record(
     >>> sorted(made["versions"])[:3]
     ['eomsym', 'numba', 'numpy']
     """
-    if kind not in KINDS:
-        raise InputError(f"unknown kind of record {kind!r}; expected one of {', '.join(KINDS)}")
-    numbers = None if start is None else [float(x) for x in start]
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise InputError(f"unknown kind of record {checks.shown(kind)}; expected one of {', '.join(KINDS)}")
+    checks.instance(content, "content", Mapping, "{'status': 'passed'}")
+    numbers = None if start is None else checks.array(start, "start").ravel().tolist()
     head = {
         "schema": f"eomsym.{kind}",
         "schema_version": SCHEMA_VERSION,
@@ -119,7 +121,9 @@ def collection(records: Iterable[Mapping[str, Any]], *, command: str | None = No
     >>> collection(parts)["status"]
     'inconclusive'
     """
-    listed = list(records)
+    listed = checks.items(records, "records", "[report.record()]")
+    for one in listed:
+        checks.instance(one, "a record", Mapping, "report.record()")
     found = {part.get("status") for part in listed}
     status = next((word for word in ("failed", "inconclusive", "passed") if word in found), None)
     return record("collection", {"status": status, "records": listed}, command=command)
@@ -247,7 +251,7 @@ def schema(kind: str) -> dict[str, Any]:
     >>> schema("verification")["$id"]
     'eomsym.verification.json'
     """
-    if kind not in (*KINDS, "head"):
+    if not isinstance(kind, str) or kind not in (*KINDS, "head"):
         raise InputError(f"unknown kind of record {kind!r}; expected one of {', '.join((*KINDS, 'head'))}")
     text = files("eomsym.output").joinpath(f"schemas/{kind}.json").read_text(encoding="utf-8")
     found: dict[str, Any] = json.loads(text)
@@ -270,7 +274,7 @@ def read(path: str | Path) -> dict[str, Any]:
     eomsym.errors.InputError: /dev/null is no record of eomsym: expected a JSON file with "schema": "eomsym...."
     """
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = json.loads(checks.path(path, such_as="verify.json").read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}; give a file that exists") from error
     except ValueError:

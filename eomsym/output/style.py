@@ -32,7 +32,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 #: The running optimiser.
 DESCENT = OKABE_ITO["black"]
 #: Lines that are neither, from light to dark.
-GREYS = ("#c8c8c8", "#a8a8a8", "#888888", "#686868")
+GREYS = ("#bcbcbc", "#989898", "#747474", "#505050")
 #: Words inside of a figure, and regions in which nothing is judged.
 INK, BAND = "#444444", "#d9d9d9"
 #: Verdicts, by the names that rich and CSS know them by.

@@ -31,6 +31,7 @@ from html import escape
 from numbers import Integral, Real
 from typing import Any, Literal, TextIO
 
+from eomsym import checks
 from eomsym.errors import InputError
 from eomsym.output.style import STATUS
 from eomsym.output.terminal import echo, spelled
@@ -87,6 +88,13 @@ class Column:
         return format(value, self.format) if isinstance(value, Real) else str(value)
 
 
+def _column(heading: Any) -> Column:
+    if isinstance(heading, str):
+        return Column(heading)
+    found: Column = checks.instance(heading, "a column", Column, "Column('error'), or its heading")
+    return found
+
+
 class Table:
     """Rows of numbers and words under headings.
 
@@ -122,11 +130,15 @@ class Table:
         title: str = "",
         notes: Sequence[str] = (),
     ) -> None:
-        self.columns = tuple(Column(c) if isinstance(c, str) else c for c in columns)
-        self.title, self.notes = title, tuple(notes)
-        self.rows: tuple[tuple[str, ...], ...] = tuple(self._row(row) for row in rows)
+        headings = checks.items(columns, "columns", "('order', 'error')")
+        self.columns = tuple(_column(heading) for heading in headings)
+        self.title = checks.text(title, "title", "errors")
+        self.notes = tuple(checks.text(line, "a note", "a line") for line in checks.items(notes, "notes", "['a line']"))
+        listed = checks.items(rows, "rows", "[(0, 2.0e-2)]")
+        self.rows: tuple[tuple[str, ...], ...] = tuple(self._row(row) for row in listed)
 
-    def _row(self, row: Sequence[Any]) -> tuple[str, ...]:
+    def _row(self, row: Any) -> tuple[str, ...]:
+        row = checks.items(row, "a row", "(0, 2.0e-2)")
         if len(row) != len(self.columns):
             raise InputError(f"got a row of {len(row)} cells; expected {len(self.columns)}, one for each column")
         return tuple(column.cell(value) for column, value in zip(self.columns, row, strict=True))

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from itertools import count
+from typing import Any
 
 from eomsym.errors import InputError
 from eomsym.losses.layers import Bias, Layer, Linear
 from eomsym.losses.network import Network
+from eomsym.losses.objective import Objective
+from eomsym.symmetries.measured import measured_symmetries
 from eomsym.symmetries.noether import Symmetry
 from eomsym.symmetries.symmetry import RescalingSymmetry, ScaleInvariance, TranslationInvariance
 
 __all__ = ["symmetries_of"]
 
 
-def symmetries_of(network: Network) -> list[Symmetry]:
+def symmetries_of(network: Objective, start: Any = None) -> list[Symmetry]:
     """The symmetries that the layers of a network bring, as objects to check and to predict with.
+
+    Of a loss that is no `Network`, such as a model of PyTorch or of JAX, they are found by measuring: those of single
+    blocks, of neighbouring ones together, and between neighbouring matrices. Normalisation is exactly invariant with
+    ``eps=0`` only.
 
     * Weights, with the biases behind them, in front of a normalisation: scale-invariant, unless something that is not
       homogeneous stands between; normalised weights.
@@ -27,7 +34,9 @@ def symmetries_of(network: Network) -> list[Symmetry]:
 
     Parameters
     ----------
-    network : Network
+    network : Network, or another loss with named blocks
+    start : array_like, shape (n,), optional
+        Where they are measured; ``loss.start`` of a traced model by default. A `Network` needs none.
 
     Returns
     -------
@@ -36,7 +45,7 @@ def symmetries_of(network: Network) -> list[Symmetry]:
     Raises
     ------
     InputError
-        It is no network.
+        It is no loss with named blocks, or there is no point to measure at.
 
     Examples
     --------
@@ -51,7 +60,15 @@ def symmetries_of(network: Network) -> list[Symmetry]:
     RescalingSymmetry(('W2', 'W3')) True
     """
     if not isinstance(network, Network):
-        raise InputError(f"expected a network, whose layers tell its symmetries, got {type(network).__name__}")
+        if not isinstance(network, Objective):
+            raise InputError(f"expected a network, whose layers tell its symmetries, got {type(network).__name__}")
+        start = getattr(network, "start", None) if start is None else start
+        if start is None:
+            raise InputError(
+                f"expected a network, whose layers tell its symmetries, got {type(network).__name__}; "
+                "give start=theta, a point at which they are measured"
+            )
+        return measured_symmetries(network, network.validate(start))
     walk = list(zip(network.layers, network.names, strict=True))
     return [*_scales(walk), *_shifts(walk, network.loss == "cross_entropy"), *_rescalings(walk)]
 

@@ -172,18 +172,22 @@ def predict(
     ----------
     T. Miyagawa, Toward Equation of Motion for Deep Neural Networks, NeurIPS 2022, arXiv:2210.15898.
     """
-    theta, eta = loss.validate(start), checks.positive(eta, "eta")
+    checks.instance(loss, "a loss", Objective, "eomsym.Network((2, 3, 1), inputs, targets)")
+    theta, eta, rtol = loss.validate(start), checks.positive(eta, "eta"), checks.positive(rtol, "rtol", 1e-10)
     steps, every = checks.count(steps, "steps", 1), checks.count(every, "every", 1)
     if steps % every:
         raise InputError(f"every={every} must divide steps={steps}")
-    chosen, ladder = tuple(symmetries), tuple(sorted({checks.order(order) for order in orders}))
+    chosen = tuple(checks.items(symmetries, "symmetries", "eomsym.symmetries.symmetries_of(network)"))
+    for symmetry in chosen:
+        checks.instance(symmetry, "symmetries", Symmetry, "eomsym.symmetries.ScaleInvariance('w1')")
+    ladder = tuple(sorted({checks.order(order) for order in checks.items(orders, "orders", "(0, 1, 2)")}))
     if chosen and ladder and ladder[-1] > LARGEST_ORDER:
         raise InputError(f"symmetries predict to order {LARGEST_ORDER}, got order {ladder[-1]}")
     decay_rate(eta, float(loss.weight_decay))
     checked = {symmetry: symmetry.check(loss, theta) for symmetry in chosen}
     kernel = compile(loss, max(ladder, default=0))
     times: Array = eta * every * np.arange(steps // every + 1.0)
-    report = progress or (lambda done, total, what: None)
+    report = checks.progress(progress)
 
     report(0, len(ladder) + 1, label(DESCENT))
     thetas, found, changes = _descent(kernel, theta, eta, steps, every, chosen)
@@ -207,6 +211,10 @@ def predict(
     return Predictions(times, eta, runs, series, checked)
 
 
+#: Squares of larger parameters overflow.
+LARGEST = 1e150
+
+
 def _descent(
     kernel: Kernel, theta: Array, eta: float, steps: int, every: int, symmetries: tuple[Symmetry, ...]
 ) -> tuple[Array, dict[Symmetry, Series], int]:
@@ -220,6 +228,10 @@ def _descent(
     for begin in range(0, steps + 1, every):
         count = every if begin < steps else 1  # one more step for the last rate
         piece = descend(kernel, thetas[-1], eta=eta, steps=count).thetas
+        if not np.max(np.abs(piece)) < LARGEST:
+            raise DivergenceError(
+                f"gradient descent passes {LARGEST:g} within {begin + count} steps; choose a smaller eta", begin + count
+            )
         speed = float(np.linalg.norm(piece[1] - piece[0])) / eta
         size = max(size, float(np.linalg.norm(piece[0])) * speed)
         for symmetry in symmetries:

@@ -74,7 +74,7 @@ def modified_field(
     for one in losses:
         if not isinstance(one, Objective):
             raise InputError(f"expected a loss such as eomsym.Loss('x**2', variables='x'), got {type(one).__name__}")
-        if not one.smooth:
+        if not one.smooth or one.kinks:
             raise ExpressionError(f"{one.name} has kinks, so it has no formula for counter terms")
     plan = terms_plan(list(losses), order, method)
     symbols = _symbols(losses[0], method)

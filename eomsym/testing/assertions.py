@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eomsym import checks
 from eomsym.bounds.bound import Bound
+from eomsym.errors import InputError
+from eomsym.types import Array
 
 if TYPE_CHECKING:
     from eomsym.losses.objective import Objective
@@ -50,7 +53,8 @@ def assert_bound_holds(true: ArrayLike, bound: Bound | ArrayLike, *, rtol: float
     """
     claim = f" of the {bound.claim}" if isinstance(bound, Bound) else ""
     limits = bound.values if isinstance(bound, Bound) else bound
-    truth, limit = np.broadcast_arrays(np.atleast_1d(true), np.atleast_1d(np.asarray(limits, dtype=np.float64)))
+    truth, limit = _beside(true, limits)
+    rtol, atol = checks.number(rtol, "rtol", 0, such_as=1e-9), checks.number(atol, "atol", 0, such_as=0)
     wrong = np.flatnonzero(~(truth <= limit * (1 + rtol) + atol))
     if len(wrong):
         i = int(wrong[0])
@@ -113,6 +117,18 @@ def assert_order(
     return report
 
 
+def _beside(true: Any, bound: Any) -> tuple[Array, Array]:
+    """Truth and bound as arrays of one shape; NaN stays, and is told as a violation."""
+    try:
+        listed = [np.atleast_1d(np.asarray(one, dtype=np.float64)) for one in (true, bound)]
+        truth, limit = np.broadcast_arrays(*listed)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"expected numbers and bounds such as [1.0, 2.0], got {checks.shown(true)} and {checks.shown(bound)}"
+        ) from error
+    return truth, limit
+
+
 def assert_coefficients_equal(got: Mapping[Any, Any], expected: Mapping[Any, Any]) -> None:
     """Assert that two mappings from trees to exact coefficients are equal; a missing tree counts as 0.
 
@@ -137,6 +153,8 @@ def assert_coefficients_equal(got: Mapping[Any, Any], expected: Mapping[Any, Any
     """
     from sympy import simplify
 
+    for name, one in (("got", got), ("expected", expected)):
+        checks.instance(one, f"{name} as a mapping", Mapping, "eomsym.counter_terms(2)[2]")
     trees = sorted({*got, *expected})
     wrong = [tree for tree in trees if simplify(got.get(tree, 0) - expected.get(tree, 0)) != 0]
     if wrong:

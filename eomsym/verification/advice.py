@@ -85,7 +85,7 @@ def advise(
     if not result.leading > 0:
         return Advice()
     share = max(following, stiff / 2)
-    if j is not None and etas[j] * stiff <= COARSE:  # elsewhere the misfit is not yet linear in eta
+    if j is not None and etas[j] * stiff <= COARSE and _shrinks(result, j, etas[j] / etas[j - 1]):
         off = abs(result.slopes[j - 1] - slope) / SLOPE_OF_MISFIT
         share = max(result.misfits[j], off) / etas[j]
     reference = _rounding(result, NOISE * length)
@@ -104,7 +104,12 @@ def advise(
     return Advice((-(-last // 4), -(-last // 2), last))
 
 
+def _shrinks(result: OrderReport, j: int, ratio: float) -> bool:
+    """Whether the misfit is linear in eta, as that of a right equation; a wrong one tells nothing of finer rungs."""
+    return bool(result.misfits[j] <= result.misfits[j - 1] * np.sqrt(ratio))
+
+
 def _rounding(result: OrderReport, usual: float) -> float:
-    """The reference error of finer rungs: the largest that was not merely as small as it had to be, or the usual one."""
-    pairs = zip(result.references, result.predictions, strict=True)
-    return max((found for found, goal in pairs if np.isfinite(found) and found > AS_NEEDED * goal), default=usual)
+    """The reference error of finer rungs: that of the finest on which it is not small by choice, or the usual one."""
+    pairs = zip(reversed(result.references), reversed(result.predictions), strict=True)
+    return next((found for found, goal in pairs if np.isfinite(found) and found > AS_NEEDED * goal), usual)

@@ -156,7 +156,7 @@ class EdgeReport:
         axes.set(
             xlabel="order of the equation", ylabel="largest distance from the optimiser", yscale="log", xticks=orders
         )
-        axes.set_title(f"{self.method}, $\\eta = {self.eta:g}$, {self.steps} steps")
+        axes.set_title(f"{self.method}, $\\eta = {self.eta:g}$, {self.steps} steps", fontsize=9)
         legend_below(axes)
         return figure
 

@@ -23,7 +23,7 @@ NOISE = 1e-14
 MOST_STEPS = 20_000
 MOST_RUNGS = 10
 #: Rungs that are closer tell no slope.
-APART = 1.2
+APART = 1.15
 
 
 def radius_of(kernel: Kernel) -> float:

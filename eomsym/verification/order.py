@@ -119,6 +119,7 @@ def verify(
     asked = check_orders(orders)
     counts = None if ladder is None else check_ladder(ladder)
     duration, patience = checks.positive(time, "time"), checks.positive(limit, "limit")
+    told, name = checks.progress(progress), None if name is None else checks.text(name, "name", "my loss")
     given = kernel_of(loss, None if isinstance(loss, Kernel) else 0, method)
     method, losses = given.method, given.losses
     theta = given.point(start)
@@ -129,7 +130,7 @@ def verify(
             f"the kernel has order {kernel.order}; orders up to {max(asked)} need "
             f"eom.compile(loss, {max(asked) + optimiser.extra_order}, method=...)"
         )
-    measurement = Measurement(kernel, optimiser, theta, duration, asked, patience, progress)
+    measurement = Measurement(kernel, optimiser, theta, duration, asked, patience, told)
     measurement.add(measurement.suitable() if counts is None else counts)
     results = _judged(measurement)
     for _ in range(MORE if counts is None else 0):

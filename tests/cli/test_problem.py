@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import eomsym as eom
 from eomsym.cli import main
 from eomsym.cli.problem import Problem
 from eomsym.errors import InputError, ShapeError
+from eomsym.experiments.case import Case
 
 RNG = np.random.default_rng(7)
 INPUTS, TARGETS = RNG.standard_normal((12, 3)), RNG.standard_normal((12, 2))
@@ -77,7 +79,7 @@ def test_what_is_typed_goes_before_the_file() -> None:
 def test_a_network_on_data(name: str) -> None:
     (given,) = Problem(data=Path(name), network="3-4-2", activation="sigmoid", seed=5).read()
     expected = eom.Network((3, 4, 2), INPUTS, TARGETS, activation="sigmoid")
-    np.testing.assert_array_equal(given.start, expected.initial(seed=5))
+    np.testing.assert_array_equal(given.start, expected.initial(seed=5, scale=0.5))
     assert given.loss.value(given.start) == pytest.approx(expected.value(given.start), rel=1e-14)
     assert given.seed == 5
 
@@ -96,6 +98,92 @@ def test_batches_of_data() -> None:
     typed = ("--data", "data.npz", "--network", "3-2", "--method", "epoch", "--batches", "2", "--orders", "0")
     result = run("verify", *typed, "--no-plot")
     assert result.exit_code == 0, result.output
+
+
+CASE = """
+name = "mine"
+time = 0.5
+orders = [0, 1]
+ladder = [20, 40]
+seed = 3
+method = { name = "heavy-ball", beta = "1/2" }
+
+[network]
+widths = [3, 2, 2]
+data = "data.csv"
+activation = "tanh"
+scale = 0.25
+"""
+
+
+def test_a_case_file_is_what_is_typed() -> None:
+    Path("mine.toml").write_text(CASE)
+    (given,) = Problem(path=Path("mine.toml")).read()
+    (typed,) = Problem(data="data.csv", network="3-2-2", activation="tanh", scale=0.25, seed=3).read()
+    assert given.loss == typed.loss
+    np.testing.assert_array_equal(given.start, typed.start)
+    assert (given.name, given.time, given.ladder, given.orders) == ("mine", 0.5, [20, 40], [0, 1])
+    assert given.method == eom.HeavyBall("1/2")
+    (decayed,) = Problem(path=Path("mine.toml"), weight_decay="1/10", start=", ".join(["0.1"] * 10)).read()
+    assert decayed.loss.weight_decay == Fraction(1, 10)
+    assert decayed.start == [0.1] * 10
+
+
+def test_the_three_ways_to_run_a_case_agree() -> None:
+    """Typed, from a case file, and from the record of either."""
+    Path("mine.toml").write_text(CASE)
+    for typed in (
+        ("--file", "mine.toml"),
+        ("--data", "data.csv", "--network", "3-2-2", "--activation", "tanh", "--scale", "0.25", "--seed", "3",
+         "--method", "heavy-ball", "--beta", "1/2", "--time", "0.5", "--orders", "0,1", "--ladder", "20,40"),
+    ):  # fmt: skip
+        run("verify", *typed, "--no-plot")
+        (report,) = json.loads(Path("eomsym-verify/verify.json").read_text())["records"]
+        direct = Case(tomllib.loads(CASE)).verify()
+        assert [order["errors"] for order in report["orders"]] == [list(order.errors) for order in direct.orders]
+        assert report["seed"] == 3
+        assert eom.rerun(report).orders == direct.orders
+
+
+def test_a_plan_is_many_problems() -> None:
+    Path("plan.toml").write_text(f"[case]{CASE.replace('[network]', '[case.network]')}[vary]\nseed = [0, 1]\n")
+    assert [given.seed for given in Problem(path=Path("plan.toml")).read()] == [0, 1]
+
+
+def test_data_that_come_with_the_package() -> None:
+    (given,) = Problem(data="synthetic", network="3-2", samples=7).read()
+    assert given.loss.inputs.shape == (7, 3)
+    (given,) = Problem(data="digits", network="64-4-10", samples=9, normalisation="batch", scheme="he").read()
+    assert given.loss.inputs.shape == (9, 64)
+    assert "BatchNorm" in str(given.loss)
+
+
+BAD_CASES = [
+    ("widths = [3, 2, 2]", "width = [3, 2, 2]", "mine.toml, line 10, key network.width: network: width is [3, 2, 2]"),
+    ("orders", "order", "mine.toml, line 4, key order: a case has the unknown key 'order'; it knows problem"),
+    ("widths = [3, 2, 2]", "widths = [3]", "mine.toml, line 10, key network.widths: network: widths is [3], expected"),
+    ('"tanh"', '"tan"', "mine.toml, line 12, key network.activation: unknown activation 'tan'"),
+    ("heavy-ball", "heavy-bal", "mine.toml, line 7, key method.name: unknown optimiser 'heavy-bal'"),
+    ('"1/2"', '"half"', "mine.toml, line 7, key method.beta: "),
+    ('"data.csv"', '"data.tsv"', "mine.toml, line 11, key network.data: data data.tsv: expected 'digits'"),
+    ("seed = 3", 'weight_decay = "x"', "mine.toml, line 6, key weight_decay: weight_decay: 'x' is not a number"),
+    ("seed = 3", "seed =", "mine.toml is no TOML: Invalid value (at line 6, column 7): seed ="),
+    ("[network]", "[networks]", "mine.toml, line 9, key networks: a case has the unknown key 'networks'"),
+]
+
+
+@pytest.mark.parametrize("old, new, complaint", BAD_CASES)
+@pytest.mark.parametrize("command", ["verify", "bound"])
+def test_a_wrong_case_file_is_bad_input_and_line_and_key_are_named(
+    command: str, old: str, new: str, complaint: str
+) -> None:
+    assert old in CASE
+    Path("mine.toml").write_text(CASE.replace(old, new, 1))
+    result = run(command, "--file", "mine.toml")
+    assert result.exit_code == 2, result.output
+    assert complaint in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
 
 
 @pytest.mark.parametrize("command", ["derive", "emit"])
@@ -187,7 +275,7 @@ BAD_OPTIONS = [
     (("--data", "data.npz", "--network", "3-2", "--objective", "cross-entropy"), "targets"),
     (("--data", "data.csv", "--network", "4-1", "--objective", "cross-entropy"), "targets"),
     (("--problem", "rosenbrock", "--weight-decay", "1e999999999"), "is not a number"),
-    (("--problem", "rosenbrock", "--method", "epoch", "--batches", "2"), "give --data with --network"),
+    (("--problem", "rosenbrock", "--method", "epoch", "--batches", "2"), "such as --data with --network"),
     (("--problem", "rosenbrock", "--method", "epoch", "--batches", "0"), "expected a permutation"),
     (("--problem", "rosenbrock", "--method", "lookahead", "--inner-steps", "100"), "from 1 to 50"),
     (("--problem", "rosenbrock", "--method", "lookahead", "--inner-steps", "5.5"), "expected an integer"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,29 @@ from click.testing import CliRunner, Result
 
 import eomsym as eom
 from eomsym.cli import main
-from eomsym.experiments import suite
+from eomsym.experiments import standard, suite
+from eomsym.experiments import sweep as sweeps
+from eomsym.experiments.case import Case
+from eomsym.experiments.records import Records
 from eomsym.testing import altered
 from eomsym.verification import order
 
 OWN = ("--loss", "(1-x)**2/2 + (y-x**2)**2/2", "--variables", "x y", "--start", "-0.5, 1")
 
 
+#: A suite that costs nothing.
+SUITE = tuple(
+    Case({"loss": "x**4/4", "variables": "x", "start": [x], "orders": [0, 1], "ladder": [80, 160], "name": name})
+    for x, name in ((1.0, "one"), (0.5, "two"))
+)
+
+
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    here = sweeps._run
+    with_thread = ThreadPoolExecutor(1)  # processes have a test of their own; they cost seconds to start
+    monkeypatch.setattr(sweeps, "_run", lambda cases, executor, keep: here(cases, executor or with_thread, keep))
 
 
 def run(*arguments: str) -> Result:
@@ -155,3 +169,54 @@ def test_a_ladder_that_diverges_is_inconclusive_and_says_which_steps_would_do() 
     assert result.exit_code == 3
     assert "diverged at step" in result.stdout
     assert "use eta <= 0.00018, at least 55556 steps" in result.stdout
+
+
+def test_the_quick_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valid: Any) -> None:
+    monkeypatch.setattr(standard, "standard_suite", lambda quick: SUITE if quick else ())
+    result = run("--suite", "--quick", "--output", "out")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "suite.html", "suite.json", "suite.png", "suite.sqlite",
+    ]  # fmt: skip
+    record = json.loads(Path("out/suite.json").read_text())
+    valid(record)
+    assert record["command"] == "eomsym verify --suite --quick --output out"
+    assert [part["name"] for part in record["records"]] == ["one", "two"]
+    assert "2 cases: 2 passed" in result.stdout
+    assert "1.00 2.00" in result.stdout
+    with Records("out/suite.sqlite") as records:
+        assert records.counts() == {"passed": 2}
+    assert "<table" in Path("out/suite.html").read_text()
+    assert (eom.rerun(Path("out/suite.json")))[0].status == "passed"
+
+
+def test_a_suite_is_measured_anew_and_may_be_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standard, "standard_suite", lambda quick: SUITE)
+    assert run("--suite", "--no-plot", "--json", "a.json").exit_code == 0
+    coarse = Case({"problem": "rosenbrock", "orders": [3], "ladder": [5, 10], "name": "coarse"})
+    monkeypatch.setattr(standard, "standard_suite", lambda quick: (SUITE[0], coarse))
+    result = run("--suite", "--no-plot", "--json", "a.json")
+    assert result.exit_code == 3
+    assert "2 cases: 1 inconclusive, 1 passed" in result.stdout
+    assert "coarse, order 3: slope 4.078" in result.stdout
+    with Records("eomsym-verify/suite.sqlite") as records:
+        assert records.counts() == {"inconclusive": 1, "passed": 1}
+    broken = Case({"loss": "x**", "variables": "x", "start": [1.0]})
+    monkeypatch.setattr(standard, "standard_suite", lambda quick: (broken, SUITE[0]))
+    assert run("--suite", "--no-plot").exit_code == 1
+
+
+def test_a_suite_without_data_does_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = Case({"network": {"widths": [64, 10], "data": "digits"}, "name": "on digits"})
+    monkeypatch.setattr(standard, "standard_suite", lambda quick: (SUITE[0], digits))
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    result = run("--suite", "--no-plot")
+    assert result.exit_code == 0, result.output
+    assert "on digits is left out: the digits need scikit-learn" in result.stderr
+
+
+@pytest.mark.parametrize("typed", [("--problem", "rosenbrock"), ("--orders", "0"), ("--weight-decay", "1")])
+def test_a_suite_takes_no_other_problem(typed: tuple[str, ...]) -> None:
+    result = run("--suite", *typed)
+    assert result.exit_code == 2
+    assert "--suite has problems, optimisers, times and orders of its own" in result.stderr

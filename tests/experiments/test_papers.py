@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -122,3 +123,8 @@ def test_progress_and_names() -> None:
     assert calls == [(0, 1, "principal flow"), (1, 1, "")]
     with pytest.raises(InputError, match="unknown paper 'rosca'; choose one of miyagawa2022, "):
         reproduce("rosca")
+
+
+def test_every_paper_is_in_the_gallery() -> None:
+    page = (Path(__file__).parents[2] / "docs/gallery/papers.md").read_text(encoding="utf-8")
+    assert re.findall(r'^FOUND\["(\w+)"\]$', page, re.MULTILINE) == list(PAPERS)

@@ -65,7 +65,7 @@ def test_single_cases_are_laid_over_what_all_share(tmp_path: Path) -> None:
     [
         ("draws = 50", "draws = 50 50", r"is no TOML: .*line 3"),
         ("draws = 50", "drawings = 50", r"p.toml, line 3, key drawings: a plan has the unknown key 'drawings'"),
-        ("draws = 50", "draws = 0", "draws = 0; expected an integer >= 1"),
+        ("draws = 50", "draws = 0", r"p.toml, line 3, key draws: draws must be an integer >= 1 .*, got 0"),
         (
             "width = 3",
             'width = "three"',

@@ -104,6 +104,34 @@ def test_predictions_are_dashed_on_wide_lines() -> None:
     assert len(experiment(Claim("a", 1.0, 0.0, 2.0)).plot().axes) == 1
 
 
+def test_an_experiment_shows_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = experiment(Claim("a < b", 1.0, 0.0, 2.0))
+    text = found._repr_html_()
+    assert (text.count("<svg "), text.count("a &lt; b")) == (1, 1)
+    monkeypatch.setattr("eomsym.experiments.experiment.find_spec", lambda name: None)  # matplotlib is not needed for it
+    assert "<svg" not in found._repr_html_()
+
+
+def test_lines_of_few_points_are_marked() -> None:
+    few, many = np.geomspace(0.01, 0.08, 4), np.geomspace(0.01, 0.08, 30)
+    lines = (Line("order 1", few, few**2, 1), Line("", many, many**2, 1, "predicted"), Line("x", few, few, "other"))
+    (ax,) = Panel("ladder", "t", "y", lines, "xy").plot().axes
+    assert [line.get_marker() for line in ax.lines] == ["s", "None", "o"]
+    assert [line.get_linestyle() for line in ax.lines] == ["None", "--", "None"]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["0.01", "0.02", "0.04", "0.08"]
+    (alone,) = Panel("alone", "k", "y", (Line("a", np.arange(3), few[:3], 0),)).plot().axes
+    assert (alone.lines[0].get_marker(), alone.lines[0].get_linestyle()) == ("o", "-")
+    assert all(float(tick).is_integer() for tick in alone.get_xticks())
+
+
+def test_greys_of_predictions_differ_in_their_dashes() -> None:
+    names = ("gradient flow", "central flow", "principal flow")
+    lines = [Line(name, np.arange(20.0), np.ones(20), name, "predicted") for name in names]
+    (ax,) = Panel("greys", "t", "y", tuple(lines)).plot().axes
+    assert len({str(line._unscaled_dash_pattern) for line in ax.lines}) == 3  # type: ignore[attr-defined]
+    assert len({line.get_color() for line in ax.lines}) == 3
+
+
 # experiments ----------------------------------------------------------------------------------------------------------
 
 
@@ -116,7 +144,7 @@ def test_experiments_come_from_the_table() -> None:
     }
     with pytest.raises(InputError, match="unknown experiment 'quadratic'; choose one of linear, relu"):
         simulate("quadratic")
-    with pytest.raises(InputError, match="steps must be an integer >= 10, got 3"):
+    with pytest.raises(InputError, match="steps must be an integer from 10 to 10000000, got 3"):
         simulate("modes", steps=3)
     with pytest.raises(InputError, match="images must be an integer >= 2, got 1"):
         simulate("scale", images=1)
@@ -126,7 +154,7 @@ def test_experiments_come_from_the_table() -> None:
 
 @pytest.mark.parametrize(
     "name, steps, panels",
-    [("balance", 40, 2), ("modes", 20, 3), ("scale", 40, 3), ("translation", 20, 2)],
+    [("balance", 40, 2), ("modes", 20, 3), ("scale", 40, 4), ("translation", 20, 2)],
 )
 def test_small_runs_of_layers(name: str, steps: int, panels: int) -> None:
     calls: list[Any] = []

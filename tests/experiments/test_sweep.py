@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from eomsym.errors import InputError
+from eomsym.experiments import jobs
 from eomsym.experiments import sweep as module
 from eomsym.experiments.case import Case, Outcome
 from eomsym.experiments.columns import TEXT
@@ -291,6 +292,76 @@ def test_a_dask_cluster_gives_the_same(tmp_path: Path, undisturbed: list[tuple[A
         time.sleep(0.5)
         os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
         assert begun.result(timeout=120).counts == {"passed": 59, "error": 1}
+
+
+class Job:
+    """What submitit's jobs can do, and no more."""
+
+    def __init__(self, function: Any, arguments: Any, looks: int) -> None:
+        self.function, self.arguments, self.looks, self.cancelled = function, arguments, looks, False
+
+    def done(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0
+
+    def result(self) -> Any:
+        return self.function(*self.arguments)
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Cluster:
+    """An executor of such jobs."""
+
+    def __init__(self, looks: int = 2) -> None:
+        self.looks, self.jobs = looks, list[Job]()
+
+    def submit(self, function: Any, *arguments: Any) -> Job:
+        self.jobs.append(Job(function, arguments, self.looks))
+        return self.jobs[-1]
+
+
+def test_jobs_that_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: list[tuple[Any, ...]]
+) -> None:
+    monkeypatch.setattr(jobs, "PAUSE", 0.01)
+    cluster = Cluster()
+    found = sweep(cases(12), executor=cluster, path=tmp_path / "a.sqlite")
+    assert found.counts == {"passed": 11, "error": 1}
+    assert content(tmp_path / "a.sqlite") == undisturbed
+    assert len(cluster.jobs) == 12
+
+
+def test_jobs_that_fail_and_jobs_that_are_given_up() -> None:
+    cluster = Cluster(looks=0)
+    executor = jobs.Jobs(cluster, pause=0.01)
+    with pytest.raises(ZeroDivisionError, match="by zero"):
+        executor.submit(divmod, 1, 0).result(timeout=20)
+    assert executor.submit(divmod, 7, 2).result(timeout=20) == (3, 1)
+    cluster.looks = 10**9
+    endless = executor.submit(divmod, 7, 2)
+    assert endless.cancel()
+    limit = time.monotonic() + 20
+    while not cluster.jobs[-1].cancelled and time.monotonic() < limit:
+        time.sleep(0.01)
+    assert cluster.jobs[-1].cancelled
+
+
+@pytest.mark.parametrize("executor", ["slurm", 2, ThreadPoolExecutor])
+def test_what_is_no_executor(executor: Any) -> None:
+    with pytest.raises(InputError, match=r"executor=.*: expected one of concurrent\.futures, Dask or submitit"):
+        sweep(cases(2), executor=executor)
+
+
+@pytest.mark.slow
+def test_submitit_gives_the_same(tmp_path: Path, undisturbed: list[tuple[Any, ...]]) -> None:
+    """Its executor for this machine has the interface of that for Slurm."""
+    submitit = pytest.importorskip("submitit", reason="submitit is not installed")
+    executor = submitit.AutoExecutor(folder=tmp_path / "log", cluster="local")
+    executor.update_parameters(timeout_min=10, cpus_per_task=1)
+    sweep(cases(12), executor=executor, path=tmp_path / "a.sqlite")
+    assert content(tmp_path / "a.sqlite") == undisturbed
 
 
 def test_small_cases_travel_in_packs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -230,3 +230,28 @@ def test_the_audit_agrees_with_jax_and_names_a_wrong_rule():
     assert [one.agrees for one in found.comparisons] == [True, False, True, False]
     assert all("wrong (" in culprit for culprit in found.culprits)
     assert "test_jaxpr.py" in found.culprits[0]
+
+
+def test_the_audit_looks_inside_of_nested_calls():
+    """The operation is named, not the jit around it; the same function called twice is read twice."""
+
+    @jax.custom_jvp
+    def wrong(x):
+        return jnp.sin(x)
+
+    wrong.defjvp(lambda primals, tangents: (jnp.sin(primals[0]), lax.stop_gradient(jnp.cos(primals[0])) * tangents[0]))
+    table = np.linspace(0.5, 1, 3)
+
+    @jax.jit
+    def inner(x):
+        return jax.jit(lambda y: jnp.cos(y) * table)(x) + 1
+
+    def outer(x):
+        both = jax.checkpoint(jax.jit(lambda y: inner(inner(y)) + wrong(y)))(x * x)
+        return (both**2).sum()
+
+    found = eom.audit(outer, np.ones(3) / 2, orders=(2,))
+    assert found.status == "differs"
+    assert all(culprit.startswith("wrong (") and "test_jaxpr.py" in culprit for culprit in found.culprits)
+    right = eom.audit(lambda x: jax.jit(lambda y: inner(inner(y)).sum())(x), np.ones(3) / 2, orders=(2, 3))
+    assert right.status == "agrees"

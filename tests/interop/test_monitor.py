@@ -137,6 +137,76 @@ def test_what_cannot_be_watched_is_refused():
         torch_loop(normalised=["3.weight"])
 
 
+def hessian_of(closure, parameters):
+    import torch
+
+    slopes = torch.autograd.grad(closure(), parameters, create_graph=True)
+    flat = torch.cat([s.ravel() for s in slopes])
+    rows = [torch.autograd.grad(one, parameters, retain_graph=True, materialize_grads=True) for one in flat]
+    return np.array([torch.cat([r.ravel() for r in row]).numpy() for row in rows])
+
+
+@pytest.mark.parametrize(
+    "name, options, limit",
+    [
+        ("Adam", {"betas": (0.8, 0.99), "weight_decay": 0.1}, 3.6 / 0.2),
+        ("AdamW", {"amsgrad": True}, 38.0),
+        ("RMSprop", {"momentum": 0.5, "centered": True}, 3.0),
+    ],
+)
+def test_adaptive_optimisers_are_held_against_their_preconditioned_limit(name, options, limit):
+    """The divisor is measured: by what a step divides its momentum, parameter for parameter."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(1)
+    module = torch.nn.Linear(3, 2).double()
+    x, y = torch.randn(9, 3).double(), torch.randn(9, 2).double()
+
+    def closure():
+        return torch.nn.functional.mse_loss(torch.tanh(module(x)), y)
+
+    optimiser = getattr(torch.optim, name)(module.parameters(), lr=0.01, **options)
+    monitor = watch_torch(module, optimiser, closure, every=7)
+    for _ in range(7):
+        optimiser.zero_grad()
+        closure().backward()
+        before = torch.nn.utils.parameters_to_vector(module.parameters()).detach().numpy().copy()
+        optimiser.step()
+        monitor.step()
+    after = torch.nn.utils.parameters_to_vector(module.parameters()).detach().numpy()
+    first = {"RMSprop": "momentum_buffer"}.get(name, "exp_avg")
+    moved = np.concatenate([optimiser.state[p][first].numpy().ravel() for p in module.parameters()])
+    decayed = before * (1 - 0.01 * 0.01) if name == "AdamW" else before
+    hessian = hessian_of(closure, list(module.parameters())) + options.get("weight_decay", 0.0) * np.eye(8) * (
+        name != "AdamW"
+    )
+    if name == "RMSprop":  # the buffer is divided already
+        parts = [optimiser.state[p] for p in module.parameters()]
+        divisor = np.concatenate([(s["square_avg"] - s["grad_avg"] ** 2).sqrt().numpy().ravel() for s in parts]) + 1e-8
+        np.testing.assert_allclose(before - after, 0.01 * moved, rtol=1e-9)
+    else:
+        divisor = 0.01 * moved / (decayed - after)
+    root = 1 / np.sqrt(divisor)
+    exact = abs(np.linalg.eigvalsh(root[:, None] * hessian * root)).max()
+    (look,) = monitor.looks
+    assert look.limit == pytest.approx(limit)
+    assert look.product == pytest.approx(0.01 * exact, rel=1e-6)
+    assert np.isnan([look.drift, look.radius]).all()
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9])
+def test_the_limits_are_where_a_frozen_divisor_makes_runs_unstable(beta):
+    """The largest root of momentum on a line crosses 1 there, and not a per mille before."""
+    from eomsym.interop.preconditioners import averaged
+
+    for limit, share in ((averaged(beta), 1 - beta), (2 + 2 * beta, 1.0)):
+        sizes = []
+        for product in (0.999 * limit, 1.001 * limit):
+            # m <- beta m + share lambda theta, theta <- theta - eta m
+            step = np.array([[beta, share * product], [-beta, 1 - share * product]])
+            sizes.append(abs(np.linalg.eigvals(step)).max())
+        assert sizes[0] < 1 < sizes[1]
+
+
 # JAX ----------------------------------------------------------------------------------------------------------------
 
 
@@ -168,3 +238,37 @@ def test_a_loop_of_optax():
     assert look.eta == pytest.approx(0.18)
     assert look.product == pytest.approx(3 * 0.18, rel=1e-6)
     assert look.drift == pytest.approx(0.18 * np.linalg.norm(bent) / (2 * np.linalg.norm(slope)), rel=1e-9)
+
+
+def test_the_state_of_optax_is_read_as_far_as_it_goes():
+    """Adam's divisor by its own updates; the numbers too, where they are injected; a momentum is asked for."""
+    jax = pytest.importorskip("jax", reason="needs JAX: pip install 'eomsym[jax]'")
+    optax = pytest.importorskip("optax", reason="needs optax")
+    import jax.numpy as jnp
+
+    scales = np.array([1.0, 3.0, 2.0])
+
+    def loss_fn(params):
+        return (scales * params["x"] ** 2).sum() / 2
+
+    def run(optimiser, **options):
+        params = {"x": jnp.asarray([1.0, 0.5, 0.2])}
+        state = optimiser.init(params)
+        monitor = watch_optax(loss_fn, params, 0.01, every=3, **options)
+        for _ in range(3):
+            updates, state = optimiser.update(jax.grad(loss_fn)(params), state, params)
+            params = optax.apply_updates(params, updates)
+            monitor.step(params, state=state)
+        return monitor.looks[0], np.asarray(updates["x"]), state
+
+    with jax.enable_x64(True):
+        look, update, state = run(optax.adam(0.01, b1=0.8, b2=0.9), betas=(0.8, 0.9))
+        injected = run(optax.inject_hyperparams(optax.adam)(0.01, b1=0.8, b2=0.9))[0]
+        rms = run(optax.rmsprop(0.01, decay=0.5, eps=1e-8))[0]
+        divisor = -0.01 * np.asarray(state[0].mu["x"]) / update
+        with pytest.raises(InputError, match="does not keep its coefficient there; give method"):
+            run(optax.sgd(0.01, momentum=0.9))
+        heavy = run(optax.sgd(0.01, momentum=0.9), method=eom.HeavyBall("9/10"))[0]
+    assert look.product == pytest.approx(0.01 * (scales / divisor).max(), rel=1e-6)
+    assert (look.limit, rms.limit, heavy.limit) == (pytest.approx(18.0), 2.0, pytest.approx(3.8))
+    assert (injected.product, injected.limit) == (pytest.approx(look.product, rel=1e-6), pytest.approx(18.0))

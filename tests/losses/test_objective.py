@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import eomsym as eom
-from eomsym.codegen.kernel import _KNOWN
+from eomsym.codegen.machines import _KNOWN
 from eomsym.losses import Activation, Linear, Network
 
 INPUTS, LABELS = np.arange(12.0).reshape(4, 3) % 5, [0, 1, 1, 0]

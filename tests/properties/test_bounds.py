@@ -59,6 +59,13 @@ def test_measured(run: Run, order: int) -> None:
     checks.tightness(checks.regime(run, order), checks.check_measured(run, order))
 
 
+@given(
+    runs(st.one_of(LOSSES.flatmap(lambda loss: deep_linear_networks(loss=loss)), losses()), largest_step=0.5), ORDERS
+)
+def test_proven(run: Run, order: int) -> None:
+    checks.tightness(checks.regime(run, order), checks.check_proven(run, order))
+
+
 @given(runs(), st.sampled_from((0.05, 0.1, 0.5)))
 def test_step_size(run: Run, epsilon: float) -> None:
     checks.tightness("", checks.check_step_size(run, epsilon))

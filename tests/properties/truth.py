@@ -295,9 +295,10 @@ class Truth:
         left = flint.arb(flint.fmpq(*time.as_integer_ratio()))
         for _ in range(10_000):
             series = self._series(state)
-            size = max(max(abs(float(x)) for x in state), 1e-300)
-            last = max(abs(float(row[k])) for row in series for k in (DEGREE - 1, DEGREE))
-            step = (SMALL * size / last) ** (1 / DEGREE) if last > 0 else math.inf
+            # By logarithms: coefficients of fast motions overflow in doubles.
+            size = max((_log(x) for x in state), default=-math.inf)
+            last = max(_log(row[k]) for row in series for k in (DEGREE - 1, DEGREE))
+            step = math.exp(min((math.log(SMALL) + size - last) / DEGREE, 700.0)) if last > -math.inf else math.inf
             if not step > 0:
                 raise ArithmeticError("the motion runs away")
             h = flint.arb(step) if step < float(left) else left
@@ -360,6 +361,11 @@ class _Horner:
                     part = powers[i][e] if part is None else part * powers[i][e]
             total = total + (c if part is None else part * c)
         return total
+
+
+def _log(number: Any) -> float:
+    """Natural logarithm of the magnitude; minus infinity of zero."""
+    return float(abs(number).mid().log()) if number.mid() != 0 else -math.inf
 
 
 def _horner(row: Sequence[Any], h: Any) -> Any:

@@ -35,6 +35,8 @@ from eomsym.verification.verdict import MISFIT_TOLERANCE
 
 #: Seconds for one verification.
 LIMIT = 4.0
+#: After so many cases it is said how far things are.
+REPORT = 200
 NAMES = ("x", "y", "z")
 #: Losses that are no polynomials, in units of ``s`` and ``c``.
 OTHERS = (
@@ -220,8 +222,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     false += 1
                     print(f"{number}: failed: {reason}: {random_case(number)}", flush=True)
         slowest = max(slowest, (clock.process_time() - before, number))
-    seconds = clock.process_time() - began
-    print(dict(said), f"{seconds:.0f} s, {seconds / given.cases:.3f} s a case, slowest {slowest}")
+        done = number + 1 - given.first
+        if done % REPORT == 0 or done == given.cases:
+            seconds = clock.process_time() - began
+            print(f"{done} cases: {dict(said)}, {seconds:.0f} s, {seconds / done:.3f} s a case, slowest {slowest}",
+                  flush=True)  # fmt: skip
     return int(false > 0)
 
 

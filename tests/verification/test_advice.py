@@ -90,9 +90,11 @@ def test_no_step_sizes_decide_what_drowns_where_it_is_small_enough() -> None:
 
 
 def test_gates_that_switch() -> None:
-    loss = eom.Loss("Max(x, 0)**2/2 + Max(y - x, 0)**2/2 + y**2/2", variables="x y")
-    report = eom.verify(loss, [1.0, 0.5], time=4.0, ladder=(12, 24), orders=[1])
-    assert report.status == "inconclusive"
+    net = eom.Network((1, 1, 1), [[1.0], [-0.5]], [[2.0], [1.0]], "relu", bias=True)
+    report = eom.verify(net, [0.5, 0.3, -1.0, 0.0], time=2.0, ladder=(8, 16), orders=[1])
+    assert report.status == "inconclusive", str(report)
+    assert "gates switched on the way" in report.notes[-1]
+    assert report.orders[0].ladder == ()
     assert "take a shorter time, or another start" in report.orders[0].reason
 
 

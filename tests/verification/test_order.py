@@ -197,3 +197,8 @@ def test_methods_without_a_step_are_refused() -> None:
 def test_networks_have_the_size_of_their_weights() -> None:
     assert DEEP.build().size == len(DEEP.start) == 14
     assert np.all(np.isfinite(DEEP.start))
+
+
+def test_progress_is_a_function() -> None:
+    with pytest.raises(InputError, match=r"progress must be a function of \(done, total, label\), got int 3"):
+        ROSENBROCK.verify([0], progress=3)

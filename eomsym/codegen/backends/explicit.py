@@ -9,7 +9,7 @@ from typing import Any
 from eomsym.codegen.backends.unrolled import FIELD
 from eomsym.codegen.numbers import nearest
 from eomsym.codegen.source import flags
-from eomsym.errors import SizeError
+from eomsym.errors import ExpressionError, SizeError
 from eomsym.losses.functions import FUNCTIONS
 from eomsym.taylor.instructions import entries
 from eomsym.taylor.plan import Plan
@@ -26,6 +26,9 @@ BLOCK = 64
 
 _WRITTEN = {"+": "{0} + {1}", "*": "{0} * {1}"}
 
+#: They decide by a number, which a tape does not have.
+DECIDES = frozenset({"gate", "center", "peak"})
+
 
 class Explicit:
     """Tape of all terms of a plan, and its source."""
@@ -33,6 +36,11 @@ class Explicit:
     def __init__(self, plan: Plan, order: int, limit: int = LIMIT) -> None:
         self.size = plan.size
         self.order = order
+        if plan.primitives & DECIDES:
+            raise ExpressionError(
+                "the explicit form has no branches, and a softmax or a kink decides by a number which is larger; "
+                "use form='table' or form='auto'"
+            )
         if _least(plan) > limit:
             raise SizeError(
                 f"the explicit form of a loss with {_least(plan):,} multiplications at each order is too long; "
@@ -115,7 +123,7 @@ def predicted(plan: Plan, order: int) -> float:
 
     Products of two tables cost some ``entries**2/4`` operations each, everything else `entries`.
     """
-    if plan.primitives & {"gate", "center"}:  # they decide by a number, which a tape does not have
+    if plan.primitives & DECIDES:
         return math.inf
     long = sum(
         work
