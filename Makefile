@@ -9,14 +9,16 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-slow test-interop properties fuzz mutation coverage lint docs bench clean
+.PHONY: help demo test test-slow test-interop properties verdicts tightness fuzz mutation coverage lint docs bench clean
 
 help:
 	@echo 'make demo        verify the order of the equation of motion on two problems; results in demo/'
 	@echo 'make test        the tests'
 	@echo 'make test-slow   the tests that take long'
 	@echo 'make test-interop  the tests of the front ends, with JAX and PyTorch'
-	@echo 'make properties  the random tests, with many cases'
+	@echo 'make properties  the random tests, with many cases: a million of each batched bound'
+	@echo 'make verdicts    10,000 verifications of right equations and of wrong ones; takes hours'
+	@echo 'make tightness   the table of bounds over truth in docs/theory/distance.md'
 	@echo 'make fuzz        every public function and command with 100,000 random arguments'
 	@echo 'make mutation    how many small changes of the package the tests notice; MUTANTS=20 of each part'
 	@echo 'make coverage    the lines that the tests run'
@@ -49,7 +51,16 @@ test-interop: $(VENV)/installed-interop
 	$(BIN)/python -m pytest -n 2 -m 'not bench' eomsym/interop tests/interop tests/codegen/test_jax_backend.py
 
 properties: $(VENV)/installed-test
+	$(BIN)/python tests/properties/million.py --cases 1000000 --processes 2
+	$(BIN)/python tests/properties/search.py --generations 100 --seeds 2
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m properties --hypothesis-profile=thorough
+
+verdicts: $(VENV)/installed-test
+	$(BIN)/python tests/properties/verdicts.py --cases 10000
+	$(BIN)/python tests/properties/verdicts.py --cases 10000 --wrong
+
+tightness: $(VENV)/installed-test
+	$(BIN)/python tests/properties/million.py --cases 80000 --processes 2 --table
 
 # 800 calls of each of 142 names; a failure prints the line that repeats it.
 fuzz: $(VENV)/installed-test

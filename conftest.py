@@ -23,7 +23,7 @@ collect_ignore += [] if find_spec("torch") else ["tests/interop/torch_models.py"
 settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True)
 settings.register_profile(
     "thorough",
-    max_examples=20_000,
+    max_examples=2_000,
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -371,10 +371,13 @@ def vector(data: Any, name: str, size: int, note: str = "") -> Array:
     ...
     eomsym.errors.ShapeError: direction has shape (2,), expected (3,)
     """
-    if type(data) is np.ndarray and data.dtype == np.float64 and data.shape == (size,):
-        # A short way for what is right; few numbers are looked at sooner one by one.
-        if all(map(math.isfinite, data.tolist())) if size <= 32 else np.isfinite(data).all():
-            return data.copy()
+    if (
+        type(data) is np.ndarray
+        and data.dtype == np.float64
+        and data.shape == (size,)
+        and (all(map(math.isfinite, data.tolist())) if size <= 32 else np.isfinite(data).all())
+    ):
+        return data.copy()  # a short way for what is right; few numbers are looked at sooner one by one
     found = array(data, name)
     if found.shape != (size,):
         raise ShapeError(f"{name} has shape {found.shape}, expected ({size},){note and f': {note}'}")

@@ -6,12 +6,15 @@ own polynomial loss, start and learning rate, and a compiled kernel serves all o
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.integrate import DOP853
 
 from eomsym import checks
 from eomsym.bounds.batch_defects import batch_step_defects
+from eomsym.bounds.batch_tubes import BatchTube
 from eomsym.bounds.bound import checked_certificate
 from eomsym.bounds.measured import WEIGHT
 from eomsym.bounds.proven import ENLARGEMENTS
@@ -51,14 +54,14 @@ def many_distances(
     steps : int
     order : int
         ``K`` of the equation of motion; 0 is gradient flow.
-    certificate : {"measured", "closed_form"}
+    certificate : {"measured", "proven", "closed_form"}
         As of `eomsym.bounds.distance`.
 
     Returns
     -------
     ndarray, shape (m, steps+1)
         The bounds at the times ``0, eta, …``; infinite from where there is none on: the distance grows without limit,
-        something diverges, or the motion would have to be followed by more than 32 parts of a step.
+        something diverges, or the motion would have to be followed by more than 32 parts (proven: 64 cells) of a step.
 
     Raises
     ------
@@ -84,13 +87,13 @@ def many_distances(
     O. Elkabetz and N. Cohen, Continuous vs. Discrete Optimization of Deep Neural Networks, NeurIPS 2021,
     arXiv:2107.06608, theorem 2; here its discrete twin, of derivations/fundamental_theorem.
     """
-    kind = checked_certificate(certificate, ("measured", "closed_form"))
-    degree, count = checks.order(order), checks.count(steps, "steps", 1)
-    if degree > 16:
-        raise InputError(f"order={degree}: expected at most 16; beyond, the trees are too many")
+    kind = checked_certificate(certificate, ("measured", "proven", "closed_form"))
+    degree, count = checks.order(order, 16), checks.count(steps, "steps", 1)
     thetas = checks.array(starts, "starts")
     if thetas.ndim != 2 or not np.isfinite(thetas).all():
-        raise ShapeError(f"starts of shape {thetas.shape}: expected finite numbers of shape (m, n), a start in each row")
+        raise ShapeError(
+            f"starts of shape {thetas.shape}: expected finite numbers of shape (m, n), a start in each row"
+        )
     family = loss if isinstance(loss, PolynomialFamily) else PolynomialFamily.of(loss, len(thetas))
     if thetas.shape != (len(family), family.size):
         raise ShapeError(f"starts of shape {thetas.shape}: expected {(len(family), family.size)}, one for each loss")
@@ -99,9 +102,12 @@ def many_distances(
     if rates.shape != (len(thetas),) or not ((rates > 0) & np.isfinite(rates)).all():
         raise InputError(f"eta={eta!r}: expected positive numbers, one or {len(thetas)}")
     with np.errstate(all="ignore"):  # what is not finite is reported as infinite
-        values = (_closed_forms if kind == "closed_form" else _measured)(family, thetas, rates, count, degree)
+        values = {"measured": _measured, "proven": _tubes, "closed_form": _closed_forms}[kind](
+            family, thetas, rates, count, degree
+        )
     values[np.isnan(values)] = np.inf
-    return np.maximum.accumulate(np.where(np.isinf(values), np.inf, 0.0), axis=1) + values
+    found: Array = np.maximum.accumulate(np.where(np.isinf(values), np.inf, 0.0), axis=1) + values
+    return found
 
 
 def _step_rounding(around: Neighbourhoods, size: Array, eta: Array, slope: Array) -> Array:
@@ -158,6 +164,23 @@ def _euler_defects(around: Neighbourhoods, distance: Array, eta: Array) -> Array
     return defect
 
 
+def _tubes(family: PolynomialFamily, thetas: Array, eta: Array, steps: int, order: int) -> Array:
+    """As `eomsym.bounds.tubes.tube_distances`."""
+    values = np.zeros((len(thetas), steps + 1))
+    tube, drift = BatchTube(family, thetas, eta, order), np.zeros(len(thetas))
+    for k in range(steps):
+        around = family.around(thetas)
+        after = thetas - eta[:, None] * around.gradients
+        slope = np.linalg.norm(around.gradients, axis=1)
+        rounding = _step_rounding(around, np.linalg.norm(after, axis=1), eta, slope)
+        drift = outward(around.spectrum(drift).amplification(eta) * drift + rounding)
+        tube.advance()
+        apart = np.linalg.norm(tube.centres - after, axis=1)
+        values[:, k + 1] = outward(apart * (1 + family.size * EPS) + drift + tube.radii)
+        thetas = np.where(np.isfinite(after), after, np.nan)
+    return values
+
+
 # a posteriori ---------------------------------------------------------------------------------------------------------
 
 
@@ -176,17 +199,8 @@ def _measured(family: PolynomialFamily, starts: Array, eta: Array, steps: int, o
         arounds = [some.around(centres[:, k]) for k in range(steps)]
         doubts, good = _doubts(some, arounds, centres, moves, rate, order, count)
         values[these[good]] = _walk(some, arounds, centres, moves, doubts, rate, order)[good]
-        parts[these] = np.where(good | (4 * count > MOST_PARTS), np.inf, 4.0 * count)
+        parts[these] = np.where(good, np.inf, 4.0 * count if 4 * count <= MOST_PARTS else np.inf)
     return values
-
-
-def _field(family: PolynomialFamily, points: Array, eta: Array, order: int) -> Array:
-    """The velocity of the equation of motion of each case, shape (m, n)."""
-    terms = family.terms(points, order)
-    velocity: Array = -terms[:, order]
-    for k in range(order - 1, -1, -1):
-        velocity = eta[:, None] * velocity - terms[:, k]
-    return velocity
 
 
 def _moves(family: PolynomialFamily, points: Array, eta: Array, order: int, parts: int) -> Array:
@@ -196,7 +210,7 @@ def _moves(family: PolynomialFamily, points: Array, eta: Array, order: int, part
     slopes = np.empty((len(DOP853.B), *points.shape))
     for _ in range(parts):
         for i, row in enumerate(DOP853.A[: len(slopes)]):
-            slopes[i] = _field(family, points + (moved + h * np.tensordot(row[:i], slopes[:i], 1)), eta, order)
+            slopes[i] = family.field(points + (moved + h * np.tensordot(row[:i], slopes[:i], 1)), eta, order)
         moved = moved + h * np.tensordot(DOP853.B, slopes, 1)
     return moved
 
@@ -217,7 +231,7 @@ def _motions(
 def _doubts(
     family: PolynomialFamily, arounds: list[Neighbourhoods], centres: Array, moves: Array, eta: Array, order: int,
     parts: int,
-) -> tuple[Array, Array]:  # fmt: skip
+) -> tuple[Array, Any]:  # fmt: skip
     """Errors of the ways, shape (m, steps), and for which cases they are small enough."""
     doubts, good = np.empty(moves.shape[:2]), np.isfinite(moves).all(axis=(1, 2))
     count, steps, n = moves.shape

@@ -55,7 +55,7 @@ def parse(text: str) -> Tree:
 def trees(nodes: int, known: dict[int, list[Tree]]) -> list[Tree]:
     """All rooted trees with this many nodes."""
     if nodes not in known:
-        found = {()} if nodes == 1 else set()
+        found: set[Tree] = {()} if nodes == 1 else set()
         for count in range(1, nodes):
             smaller = [t for n in range(1, nodes - count + 1) for t in trees(n, known)]
             for branches in combinations_with_replacement(smaller, count):
@@ -168,12 +168,13 @@ class Motion:
 
 def check(certificate: dict[str, Any]) -> list[float]:
     """The order up to which the terms are proven, alone in a list; ValueError where anything does not hold."""
-    order, known = int(certificate["order"]), {}
+    order = int(certificate["order"])
     field: dict[Tree, Fraction] = {}
     for text, number in certificate["terms"].items():
         tree = parse(text)
         require(tree not in field, f"each tree once: {text}")
         field[tree] = (-1) ** (size(tree) + 1) * symmetry(tree) * Fraction(number)
+    known: dict[int, list[Tree]] = {}
     every = [tree for nodes in range(1, order + 2) for tree in trees(nodes, known)]
     require(set(every) == set(field), f"all trees with at most {order + 1} nodes, and no others")
     motion = Motion(certificate["method"], field)

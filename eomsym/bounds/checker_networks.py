@@ -121,7 +121,7 @@ class Network:
 
     def bounds(self, weights: list[Any]) -> Callable[[Any], tuple[Any, Any]]:
         """From a radius r to S and m on the ball of that radius around a point."""
-        n, kept = len(weights), {}
+        n, kept = len(weights), dict[str, Series]()
         slope = length(*self.gradient([[w.transpose()] for w in weights], 0, kept))
         residual, norms = length(kept["back"][n - 1][0]), sorted((norm(w).upper() for w in weights), reverse=True)
 

@@ -31,7 +31,7 @@ __all__ = ["BestOrder", "best_order"]
 MOST = 20_000
 #: A motion of a higher order that needs so many times those of gradient flow, and more than `LEAST`, runs away.
 TIMES, LEAST = 40, 1000
-#: After so many orders in a row that run away the series has ended: the rest gets `LEAST`.
+#: After so many orders that run away the series has ended: the rest gets `LEAST`.
 ENDED = 3
 
 
@@ -214,7 +214,7 @@ def best_order(loss: Objective | Kernel, start: ArrayLike, *, eta: float, highes
             away += 1
             most = LEAST if away >= ENDED else most
             continue
-        most, away = max(TIMES * spent, LEAST) if order == 0 else most, 0
+        most = max(TIMES * spent, LEAST) if order == 0 else most
         floor = max(floor, 3 * error)
         measured[order] = np.linalg.norm(ends[-1] - goal)
     if np.isnan(measured).all():

@@ -7,7 +7,7 @@ Higham, Accuracy and Stability of Numerical Algorithms (2002), section 2.2, doi:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 
 __all__ = ["EPS", "field_rounding", "outward", "steeper_terms", "step_rounding"]
 
+#: One number, or one of each case.
+Number = TypeVar("Number", float, Array)
 EPS = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).tiny)
 #: Relative rounding of a counter term, against the sum of the magnitudes of its trees.
 TERM = 256 * EPS
 
 
-def outward(value: float) -> float:
+def outward(value: Number) -> Number:
     """A number that is not below `value` before some hundred roundings.
 
     Examples

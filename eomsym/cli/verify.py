@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
@@ -16,7 +16,7 @@ from eomsym.cli.methods import method_options
 from eomsym.cli.options import Command, command_line, integers
 from eomsym.cli.problem import Problem, problem_options
 from eomsym.cli.show import EXIT, Files, note, output_options, progress_bar
-from eomsym.errors import InputError, MissingDependencyError
+from eomsym.errors import EomsymError, InputError, MissingDependencyError
 
 if TYPE_CHECKING:
     from eomsym.experiments.case import Case
@@ -91,9 +91,9 @@ def run_problems(problem: Problem, own: _Own, files: Files) -> NoReturn:
             report = eom.verify(
                 given.batches(chosen),
                 given.start,
-                time=given.time if own.time is None else own.time,
-                ladder=given.ladder if own.ladder is None else own.ladder,
-                orders=own.orders or given.orders or range(5),
+                time=_first(own.time, given.time),
+                ladder=_first(own.ladder, given.ladder),
+                orders=_first(own.orders, given.orders, range(5)),
                 method=chosen,
                 name=given.name,
                 progress=progress,
@@ -105,6 +105,11 @@ def run_problems(problem: Problem, own: _Own, files: Files) -> NoReturn:
     record = collection([report.record(command=line) for report in reports], command=line)
     files.write(paths, record, lambda: draw_reports(reports))
     sys.exit(EXIT[worst(report.status for report in reports)])
+
+
+def _first(*said: Any) -> Any:
+    """The first that was said."""
+    return next((one for one in said if one is not None), None)
 
 
 def run_suite(quick: bool, files: Files) -> NoReturn:
@@ -149,6 +154,8 @@ def _at_hand(case: Case) -> bool:
     except MissingDependencyError as error:
         note(f"{case.title} is left out: {error}")
         return False
+    except EomsymError:  # a row of the table
+        return True
     return True
 
 

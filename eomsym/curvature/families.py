@@ -11,6 +11,7 @@ import itertools
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import sympy
@@ -55,14 +56,14 @@ class _Shape:
                 left = [b - a for b, a in zip(powers, lower, strict=True)]
                 at = places.setdefault(lower, len(places))
                 rows.append((j, math.prod(map(math.comb, powers, lower)), left, at))
-        monomials, factors, left, at = (np.array(column) for column in zip(*rows, strict=True))
+        monomials, factors, remaining, where = (np.array(column) for column in zip(*rows, strict=True))
         summed = np.zeros((len(rows), len(places)))
-        summed[np.arange(len(rows)), at] = 1.0
+        summed[np.arange(len(rows)), where] = 1.0
         degrees = np.array([sum(lower) for lower in places])
         squares = np.array(
             [float(math.factorial(sum(lower)) * math.prod(map(math.factorial, lower))) for lower in places]
         )
-        return monomials, factors.astype(np.float64), left, summed, degrees, squares
+        return monomials, factors.astype(np.float64), remaining, summed, degrees, squares
 
 
 _SHAPES: dict[tuple[tuple[int, ...], ...], _Shape] = {}
@@ -120,7 +121,9 @@ class PolynomialFamily:
         try:
             terms = sympy.Poly(loss.expression, *loss.variables).terms()
         except (AttributeError, sympy.PolynomialError) as error:
-            raise InputError(f"expected a polynomial loss such as Loss('x**2 + x**4', variables='x'), got {loss!r}") from error
+            raise InputError(
+                f"expected a polynomial loss such as Loss('x**2 + x**4', variables='x'), got {loss!r}"
+            ) from error
         if loss.weight_decay:
             raise InputError("a family has no weight decay; write it into the polynomial")
         row = [float(c) for _, c in terms]
@@ -134,7 +137,7 @@ class PolynomialFamily:
         """Number of parameters of each loss."""
         return len(self.shape.powers[0])
 
-    def __getitem__(self, chosen: slice | Array) -> PolynomialFamily:
+    def __getitem__(self, chosen: Any) -> PolynomialFamily:
         part = object.__new__(PolynomialFamily)
         part.shape, part.coefficients = self.shape, self.coefficients[chosen]
         return part
@@ -154,6 +157,25 @@ class PolynomialFamily:
         # Not by `Kernel.terms`: where one loss overflows, the others are still wanted.
         self.kernel(order)._fill(points, out)
         return out[..., : self.size]
+
+    def field(self, thetas: Array, eta: Array, order: int) -> Array:
+        """Velocities of the equations of motion, shape (m, n), with learning rates of shape (m,)."""
+        terms = self.terms(thetas, order)
+        velocity: Array = -terms[:, order]
+        for k in range(order - 1, -1, -1):
+            velocity = eta[:, None] * velocity - terms[:, k]
+        return velocity
+
+    def jacobians(self, thetas: Array, eta: Array, order: int) -> Array:
+        """Their derivatives, shape (m, n, n), a row for each direction."""
+        n, width = self.size, self.size + self.coefficients.shape[1]
+        points = np.concatenate([thetas, self.coefficients], axis=1)
+        both = np.concatenate([np.repeat(points, n, axis=0), np.tile(np.eye(n, width), (len(points), 1))], axis=1)
+        out = np.empty((len(both), order + 1, 2 * width))
+        self.kernel(order)._linearised.terms(both, order, out)
+        slopes = out[..., width : width + n].reshape(len(points), n, order + 1, n)
+        found: Array = -np.einsum("mikj,km->mij", slopes, eta ** np.arange(order + 1.0)[:, None])
+        return found
 
     def gradients(self, thetas: Array) -> Array:
         """Gradients of each loss at its own point, shape (m, n)."""
@@ -270,7 +292,8 @@ class Neighbourhoods:
 
     def hessian_vectors(self, vectors: Array) -> Array:
         """The Hessian at each point times a vector, shape (m, n)."""
-        return np.einsum("mij,mj->mi", self.hessians, vectors)
+        found: Array = np.einsum("mij,mj->mi", self.hessians, vectors)
+        return found
 
 
 def _places(powers: tuple[tuple[int, ...], ...]) -> list[tuple[int, ...]]:

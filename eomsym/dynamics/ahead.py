@@ -37,7 +37,7 @@ SHARE = 0.7
 #: Leaps of gradient descent end where it is this near to the edge of stability.
 EDGE = 1.9
 #: The equation must gain at least so many steps for the cost of one, or the optimiser runs.
-GAIN = 1.5
+GAIN, KEPT = 1.5, 0.6
 #: Steps of the equation over which that is judged, and the share of the run that may be spent before.
 WINDOW, TRIAL = 8, 0.05
 #: Leaps that end with more than this share of the way to go are given up.
@@ -104,7 +104,9 @@ class Ahead:
                 left, again = self._follow(walker, eta, left, order)
             if not left or not again:
                 break
-            count = min(left, max(steps - left, left // 10))  # the way may be smoother further on
+            count = min(
+                left, max(steps - left, left // (30 if self._leaping else 10))
+            )  # the way may be smoother further on
             self._optimise(eta, count)
             left -= count
         if left:
@@ -174,7 +176,7 @@ class Ahead:
                 walker.step()
                 self._tell(self.done + min(steps, int(walker.time / eta)), f"equation of order {walker.order}")
                 recent = [*recent[-WINDOW:], (walker.time, walker.gradients)]
-                outside, poor = self._outside(walker, eta), self._poor(recent, eta, steps)
+                outside, poor = self._outside(walker, eta), self._poor(recent, eta, steps, self._least(walker, steps))
                 if outside or poor:
                     self._to_whole_step(walker)
                     break
@@ -297,11 +299,16 @@ class Ahead:
         return 1.0
 
     @staticmethod
-    def _poor(recent: list[tuple[float, float]], eta: float, steps: int) -> str:
+    def _least(walker: Walker | Leaper, steps: int) -> float:
+        """What must be gained: late leaps leave errors behind, with which the optimiser costs twice as much."""
+        return KEPT if isinstance(walker, Leaper) and walker.steps >= (1.0 - GIVEN_UP) * steps else GAIN
+
+    @staticmethod
+    def _poor(recent: list[tuple[float, float]], eta: float, steps: int, least: float) -> str:
         """Whether the last steps of the equation have not been worth it; a share may be spent on a slow beginning."""
         (begin, spent), (end, now) = recent[0], recent[-1]
         gain = (end - begin) / eta / max(now - spent, 1e-9)
-        if len(recent) > 4 and gain < GAIN and now > TRIAL * steps:
+        if len(recent) > 4 and gain < least and now > TRIAL * steps:
             return f"the equation gains only {gain:.2g} steps for the cost of one"
         return ""
 

@@ -161,7 +161,13 @@ def read_cases(path: str | Path) -> list[Case]:
     said, text = read_table(path)
     if {"case", "cases", "vary", "draws"} & set(said):
         return _located(path, text, lambda: _plan(said, Path(path).stem)).all()
-    return [_located(path, text, lambda: Case(said))]
+
+    def made() -> Case:
+        case = Case(said)
+        case.method()
+        return case
+
+    return [_located(path, text, made)]
 
 
 def problem_of(case: Case, path: str | Path) -> Given:

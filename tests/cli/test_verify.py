@@ -209,7 +209,7 @@ def test_a_suite_is_measured_anew_and_may_be_undecided(monkeypatch: pytest.Monke
 def test_a_suite_without_data_does_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
     digits = Case({"network": {"widths": [64, 10], "data": "digits"}, "name": "on digits"})
     monkeypatch.setattr(standard, "standard_suite", lambda quick: (SUITE[0], digits))
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     result = run("--suite", "--no-plot")
     assert result.exit_code == 0, result.output
     assert "on digits is left out: the digits need scikit-learn" in result.stderr

@@ -57,12 +57,12 @@ def over(a, b, c):
 
 @jit
 def monomial(powers, row, table, exponents):
-    h, l = 1.0, 0.0
+    high, low = 1.0, 0.0
     for i in range(exponents.size):
         e = exponents[i]
         if e > 0:
-            h, l = times(h, l, table[i, e, 0], table[i, e, 1])
-    return h, l
+            high, low = times(high, low, table[i, e, 0], table[i, e, 1])
+    return high, low
 
 
 @jit
@@ -93,28 +93,28 @@ def derivatives(powers, coefficients, y, order, g, hessian, third):
                 continue
             f1 = float(left[i])
             left[i] -= 1
-            h, l = monomial(powers, row, table, left)
+            high, low = monomial(powers, row, table, left)
             fh, fl = times(c, 0.0, f1, 0.0)
-            h, l = times(h, l, fh, fl)
-            g[i, 0], g[i, 1] = add(g[i, 0], g[i, 1], h, l)
+            high, low = times(high, low, fh, fl)
+            g[i, 0], g[i, 1] = add(g[i, 0], g[i, 1], high, low)
             for j in range(i, n if order > 0 else i):
                 if left[j] == 0:
                     continue
                 f2 = f1 * left[j]
                 left[j] -= 1
-                h, l = monomial(powers, row, table, left)
+                high, low = monomial(powers, row, table, left)
                 fh, fl = times(c, 0.0, f2, 0.0)
-                h, l = times(h, l, fh, fl)
-                hessian[i, j, 0], hessian[i, j, 1] = add(hessian[i, j, 0], hessian[i, j, 1], h, l)
+                high, low = times(high, low, fh, fl)
+                hessian[i, j, 0], hessian[i, j, 1] = add(hessian[i, j, 0], hessian[i, j, 1], high, low)
                 for k in range(j, n if order > 1 else j):
                     if left[k] == 0:
                         continue
                     f3 = f2 * left[k]
                     left[k] -= 1
-                    h, l = monomial(powers, row, table, left)
+                    high, low = monomial(powers, row, table, left)
                     fh, fl = times(c, 0.0, f3, 0.0)
-                    h, l = times(h, l, fh, fl)
-                    third[i, j, k, 0], third[i, j, k, 1] = add(third[i, j, k, 0], third[i, j, k, 1], h, l)
+                    high, low = times(high, low, fh, fl)
+                    third[i, j, k, 0], third[i, j, k, 1] = add(third[i, j, k, 0], third[i, j, k, 1], high, low)
                     left[k] += 1
                 left[j] += 1
             left[i] += 1
@@ -125,12 +125,12 @@ def applied(hessian, v, out):
     """The Hessian times a vector."""
     n = v.shape[0]
     for i in range(n):
-        h, l = 0.0, 0.0
+        high, low = 0.0, 0.0
         for j in range(n):
             a, b = min(i, j), max(i, j)
             p, q = times(hessian[a, b, 0], hessian[a, b, 1], v[j, 0], v[j, 1])
-            h, l = add(h, l, p, q)
-        out[i, 0], out[i, 1] = h, l
+            high, low = add(high, low, p, q)
+        out[i, 0], out[i, 1] = high, low
 
 
 @jit
@@ -138,15 +138,15 @@ def applied_twice(third, u, v, out):
     """The third derivative along two vectors."""
     n = v.shape[0]
     for i in range(n):
-        h, l = 0.0, 0.0
+        high, low = 0.0, 0.0
         for j in range(n):
             for k in range(n):
                 a, b, c = min(i, min(j, k)), 0, max(i, max(j, k))
                 b = i + j + k - a - c
                 p, q = times(u[j, 0], u[j, 1], v[k, 0], v[k, 1])
                 p, q = times(third[a, b, c, 0], third[a, b, c, 1], p, q)
-                h, l = add(h, l, p, q)
-        out[i, 0], out[i, 1] = h, l
+                high, low = add(high, low, p, q)
+        out[i, 0], out[i, 1] = high, low
 
 
 @jit

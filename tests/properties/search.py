@@ -50,9 +50,7 @@ def limits(shape: tuple[int, int]) -> list[tuple[float, float]]:
 def worst_ratios(cases: Cases, kind: str, bounds: Callable[..., Array] = many_distances) -> Array:
     """The largest truth over bound along each run; 0 where one of them is not known."""
     true = cases.truth
-    values = bounds(
-        cases.family, cases.starts, eta=cases.etas, steps=cases.steps, order=cases.order, certificate=kind
-    )
+    values = bounds(cases.family, cases.starts, eta=cases.etas, steps=cases.steps, order=cases.order, certificate=kind)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = true[:, 1:] / values[:, 1:]
     ratios[~np.isfinite(ratios)] = 0.0

@@ -1,4 +1,4 @@
-"""No bound is ever violated: random runs, few in `make test` and 20,000 of each kind in `make properties`."""
+"""No bound is ever violated: random runs, few in `make test` and 2,000 of each kind in `make properties`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """The truth, without the package: rooted trees in fractions, polynomials of python-flint, Taylor series of 80 digits.
 
-A method is a general linear method: stages ``Y_i = psi_i(z) y + eta sum_j a_ij F(Y_j)`` and ``y' = sum_i chi_i(z) F(Y_i)``
-with ``z = eta d/dt``. The coefficient of a rooted tree is found by the recursion for the polynomials ``P_t`` of the step
-number (Murua 2006, doi:10.1007/s10208-003-0111-0), the elementary differentials by differentiating polynomials, and the
+A method is a general linear method: stages ``Y_i = psi_i(z) y + eta sum_j a_ij F(Y_j)`` and
+``y' = sum_i chi_i(z) F(Y_i)`` with ``z = eta d/dt``. The coefficient of a rooted tree is found by the recursion for the
+polynomials ``P_t`` of the step number (Murua 2006, doi:10.1007/s10208-003-0111-0), the elementary differentials by
+differentiating polynomials, and the
 modified flow by its Taylor series in arb. Nothing here imports the package.
 """
 
@@ -127,9 +128,7 @@ METHODS: dict[str, Callable[[Fraction], GeneralLinear]] = {
     "GradientDescent": lambda _: GRADIENT_DESCENT,
     "HeavyBall": heavy_ball,
     "Nesterov": nesterov,
-    "ProximalPoint": lambda _: GeneralLinear(
-        "proximal point", (tuple(_state(_combined((1, ONE), (-1, DOWN)))),)
-    ),
+    "ProximalPoint": lambda _: GeneralLinear("proximal point", (tuple(_state(_combined((1, ONE), (-1, DOWN)))),)),
     "OptimisticGradient": lambda _: GeneralLinear(
         "optimistic", (tuple(_times(_combined((2, ONE), (-1, DOWN)), [*EULER, Fraction(0)])[:-1]),)
     ),
@@ -272,9 +271,7 @@ class Truth:
     method : GeneralLinear
     """
 
-    def __init__(
-        self, loss: Polynomial, order: int, eta: float, method: GeneralLinear = GRADIENT_DESCENT
-    ) -> None:
+    def __init__(self, loss: Polynomial, order: int, eta: float, method: GeneralLinear = GRADIENT_DESCENT) -> None:
         self.loss, self.eta = loss, Fraction(eta)
         total = [part * 0 for part in loss.velocity]
         for nodes in range(1, order + 2):

@@ -76,7 +76,9 @@ def random_polynomial(rng: np.random.Generator, variables: int, cost: float, len
     lengths = length * 10.0 ** (rng.uniform(-2, 2, variables) if rng.random() < 0.25 else np.zeros(variables))
     chosen: dict[tuple[int, ...], float] = {}
     for _ in range(int(rng.integers(2, 6))):
-        powers = tuple(int(p) for p in rng.multinomial(int(rng.integers(1, degree + 1)), np.ones(variables) / variables))
+        powers = tuple(
+            int(p) for p in rng.multinomial(int(rng.integers(1, degree + 1)), np.ones(variables) / variables)
+        )
         chosen[powers] = chosen.get(powers, 0.0) + float(rng.integers(-16, 17)) / 16
     for i in range(variables):
         powers = tuple(2 * (k == i) for k in range(variables))
@@ -170,9 +172,7 @@ def wrong(number: int) -> tuple[str, float, str]:
     try:
         kernel = eom.compile(case.loss, order + extra, method=case.method)
         changed = altered(kernel, row, lambda theta: -share * part(theta))
-        report = eom.verify(
-            changed, case.start, time=case.time, ladder=case.ladder, orders=case.orders, limit=LIMIT
-        )
+        report = eom.verify(changed, case.start, time=case.time, ladder=case.ladder, orders=case.orders, limit=LIMIT)
     except EomsymError as error:
         return "error", math.nan, f"{type(error).__name__}: {error}"
     result = report.orders[0]
@@ -185,15 +185,19 @@ def moved(case: Case, changed: Any, kernel: Any, report: Any) -> float:
     """How far the altered coefficient moves the end of the motion on the judged rung, in tolerances."""
     result = report.orders[0]
     eta = case.time / report.steps[result.judged]
-    ends = []
+    ends, doubt = [], 0.0
     for one in (changed, kernel):
+        scale = float(np.abs(case.start).max())
         try:
-            path = eom.flow(one.at_order(result.order), case.start, eta=eta, time=case.time, rtol=1e-10,
-                            atol=1e-12 * float(np.abs(case.start).max()))  # fmt: skip
+            path = eom.flow(
+                one.at_order(result.order), case.start, eta=eta, time=case.time, rtol=1e-12, atol=1e-14 * scale
+            )
         except EomsymError:
             return math.nan
         ends.append(path.thetas[-1])
-    gap = float(np.linalg.norm(ends[0] - ends[1]))
+        doubt += 3 * path.error + 1e-15 * scale
+    # What is surely moved: the two integrators err too.
+    gap = max(float(np.linalg.norm(ends[0] - ends[1])) - doubt, 0.0)
     return gap / (MISFIT_TOLERANCE * result.predictions[result.judged])
 
 
