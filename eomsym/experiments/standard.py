@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from eomsym import checks
 from eomsym.experiments.case import Case, Outcome
 from eomsym.output.tables import Column, Table
 from eomsym.verification.verdict import Status, worst
@@ -207,9 +208,10 @@ def suite_table(outcomes: Iterable[Outcome]) -> Table:
     case    parameters  slopes     ratios       status
     x**4/4           1  1.01 2.00  1.008 0.998  passed
     """
-    listed = list(outcomes)
+    listed = checks.items(outcomes, "outcomes", "[eomsym.experiments.run_case(case)]")
     rows, notes = [], []
     for one in listed:
+        checks.instance(one, "an outcome", Outcome, "eomsym.experiments.run_case(case)")
         slopes = " ".join(_number(row["slope"], 2) for row in one.orders)
         ratios = " ".join(_number(row["ratio"], 3) for row in one.orders)
         rows.append((one.case.title, one.size, slopes, ratios, one.status))
