@@ -17,8 +17,9 @@ from scipy.optimize import brentq
 
 import eomsym as eom
 from eomsym.curvature.closed_form import curvature_of
-from eomsym.curvature.hessian import EstimatedCurvature, eigenvalue_range, hessian
-from eomsym.curvature.networks import SOFTMAX_THIRD, product_derivatives
+from eomsym.curvature.hessian import EstimatedCurvature, GivenCurvature, eigenvalue_range, hessian
+from eomsym.curvature.families import PolynomialFamily
+from eomsym.curvature.networks import SOFTMAX_THIRD, _variances, product_derivatives
 from eomsym.errors import HypothesisError
 
 #: Of a sum in float64, for each of its summands; see `haze` below.
@@ -188,7 +189,7 @@ def test_the_majorant_of_softmax_ends_where_its_logarithm_does() -> None:
         assert np.isfinite(derivatives.at(radius, 3)).all() != ends
 
 
-@pytest.mark.parametrize("depth", [2, 3, 4])
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
 def test_attained_by_equal_weights(depth: int) -> None:
     """``(w_n ⋯ w_1 + 1)**2/2``: along (1, …, 1) every derivative is the bound, at the point and at each distance."""
     made = eom.DeepLinear((1,) * (depth + 1), [[1.0]], [[-1.0]])
@@ -273,3 +274,49 @@ def test_the_estimate_of_a_slope_is_the_mean_value_theorem() -> None:
         assert ball.slope == pytest.approx(8 / 3 + 0.1 * 4, rel=1e-12)
         assert ball.smoothness == pytest.approx(4, rel=1e-12)
         assert ball.growth == pytest.approx(-4 * sign, rel=1e-12)
+
+
+def test_variances_under_softmax_are_not_rounded_down() -> None:
+    rng = np.random.default_rng(0)
+    chances = rng.dirichlet(np.ones(4), 40)
+    found = _variances(chances, 1 - chances)
+    for row, number in zip(chances, found, strict=True):
+        with mpmath.workdps(40):
+            exact = mpmath.matrix(len(row))
+            for i, j in itertools.product(range(len(row)), repeat=2):
+                exact[i, j] = (i == j) * mpmath.mpf(row[i]) - mpmath.mpf(row[i]) * mpmath.mpf(row[j])
+            truth = mpmath.eigsy(exact, eigvals_only=True)[len(row) - 1]
+            assert truth <= min(number, 0.5) <= truth * (1 + mpmath.mpf("2e-12"))
+
+
+def test_families_allow_for_the_same_rounding_as_one_loss() -> None:
+    """Where summands cancel, and where there is no third derivative."""
+    powers, thetas = [[1, 0], [2, 0], [1, 1], [0, 2]], np.array([[1.0, 3.0], [0.2, -0.4]])
+    family = PolynomialFamily(powers, [[-5.0, 1.0, 1.0, 0.5], [1.0, 2.0, 3.0, 4.0]])
+    around = family.around(thetas)
+    assert (around.third(np.ones(2)) == 0).all()
+    for i, (a, b, c, d) in enumerate(family.coefficients):
+        one = curvature_of(eom.Loss(f"{a}*x + {b}*x**2 + {c}*x*y + {d}*y**2", variables="x y")).at(thetas[i])
+        assert around.rounding()[i] == pytest.approx(one.rounding(), rel=1e-12, abs=0)
+        for radius in (0.0, 0.5):
+            ball = around.spectrum(np.full(2, radius))
+            single = one.spectrum(radius)
+            expected = [single.lower, single.upper, single.slope]
+            np.testing.assert_allclose([ball.lower[i], ball.upper[i], ball.slope[i]], expected, rtol=1e-14)
+        x, y = thetas[i]
+        # Of four summands of degree two: the derivatives along x and along y, each with all that is added up in it.
+        lost = [abs(a) + 2 * abs(b * x) + abs(c * y), abs(c * x) + 2 * abs(d * y)]
+        assert one.rounding() == pytest.approx(2 * SHARE * 6 * math.hypot(*lost), rel=1e-12, abs=0)
+
+
+def test_where_nothing_is_known_64_units_in_the_last_place_are_allowed_for() -> None:
+    given = GivenCurvature(lambda x, r: -2.0, lambda x, r: 1.0, lambda x, r: 3.0 + r)
+    assert given.at(np.array([3.0, 4.0])).rounding() == 64 * 2.0**-52 * (3 + 2 * 5)
+
+
+def test_hessian_of_a_loss_is_symmetric_and_of_a_field_is_not() -> None:
+    field = eom.compile(eom.Field(["x*y", "y**3"], variables="x y"), 0)
+    np.testing.assert_allclose(hessian(field, np.array([2.0, 3.0])), [[-3.0, -2.0], [0.0, -27.0]])
+    made, theta = network("linear", "cross_entropy")
+    matrix = hessian(eom.compile(made, 0), theta)
+    assert (matrix == matrix.T).all()
