@@ -139,6 +139,5 @@ def common_domain(values: Sequence[Exact]) -> Any:
     >>> common_domain([1 / sympy.Symbol("beta")])
     ZZ(beta)
     """
-    symbols = set().union(*(value.free_symbols for value in values)) if values else set()
-    domain, _ = sympy.construct_domain([*values, sympy.Rational(1, 2)], field=True, extension=None if symbols else True)
+    domain, _ = sympy.construct_domain([*values, sympy.Rational(1, 2)], field=True, extension=True)
     return domain

@@ -19,7 +19,7 @@ import eomsym as eom
 from eomsym.curvature.closed_form import curvature_of
 from eomsym.curvature.hessian import EstimatedCurvature, GivenCurvature, eigenvalue_range, hessian
 from eomsym.curvature.families import PolynomialFamily
-from eomsym.curvature.networks import SOFTMAX_THIRD, _variances, product_derivatives
+from eomsym.curvature.networks import SOFTMAX_THIRD, _exponential, _minus_log_of_one_minus, _variances, product_derivatives
 from eomsym.errors import HypothesisError
 
 #: Of a sum in float64, for each of its summands; see `haze` below.
@@ -189,6 +189,16 @@ def test_the_majorant_of_softmax_ends_where_its_logarithm_does() -> None:
         assert np.isfinite(derivatives.at(radius, 3)).all() != ends
 
 
+def test_functions_of_power_series() -> None:
+    x = np.array([0.3, -0.7, 0.2, 0.1, 0.4])
+    series = np.polynomial.Polynomial(x)
+    cases = ((_exponential, mpmath.exp), (_minus_log_of_one_minus, lambda number: -mpmath.log(1 - number)))
+    for function, plain in cases:
+        with mpmath.workdps(40):
+            truth = mpmath.taylor(lambda u, plain=plain: plain(mpmath.polyval(series.coef[::-1].tolist(), u)), 0, 4)
+        np.testing.assert_allclose(function(x[:, None])[:, 0], np.array(truth, dtype=float), rtol=1e-12)
+
+
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 def test_attained_by_equal_weights(depth: int) -> None:
     """``(w_n ⋯ w_1 + 1)**2/2``: along (1, …, 1) every derivative is the bound, at the point and at each distance."""
@@ -229,9 +239,9 @@ def test_the_ball_reaches_to_the_nearest_kink(kind: str, below: float, widths: t
 def test_a_tube_that_is_too_wide_is_refused() -> None:
     neighbourhood = curvature_of(eom.DeepLinear((1, 1, 1), [[1.0]], [[1.0]])).at(np.ones(2))
     widest = math.exp(300 / 12) - 2
-    assert neighbourhood.spectrum(widest * (1 - 1e-9)).upper > 0
+    assert neighbourhood.spectrum(widest * (1 - 1e-12)).upper > 0
     with pytest.raises(HypothesisError, match="a tube of moderate radius"):
-        neighbourhood.spectrum(widest * (1 + 1e-9))
+        neighbourhood.spectrum(widest * (1 + 1e-12))
 
 
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])

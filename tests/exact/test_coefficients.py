@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import sympy
 
-from eomsym.errors import InputError, SizeError
+from eomsym.errors import InputError, MethodError, SizeError
 from eomsym.exact import coefficients, forests
 from eomsym.exact.coefficients import universal
 from eomsym.exact.forests import forest
-from eomsym.exact.general_linear import GeneralLinear
+from eomsym.exact.general_linear import GeneralLinear, explicit_tableau
 from eomsym.exact.power_series import expand
 from eomsym.exact.trees import Tree
 from eomsym.optimisers.accelerated import HeavyBall, Nesterov
@@ -161,6 +161,14 @@ def test_majorant_is_a_bound(method: Method) -> None:
     assert max(abs(x) for x in values(10, method)) <= bound
 
 
+def test_majorant_is_attained_and_stays_small() -> None:
+    form = GradientDescent().general_linear()
+    for nodes in range(1, 9):  # but for the factor 2 that allows for rounding
+        assert coefficients._majorant(nodes, form) == pytest.approx(2 * max(map(abs, values(nodes, GradientDescent()))))
+    assert coefficients._majorant(20, form) == pytest.approx(2 * 557, rel=1e-3)
+    assert coefficients._majorant(3, MIDPOINT.general_linear()) == pytest.approx(2 * R(7, 6))
+
+
 def test_symbols_specialise_to_numbers() -> None:
     beta = Fraction(9, 10)
     symbolic = [x.subs(BETA, R(9, 10)) for x in values(6, Nesterov(BETA))]
@@ -263,3 +271,13 @@ def test_more_coloured_trees_than_anybody_reads(monkeypatch: pytest.MonkeyPatch)
         else:
             assert [str(universal(1, Epoch(2)).value(i)) for i in range(2)] == ["1/2", "1/2"]
     coefficients._universal.cache_clear()
+
+
+def test_what_is_explicit() -> None:
+    assert all(method.general_linear().explicit for method in (GradientDescent(), MIDPOINT, RK4, Nesterov(BETA)))
+    assert not any(
+        method.general_linear().explicit for method in (ProximalPoint(), RungeKutta([[0, 0], [0, 1]], [1, 0]))
+    )
+    assert explicit_tableau([[0, 0], ["1/2", 0]]) == MIDPOINT.A
+    with pytest.raises(MethodError, match=r"A\[1\]\[1\] = 1, so the tableau is implicit"):
+        explicit_tableau([[0, 0], [0, 1]])
