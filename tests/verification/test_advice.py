@@ -91,9 +91,16 @@ def test_no_step_sizes_decide_what_drowns_where_it_is_small_enough() -> None:
 
 def test_gates_that_switch() -> None:
     net = eom.Network((1, 1, 1), [[1.0], [-0.5]], [[2.0], [1.0]], "relu", bias=True)
-    report = eom.verify(net, [0.5, 0.3, -1.0, 0.0], time=2.0, ladder=(8, 16), orders=[1])
+    report = eom.verify(net, [-0.1, 0.6, -0.5, -0.9], time=2.0, ladder=(8, 16), orders=[1])
     assert report.status == "inconclusive", str(report)
-    assert "gates switched on the way" in report.notes[-1]
+    # The gates of a plain run of the first rung.
+    theta, patterns = np.array([-0.1, 0.6, -0.5, -0.9]), []
+    for _ in range(9):
+        patterns.append(net.inputs[:, 0] * theta[0] + theta[1] > 0)
+        theta = theta - 2.0 / 8 * net.gradient(theta)
+    switched = int((np.array(patterns) != patterns[0]).any(axis=0).sum())
+    assert switched == 1
+    assert f"{switched} of 2 gates switched on the way" in report.notes[-1]
     assert report.orders[0].ladder == ()
     assert "take a shorter time, or another start" in report.orders[0].reason
 
