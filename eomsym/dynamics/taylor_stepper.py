@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from eomsym.codegen.backends.series import Integration, Stepper
     from eomsym.codegen.kernel import Kernel
 
-__all__ = ["Bundle", "integrate", "integrate_many"]
+__all__ = ["Bundle", "SeriesOverflow", "integrate", "integrate_many"]
 
 Array = NDArray[np.float64]
 
@@ -46,6 +46,10 @@ SHARPER = 20.0
 
 _PAIR = np.array([1 / TIGHTENING, 1.0]) / SHARPER
 _TIGHTEST = float(_PAIR[0])
+
+
+class SeriesOverflow(DivergenceError):
+    """The Taylor coefficients at the start are not finite: the velocity is not, or a unit of time is far too long."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,8 @@ def integrate(
 
     Raises
     ------
+    SeriesOverflow
+        The Taylor coefficients at the start are not finite.
     DivergenceError
         The solution leaves the finite numbers, with the time at which it does.
     """
@@ -130,7 +136,9 @@ def _failure(result: Array, times: Array) -> DivergenceError:
     """What went wrong, and when."""
     status, _, reached, when = int(result[0]), result[1], int(result[2]), float(result[3])
     if status == 2:
-        return DivergenceError("the velocity at the start is not finite; choose another start", 1)
+        return SeriesOverflow(
+            "the Taylor coefficients at the start are not finite; choose another start, or another unit of time", 1
+        )
     if status == 5:
         return DivergenceError(
             f"the field is too stiff: {MOST_STEPS} steps only reach time {when:.6g} of {times[-1]:.6g}; "
