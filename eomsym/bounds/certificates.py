@@ -165,6 +165,8 @@ def check_certificate(proof: Mapping[str, Any]) -> list[float]:
     ------
     HypothesisError
         If anything in it does not hold; the message names the step.
+    InputError
+        If it is no certificate: the schema is another, or a key is missing.
 
     Examples
     --------
@@ -176,13 +178,15 @@ def check_certificate(proof: Mapping[str, Any]) -> list[float]:
     """
     schema = proof.get("schema") if isinstance(proof, Mapping) else None
     if schema not in CHECKERS:
-        raise HypothesisError(f"no certificate: its schema is {schema!r}, expected one of {', '.join(CHECKERS)}")
+        raise InputError(f"no certificate: its schema is {schema!r}, expected one of {', '.join(CHECKERS)}")
     if schema != FORMULA:
         load_flint()
     try:
         found: list[float] = import_module(CHECKERS[schema]).check(dict(proof))
         return found
-    except (ValueError, KeyError, TypeError, IndexError, ArithmeticError, AttributeError) as error:
+    except KeyError as error:
+        raise InputError(f"no certificate: the key {error} of {schema} is missing; write it again") from error
+    except (ValueError, TypeError, IndexError, ArithmeticError, AttributeError) as error:
         raise HypothesisError(f"{error}" if "does not hold" in str(error) else f"no certificate: {error!r}") from error
 
 

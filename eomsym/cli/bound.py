@@ -46,8 +46,9 @@ def command(
     """Compare bounds, predictions and truth of the distance of gradient descent from the equation of motion.
 
     `leading` is the leading error with its propagator, `refined` has the next order too, and `plain sum` leaves the
-    propagator out. `measured` bounds the distance a posteriori, `proven` from closed forms alone; estimates carry a ~.
-    Where a hypothesis does not hold there is no number, and the hypothesis is named below the table.
+    propagator out. `measured` bounds the distance with a measured error of the integrator, `proven` with a bounded
+    one, from closed forms for the derivatives; estimates carry a ~. Where a hypothesis does not hold there is no
+    number, and the hypothesis is named below the table.
 
     With --epsilon the table is of learning rates: `theorem` is the guarantee of Elkabetz and Cohen, `proven` and
     `measured` are the largest guaranteed rates that were found, and at `predicted` the leading error is epsilon.

@@ -16,7 +16,7 @@ from eomsym.errors import HypothesisError, InputError
 @click.command(cls=Command)
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def command(file: Path) -> None:
-    """Check a certificate of `eomsym certify`; exit status 1 where it does not hold.
+    """Check a certificate of `eomsym certify`; exit status 1 where it does not hold, 2 where it is none.
 
     The programs that do it need nothing of eomsym; `python -c "import eomsym.bounds.checker as c; print(c.__file__)"`
     says where they lie.
@@ -30,6 +30,8 @@ def command(file: Path) -> None:
         raise InputError(f"{file} is no JSON: {error}") from error
     try:
         found = check_certificate(proof)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
     except HypothesisError as error:
         note(str(error))
         sys.exit(EXIT["failed"])

@@ -130,7 +130,10 @@ class Problem:
                  "--scale": self.scale, "--seed": self.seed}  # fmt: skip
         if self.data is None:
             if extra := [option for option, value in about.items() if value is not None]:
-                raise InputError(f"{', '.join(extra)} describe a network on data; add --data FILE")
+                verb = "goes" if len(extra) == 1 else "go"
+                raise InputError(
+                    f"{' and '.join(extra)} {verb} with a network on data; add --data FILE, such as digits"
+                )
         elif self.network is None:
             raise InputError("--data needs the widths of a network, such as --network 64-16-10")
         elif str(self.data) not in DATA and not Path(self.data).is_file():

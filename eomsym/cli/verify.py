@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.option("--suite", is_flag=True, help="The standard suite: every optimiser, kind of network and order.")
-@click.option("--quick", is_flag=True, help="Of the suite, a part that takes seconds.")
+@click.option("--quick", is_flag=True, help="A part of the suite that takes seconds, the first time about a minute.")
 @problem_options(several=True)
 @method_options()
 @click.option("--time", type=float, metavar="T", help="Fixed time T; the learning rates are T over the ladder.  "
@@ -53,8 +53,9 @@ def command(
     to 4. Slope and leading constant are held against the theory; what rounding makes doubtful is not
     judged.
 
-    With --suite the problems, optimisers and orders are those of the standard suite, on all cores; the folder gets
-    suite.json and suite.png, suite.sqlite with all records, and suite.html, a page of them, if there are figures.
+    With --suite, or --quick, the problems, optimisers and orders are those of the standard suite, on all cores. The
+    folder gets suite.json, suite.sqlite with all records, and unless there is --no-plot suite.png and suite.html, a
+    page of them.
     """
     if suite or quick:
         typed = {"--method": method, "--time": time, "--ladder": ladder, "--orders": orders}
@@ -124,6 +125,7 @@ def run_suite(quick: bool, files: Files) -> NoReturn:
 
     paths = files.checked("suite")
     target, page = (check_writable(files.folder / f"suite{suffix}") for suffix in (".sqlite", ".html"))
+    heading = "A part of the standard suite" if quick else "The standard suite"
     cases = [case for case in standard_suite(quick=quick) if _at_hand(case)]
     began = perf_counter()
     with progress_bar("cases") as progress:
@@ -143,7 +145,7 @@ def run_suite(quick: bool, files: Files) -> NoReturn:
     record = collection([one.report.record(command=line) for one in outcomes if one.report], command=line)
     files.write(paths, record, summary.ratios)
     if paths[1] is not None:
-        note(f"wrote {write(page, summary.html())}")
+        note(f"wrote {write(page, summary.html(heading))}")
     sys.exit(EXIT[status])
 
 

@@ -1,9 +1,9 @@
 """Motions that are not at the top, and what all of them give."""
 
+from .bundles import Bundle, integrate_many
 from .curve import Crossing, Curve
 from .prediction import Forward, Stretch
 from .solutions import solution
-from .taylor_stepper import Bundle, integrate_many
 from .trajectory import Trajectory
 from .variations import Variation, variation
 

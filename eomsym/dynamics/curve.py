@@ -51,6 +51,10 @@ class Curve:
     def __init__(self, edges: Array, error: float) -> None:
         self.edges, self.error = edges, error
 
+    def __repr__(self) -> str:
+        pieces = f"{len(self.edges) - 1} pieces, error {self.error:.1e}"
+        return f"<{type(self).__name__} from time {self.edges[0]:.6g} to {self.edges[-1]:.6g}, {pieces}>"
+
     def _piece(self, number: int, times: Array) -> Array:
         """States ``(m, n)`` at times inside of a piece."""
         raise NotImplementedError

@@ -88,12 +88,18 @@ class Forward:
         """How many times fewer gradients than the optimiser itself."""
         return self.steps / max(self.gradients, 1e-9)
 
+    def _saving(self, what: str) -> str:
+        """How many times fewer gradients, in words; nobody is told of a saving where there is none."""
+        if self.saved >= 1:
+            return f"{self.saved:.1f} times fewer{what}"
+        return f"{1 / self.saved - 1:.1%} more{what} than the optimiser"
+
     def __str__(self) -> str:
         way = "; ".join(
             f"{part.steps:,} steps by {part.by} for {part.gradients:,.0f} gradients" for part in self.stretches
         )
         head = f"{self.steps:,} steps" + ("" if self.complete else " (interrupted)")
-        spent = f"{self.gradients:,.0f} gradients, {self.saved:.1f} times fewer, {self.seconds:.2f} s"
+        spent = f"{self.gradients:,.0f} gradients, {self._saving('')}, {self.seconds:.2f} s"
         return "\n".join([f"{head}: error {self.error:.1e}, {spent}", way, *self.notes])
 
     def record(self, *, command: str | None = None) -> dict[str, Any]:
@@ -119,7 +125,7 @@ class Forward:
             Column("gradients", format=",.0f"),
         ]
         rows = [(part.by, part.eta, f"{part.steps:,}", part.gradients) for part in self.stretches]
-        spent = f"error {self.error:.1e}; {self.saved:.1f} times fewer gradients; {self.seconds:.2f} s"
+        spent = f"error {self.error:.1e}; {self._saving(' gradients')}; {self.seconds:.2f} s"
         return Table(columns, rows, notes=[spent, *self.notes])
 
     def _repr_html_(self) -> str:

@@ -117,6 +117,8 @@ def _archive(path: Path, columns: int) -> tuple[Any, Any]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
+    except OSError as error:
+        raise InputError(f"data {path}: {error.strerror or error}") from error
     except Exception as error:  # zipfile, zlib and numpy each have errors of their own
         raise InputError(f"data {path}: cannot be read as an .npz archive of arrays ({error})") from error
     found = [next((arrays[name] for name in names if name in arrays), None) for names in (INPUTS, TARGETS)]
@@ -131,7 +133,9 @@ def _archive(path: Path, columns: int) -> tuple[Any, Any]:
 def _table(path: Path, columns: int) -> tuple[Any, Any]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"data {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise InputError(f"data {path}: cannot be read as text ({error})") from error
     rows: list[list[float]] = []
     for number, line in enumerate(lines, start=1):

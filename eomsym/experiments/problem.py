@@ -291,7 +291,10 @@ def _file(said: Mapping[str, Any], start: bool) -> Given:
         raise InputError(told_of_file(path, error)) from error
     needed = ("loss", "start") if start and "start" not in said else ("loss",)
     if missing := [name for name in needed if name not in names]:
-        raise InputError(f"{path} does not define {' and '.join(missing)}; expected `loss` and `start`")
+        raise InputError(
+            f"{path} does not define {' and '.join(missing)}; expected Python that defines `loss` and `start`, "
+            "or TOML, whose name ends in .toml; a network reads data by --data FILE"
+        )
     name = getattr(names["loss"], "name", Path(path).name)
     return Given(
         names["loss"], names.get("start"), name, names.get("time", TIME), names.get("ladder"), names.get("method")

@@ -140,7 +140,16 @@ class Summary:
         return charts.drawn(made) if (made := charts.map_charts(self)) else None
 
     def _titles(self) -> dict[str, str]:
-        return {row["key"]: f"{row['title']}, {row['method']}" for row in self.rows}
+        """Of the charts: with the optimiser, unless the case was given a name that no other optimiser has."""
+        methods: dict[str, set[str]] = defaultdict(set)
+        for row in self.rows:
+            methods[row["title"]].add(row["method"])
+
+        def title(row: dict[str, Any]) -> str:
+            alone = "name" in self.definitions[row["key"]] and len(methods[row["title"]]) == 1
+            return str(row["title"]) if alone else f"{row['title']}, {row['method']}"
+
+        return {row["key"]: title(row) for row in self.rows}
 
     @property
     def orders(self) -> list[int]:
@@ -171,9 +180,9 @@ class Summary:
         ]
         return [*parts, SORT]
 
-    def html(self) -> str:
+    def html(self, title: str | None = None) -> str:
         """One page; its tables sort by a click on a heading."""
-        return page(f"Sweep {self.name}", self.parts())
+        return page(title or f"Sweep {self.name}", self.parts())
 
     def markdown(self) -> str:
         """Tables in Markdown."""

@@ -12,7 +12,7 @@ from bench.measure import show, side_by_side
 from bench.test_against_heyoka import LOSSES, TIME
 
 import eomsym as eom
-from eomsym.dynamics.taylor_stepper import integrate_many
+from eomsym.dynamics import integrate_many
 from eomsym.losses.data import digits
 from eomsym.losses.initial import weights
 
@@ -55,7 +55,7 @@ def test_a_thousand_starts(name: str, capsys: pytest.CaptureFixture[str]) -> Non
         return out
 
     times = np.array([0.0, TIME])
-    ours = partial(integrate_many, eom.compile(loss, 0), starts, eta=1.0, times=times, rtol=2e-10, threads=1)
+    ours = partial(integrate_many, eom.compile(loss, 0), starts, eta=1.0, time=times, rtol=2e-10, threads=1)
     np.testing.assert_allclose(ours().thetas[:, -1], theirs(), rtol=0, atol=1e-10)
     seconds = side_by_side({"heyoka": theirs, "eomsym, error measured": ours}, rounds=10)
     lines = [f"{who}: {1e3 * t:.2f} ms" for who, t in seconds.items()]

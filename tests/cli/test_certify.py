@@ -63,6 +63,13 @@ def test_what_does_not_fit(words: str, message: str) -> None:
 
 def test_a_file_that_is_no_certificate(tmp_path: Path) -> None:
     path = tmp_path / "proof.json"
-    for text, status in (("no json", 2), ("{}", 1), ("[1]", 1)):
+    for text, told in (
+        ("no json", "proof.json is no JSON"),
+        ("{}", "proof.json: no certificate: its schema is None"),
+        ("[1]", "proof.json: no certificate: its schema is None"),
+        ('{"schema": "eomsym.certificate/1"}', "proof.json: no certificate: the key 'eta' of eomsym.certificate/1 is"),
+    ):
         path.write_text(text)
-        assert CliRunner().invoke(main, ["check", str(path)]).exit_code == status
+        run = CliRunner().invoke(main, ["check", str(path)])
+        assert run.exit_code == 2
+        assert told in run.stderr

@@ -6,10 +6,9 @@ import pytest
 import eomsym as eom
 from eomsym.codegen.backends.explicit import Explicit
 from eomsym.codegen.backends.levels import Levels
-from eomsym.dynamics import taylor_stepper
+from eomsym.dynamics import integrate_many, taylor_stepper
 from eomsym.dynamics.flow import integrate
-from eomsym.dynamics.taylor_stepper import integrate_many
-from eomsym.errors import DivergenceError, InputError, SizeError
+from eomsym.errors import DivergenceError, InputError, ShapeError, SizeError
 from eomsym.taylor.plan import Plan, circuit_of
 
 #: Every kind of instruction: products, squares, functions with slopes of their own, a shared sum.
@@ -109,7 +108,7 @@ def test_many_starts_are_single_ones() -> None:
     kernel = eom.compile(eom.Loss("(1-x)**2/2 + (y-x**2)**2/2", variables="x y"), 1)
     starts, times = np.random.default_rng(1).normal(size=(37, 2)), np.array([0.0, 0.5, 2.0])
     for threads in (1, 3):
-        bundle = integrate_many(kernel, starts, eta=0.05, times=times, threads=threads)
+        bundle = integrate_many(kernel, starts, eta=0.05, time=times, threads=threads)
         assert bundle.complete.all()
         assert bundle.errors.max() < 1e-11
         for start, thetas in zip(starts[::6], bundle.thetas[::6], strict=True):
@@ -119,7 +118,7 @@ def test_many_starts_are_single_ones() -> None:
 
 def test_one_explosion_does_not_stop_the_others() -> None:
     kernel = eom.compile(eom.Loss("-x**3/3", variables="x"), 0)
-    bundle = integrate_many(kernel, [[1.0], [-1.0]], eta=0.1, times=np.array([0.0, 0.5, 2.0]))
+    bundle = integrate_many(kernel, [[1.0], [-1.0]], eta=0.1, time=np.array([0.0, 0.5, 2.0]))
     assert bundle.complete.tolist() == [False, True]
     np.testing.assert_allclose(bundle.stopped, [1.0, 2.0], atol=1e-6)
     np.testing.assert_allclose(bundle.thetas[:, 1, 0], [2.0, -2 / 3], atol=1e-12)
@@ -135,7 +134,7 @@ def test_kinks_and_long_losses_have_no_stepper() -> None:
         kernel = eom.compile(net, 0)
         assert kernel.stepper(2) is None
         with pytest.raises(SizeError, match="too long for the compiled Taylor stepper"):
-            integrate_many(kernel, [np.zeros(net.size)], eta=0.1, times=np.array([0.0, 1.0]))
+            integrate_many(kernel, [np.zeros(net.size)], eta=0.1, time=np.array([0.0, 1.0]))
 
 
 def test_roots_have_no_stepper() -> None:
@@ -147,6 +146,15 @@ def test_roots_have_no_stepper() -> None:
 def test_bad_batches() -> None:
     kernel = eom.compile(eom.Loss("x**2", variables="x"), 0)
     with pytest.raises(InputError, match="threads must be an integer >= 1"):
-        integrate_many(kernel, [[1.0]], eta=0.1, times=np.array([0.0, 1.0]), threads=0)
+        integrate_many(kernel, [[1.0]], eta=0.1, time=np.array([0.0, 1.0]), threads=0)
     with pytest.raises(InputError, match="starts is empty"):
-        integrate_many(kernel, np.zeros((0, 1)), eta=0.1, times=np.array([0.0, 1.0]))
+        integrate_many(kernel, np.zeros((0, 1)), eta=0.1, time=1.0)
+    for starts in ([1.0], 3.0, "many"):
+        with pytest.raises(ShapeError, match=r"expected an array of shape \(s, 1\)"):
+            integrate_many(kernel, starts, eta=0.1, time=1.0)
+    with pytest.raises(InputError, match="eta must be a finite number > 0"):
+        integrate_many(kernel, [[1.0]], eta=-0.1, time=1.0)
+    with pytest.raises(InputError, match=r"time='soon': expected numbers"):
+        integrate_many(kernel, [[1.0]], eta=0.1, time="soon")
+    with pytest.raises(InputError, match="a loss needs an order"):
+        integrate_many(kernel.loss, [[1.0]], eta=0.1, time=1.0)
