@@ -19,7 +19,13 @@ import eomsym as eom
 from eomsym.curvature.closed_form import curvature_of
 from eomsym.curvature.hessian import EstimatedCurvature, GivenCurvature, eigenvalue_range, hessian
 from eomsym.curvature.families import PolynomialFamily
-from eomsym.curvature.networks import SOFTMAX_THIRD, _exponential, _minus_log_of_one_minus, _variances, product_derivatives
+from eomsym.curvature.networks import (
+    SOFTMAX_THIRD,
+    _exponential,
+    _minus_log_of_one_minus,
+    _variances,
+    product_derivatives,
+)
 from eomsym.errors import HypothesisError
 
 #: Of a sum in float64, for each of its summands; see `haze` below.
