@@ -281,3 +281,10 @@ def test_what_is_explicit() -> None:
     assert explicit_tableau([[0, 0], ["1/2", 0]]) == MIDPOINT.A
     with pytest.raises(MethodError, match=r"A\[1\]\[1\] = 1, so the tableau is implicit"):
         explicit_tableau([[0, 0], [0, 1]])
+
+
+def test_matrices_of_other_shapes_are_named() -> None:
+    with pytest.raises(MethodError, match=r"weights has shape \(1, 2\), expected \(1, 1\)"):
+        GeneralLinear([1], [[1, 2]], [[1]], [[0]])
+    with pytest.raises(MethodError, match=r"coupling has shape \(0, 0\), expected \(1, 1\)"):
+        GeneralLinear([1], [[1]], [[1]], [])
