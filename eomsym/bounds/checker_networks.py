@@ -5,7 +5,7 @@ The loss is ``L = mean_i |P x_i - y_i|**2/2``, ``P = W_n … W_1``, ``g = grad L
 ``theta' = -(g + eta/2 g'[g])`` (order 1) at the time ``k eta``. Gradient descent is carried out in balls of Arb; the
 motion is followed by Taylor's formula. Let ``P(c + U) = sum_k P_k(U)``, P_k of degree k in U. Then, by Maclaurin's
 inequality, ``|P_k(U)| <= p_k |U|**k``, ``p_k = C(n, k) n**(-k/2) times the largest product of n - k norms |W_j|``. On a
-ball of radius r around c the norms grow by r, so with ``s = |mean x x^T|``, and for complex U too,
+ball of radius r around c the norms grow by r, so with ``s = |mean x x^T|``, and for complex U too::
 
     |dL/dP| <= q = |dL/dP (c)| + s sum_(k>=1) p_k(c) r**k,    |g| <= G = |g(c)| + b r,    -lambda_min(g') <= 2 p_2 q,
     |g'| <= b = s p_1**2 + 2 p_2 q,    |g''| <= t = 6 s p_1 p_2 + 6 p_3 q.

@@ -147,6 +147,7 @@ class Machines:
 
         Examples
         --------
+        >>> import numpy as np
         >>> import eomsym as eom
         >>> kernel = eom.compile(eom.Network((784, 50, 10), np.zeros((200, 784)), np.zeros((200, 10))), 4)
         >>> round(kernel.bytes / 2**20)

@@ -25,7 +25,7 @@ from eomsym.errors import DivergenceError
 if TYPE_CHECKING:
     from eomsym.codegen.backends.series import Stepper
 
-__all__ = ["integrate"]
+__all__ = ["SeriesOverflow", "integrate"]
 
 Array = NDArray[np.float64]
 
@@ -37,6 +37,10 @@ SHARPER = 20.0
 
 PAIR = np.array([1 / TIGHTENING, 1.0]) / SHARPER
 _TIGHTEST = float(PAIR[0])
+
+
+class SeriesOverflow(DivergenceError):
+    """The Taylor coefficients at the start are not finite: the velocity is not, or a unit of time is far too long."""
 
 
 def integrate(
@@ -69,6 +73,8 @@ def integrate(
 
     Raises
     ------
+    SeriesOverflow
+        The Taylor coefficients at the start are not finite.
     DivergenceError
         The solution leaves the finite numbers, with the time at which it does.
     """
@@ -90,7 +96,9 @@ def _failure(result: Array, times: Array) -> DivergenceError:
     """What went wrong, and when."""
     status, _, reached, when = int(result[0]), result[1], int(result[2]), float(result[3])
     if status == 2:
-        return DivergenceError("the velocity at the start is not finite; choose another start", 1)
+        return SeriesOverflow(
+            "the Taylor coefficients at the start are not finite; choose another start, or another unit of time", 1
+        )
     if status == 5:
         return DivergenceError(
             f"the field is too stiff: {MOST_STEPS} steps only reach time {when:.6g} of {times[-1]:.6g}; "

@@ -101,3 +101,23 @@ def test_without_flint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "flint", None)
     with pytest.raises(MissingDependencyError, match="rigorous"):
         enclose_terms(TANH, [0.4, -0.3], order=1)
+
+
+def test_every_operation_of_a_ball_and_of_a_series_of_balls() -> None:
+    from flint import arb_series
+
+    from eomsym.taylor.rings.balls import Ball, Balls
+
+    for series in (False, True):
+        three, eight = (Balls(series)(number) for number in (3, 8))
+        assert isinstance(three.value, arb_series) == series
+        found = [three + eight, three - eight, three * eight, three / eight, -eight]
+        found += [2 + eight, 2 - eight, 2 * eight, 2 / eight, eight + 2, eight - 2, eight * 2, eight / 2]
+        expected = [11, -5, 24, Fraction(3, 8), -8, 10, -6, 16, Fraction(1, 4), 10, 6, 16, 4]
+        assert [Fraction(float(ball.first)) for ball in found] == expected
+        assert all(isinstance(ball, Ball) for ball in found)
+        assert three == 3
+        assert three != 8
+        root = Balls(series).value("power", eight, Balls(series)(Fraction(1, 3))).first
+        assert root.contains(2)
+        assert float(root.rad()) < 1e-13

@@ -203,7 +203,7 @@ def test_rmsprop_at_the_preconditioned_edge() -> None:
         ({"eta": 0}, InputError, "eta must be a finite number"),
         ({"steps": 0}, InputError, "steps must be an integer"),
         ({"order": -1}, InputError, "order must be an integer"),
-        ({"rtol": 2.0}, InputError, "rtol=2.0"),
+        ({"rtol": 2.0}, InputError, "rtol must be a finite number from 1e-12 to 0.5, got 2.0"),
         ({"critical": -1}, InputError, "critical must be an integer"),
         ({"method": Extragradient()}, MethodError, "has stages"),
         ({"method": eom.HeavyBall("9/10", memory="kept", eta="1/10")}, MethodError, "eliminate it"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import tracemalloc
 from fractions import Fraction
 from itertools import pairwise
 
@@ -228,3 +229,37 @@ def test_memory_is_asked_for_before_it_is_taken(monkeypatch: pytest.MonkeyPatch)
         forest.__wrapped__(20)
     with pytest.raises(SizeError, match=r"needs about .* GiB"):
         expand(trees_, HeavyBall(BETA))
+
+
+@pytest.mark.parametrize(
+    "method, nodes", [(GradientDescent(), 15), (MIDPOINT, 14), (RungeKutta([[0]], [R(1, 10**9)]), 10)]
+)
+def test_the_memory_asked_for_is_what_is_used(method: Method, nodes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(coefficients, "require_memory", lambda needed, _: asked.append(needed))
+    forest(nodes)
+    coefficients._universal.cache_clear()
+    tracemalloc.start()
+    try:
+        universal(nodes, method)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        coefficients._universal.cache_clear()
+    spare = 16 * 8 * coefficients._CHUNK  # what is computed at once
+    assert asked[0] / 3 < peak < asked[0] + spare
+
+
+def test_more_coloured_trees_than_anybody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = coefficients.count_trees
+    for more, refused in ((0, False), (1, True)):
+        monkeypatch.setattr(
+            coefficients, "count_trees", lambda n, c, more=more: 200_000 + more if n == 1 else count(n, c)
+        )
+        coefficients._universal.cache_clear()
+        if refused:
+            with pytest.raises(SizeError, match="order 0 of 2 batches has 200,001 terms"):
+                universal(1, Epoch(2))
+        else:
+            assert [str(universal(1, Epoch(2)).value(i)) for i in range(2)] == ["1/2", "1/2"]
+    coefficients._universal.cache_clear()

@@ -52,6 +52,17 @@ def shifted_softmax(builder: Builder, x: Value) -> Value:
     return e * builder.expand(builder.elementwise("reciprocal", builder.sum(e, 1)), 1, x.shape[1])
 
 
+def largest(axis: int) -> Callable[[Builder, Value], Value]:
+    """The largest numbers themselves, which cancel in a softmax: those of columns (axis 0) or of rows."""
+
+    def use(builder: Builder, x: Value) -> Value:
+        matrix = builder.apply("reshape", [x * x], (2, 3))
+        peaks = builder.apply("peak", [matrix], (1, 3) if axis == 0 else (2, 1), (axis,))
+        return matrix * builder.expand(peaks, axis, matrix.shape[axis])
+
+    return use
+
+
 def part(builder: Builder, start: int, rows: int, columns: int) -> Value:
     return builder.part(start, (rows, columns))
 
@@ -76,6 +87,8 @@ EXAMPLES: dict[str, Callable[[Builder, Value], Value]] = {
     "expand": lambda b, x: b.expand(part(b, 0, 1, 3), 0, 2) * b.expand(part(b, 3, 2, 1), 1, 3),
     "center": lambda b, x: softmax(b, part(b, 0, 3, 2)),
     "peak": lambda b, x: shifted_softmax(b, part(b, 0, 2, 3)),
+    "peak of columns, itself": largest(0),
+    "peak of rows, itself": largest(1),
     "stop": lambda b, x: b.apply("stop", [x * x], (6, 1)),
     "gather": lambda b, x: b.apply("gather", [x * x], (2, 3), (Indices([3, -1, 3, 0, 5, 1]),)),
     "gather of a permutation": lambda b, x: b.apply("gather", [x * x], (2, 3), (Indices([3, 2, 4, 0, 5, 1]),)),
@@ -90,9 +103,9 @@ EXAMPLES: dict[str, Callable[[Builder, Value], Value]] = {
     **{name: elementwise(name) for name in FUNCTIONS if name != "power"},
 }
 #: No formula: the choice depends on the point.
-POINTWISE = {"gate", "center", "peak", "constant"}
+POINTWISE = {"gate", "center", "peak", "constant", "peak of columns, itself", "peak of rows, itself"}
 #: What the adjoint does not see.
-STOPPED = {"stop"}
+STOPPED = {"stop", "peak of columns, itself", "peak of rows, itself"}
 
 
 def program_of(name: str) -> Program:

@@ -104,9 +104,6 @@ class Ball:
     def __neg__(self) -> Ball:
         return Ball(-self.value)
 
-    def __pow__(self, other: Any) -> Ball:
-        return Ball(self.value ** (other.first if isinstance(other, Ball) else other))
-
     def __eq__(self, other: object) -> bool:
         # Weights are compared with 0, to leave out what is certainly nothing.
         return bool(self.first == other)
