@@ -17,8 +17,8 @@ from scipy.optimize import brentq
 
 import eomsym as eom
 from eomsym.curvature.closed_form import curvature_of
-from eomsym.curvature.hessian import EstimatedCurvature, GivenCurvature, eigenvalue_range, hessian
 from eomsym.curvature.families import PolynomialFamily
+from eomsym.curvature.hessian import EstimatedCurvature, GivenCurvature, eigenvalue_range, hessian
 from eomsym.curvature.networks import SOFTMAX_THIRD, _variances, product_derivatives
 from eomsym.errors import HypothesisError
 

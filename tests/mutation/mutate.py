@@ -35,7 +35,12 @@ PARTS = {
     "taylor": ["tests/taylor", "tests/codegen/test_kernel.py"],
     "optimisers": ["tests/optimisers", "tests/verification/test_optimisers.py"],
     "bounds": ["tests/bounds", "tests/properties/test_bounds.py"],
-    "curvature": ["tests/curvature", "tests/bounds/test_terms.py", "tests/bounds/test_batches.py", "tests/bounds/test_truncation.py"],
+    "curvature": [
+        "tests/curvature",
+        "tests/bounds/test_terms.py",
+        "tests/bounds/test_batches.py",
+        "tests/bounds/test_truncation.py",
+    ],
     "verification": ["tests/verification", "tests/cli/test_verify.py"],
 }
 #: Seconds of CPU time and of the clock that the tests of a mutant may take; more is noticed, too.
