@@ -90,7 +90,8 @@ def _of_problem(
         if (time is None) != (steps is None):
             raise InputError("give both --time and --steps, or neither and the guarantee chooses them")
         rate = None if time is None or steps is None else time / checks.count(steps, "steps", 1)
-        return certify_convergence(given.loss, given.start, epsilon=excess, eta=rate, steps=steps)
+        goal = checks.positive(excess, "excess")
+        return certify_convergence(given.loss, given.start, epsilon=goal, eta=rate, steps=steps)
     if excess is not None:
         raise InputError("--excess is for convergence; the distance is what is proven")
     duration = checks.positive(given.time if time is None else time, "time")

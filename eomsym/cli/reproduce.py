@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from eomsym.cli.show import EXIT, note, progress_bar
+from eomsym.errors import InputError
 
 __all__ = ["command"]
 
@@ -34,7 +35,7 @@ class _Papers(click.ParamType):  # type: ignore[type-arg]
 def command(name: str | None, output: Path | None, quick: bool, listed: bool) -> None:
     """Reproduce a paper: run its experiments, judge its claims, and write one page with formula and figures."""
     from eomsym.experiments.papers import PAPERS, reproduce
-    from eomsym.files import write
+    from eomsym.files import check_writable, write
     from eomsym.output.pages import page
     from eomsym.output.terminal import echo
 
@@ -43,9 +44,13 @@ def command(name: str | None, output: Path | None, quick: bool, listed: bool) ->
             echo(f"{key:14} {paper.title}. {paper.reference}")
         return
 
+    if output is not None and output.suffix.lower() not in (".html", ".htm"):
+        better = output.with_suffix(".html") if output.name else "page.html"
+        raise InputError(f"cannot write {output}: a page is written as .html; try {better}")
+    target = check_writable(output or Path(f"{name}.html"))
     with progress_bar("reproducing") as progress:
         found = reproduce(name, quick=quick, progress=progress)
-    target = write(output or Path(f"{name}.html"), page(found.paper.title, found.parts()))
+    write(target, page(found.paper.title, found.parts()))
     echo(str(found))
     note(f"wrote {target}")
     sys.exit(EXIT[found.status])

@@ -149,13 +149,15 @@ def place_of(definition: Mapping[str, Any]) -> tuple[int, float] | None:
 
 
 def map_charts(summary: Summary) -> list[Chart]:
-    """Errors of the orders, and the highest order that passed, over depth and scale; empty where they do not vary.
+    """Errors of the orders, and the highest order that passed, over depth and scale; empty where they do not vary, or
+    where the times of the cases differ: their errors would say nothing of depth and scale.
 
     Where several cases share a cell (seeds, methods) it is their median.
     """
     found = {key: place_of(said) for key, said in summary.definitions.items()}
     places = {key: place for key, place in found.items() if place is not None}
-    if any(len({place[k] for place in places.values()}) < 2 for k in (0, 1)):
+    times = {summary.definitions[key].get("time") for key in places}
+    if any(len({place[k] for place in places.values()}) < 2 for k in (0, 1)) or len(times) > 1:
         return []
     charts = []
     for order in [order for order in summary.orders if order < MAPPED]:

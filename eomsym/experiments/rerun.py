@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,7 @@ def rerun(
         )
     if found["start"] is None:
         raise InputError("the record holds its start as a hash only; call eomsym.verify with the start that you had")
-    return verify(
+    report = verify(
         losses,
         found["start"],
         time=found["time"],
@@ -94,6 +95,8 @@ def rerun(
         method=chosen,
         name=found["name"],
     )
+    told = {"case": setting["case"]} if loss is None and "case" in setting else {}
+    return replace(report, seed=found.get("seed"), setting={**report.setting, **told})
 
 
 def _losses(setting: Mapping[str, Any], method: Method) -> list[Any]:

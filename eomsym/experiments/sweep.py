@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
@@ -174,7 +175,9 @@ class _Workers:
     def go(self, cases: list[Case], size: int, keep: Callable[[Sequence[Outcome]], None]) -> list[Case]:
         """Run cases; gives those that are left where a worker died."""
         context = multiprocessing.get_context("spawn")  # numba's threads and locks do not survive a fork
-        self._pool = ProcessPoolExecutor(self.count, mp_context=context)
+        # Ctrl-C reaches the workers too: they end without a traceback, and the parent says that it was interrupted.
+        quiet = (signal.SIGINT, signal.SIG_DFL)
+        self._pool = ProcessPoolExecutor(self.count, mp_context=context, initializer=signal.signal, initargs=quiet)
         done: set[str] = set()
 
         def note(found: Sequence[Outcome]) -> None:

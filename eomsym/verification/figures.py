@@ -67,9 +67,14 @@ def _draw(report: Report, ax: Axes) -> None:
         look: dict[str, Any] = {"color": shade, "marker": marker(result.order), "linestyle": "none", "zorder": 3}
         ax.plot(etas[trusted], errors[trusted], **look)
         ax.plot(etas[~trusted], errors[~trusted], markerfacecolor="white", **look)
-    ax.set(xscale="log", yscale="log", xlim=(fine[0], fine[-1]))
-    _shade(report, ax)
-    _name_orders(report, ax)
+    ax.set(xscale="log", xlim=(fine[0], fine[-1]))
+    if any(error > 0 for result in report.orders for error in result.errors):
+        ax.set(yscale="log")
+        _shade(report, ax)
+        _name_orders(report, ax)
+    else:  # stopped by a limit of time before anything was measured
+        ax.set(yticks=[])
+        ax.text(0.5, 0.5, "no error above zero was measured", color=INK, ha="center", transform=ax.transAxes)
     _label_etas(ax, report)
     ax.set_xlabel(r"learning rate $\eta$")
     ax.set_ylabel(r"$\|\theta_\mathrm{EoM}(T) - \theta_{T/\eta}\|$")
@@ -82,10 +87,12 @@ def _shade(report: Report, ax: Axes) -> None:
     # could be reached there.
     left, right = ax.get_xlim()
     etas = np.array([right, *report.etas, left])
-    limits = TRUST * np.min([result.references for result in report.orders], axis=0)
+    # What a limit of time left unmeasured is NaN.
+    limits = TRUST * np.fmin.reduce([result.references for result in report.orders])
     limits = np.array([limits[0], *limits, limits[-1]])
-    lowest = min(left**result.expected_slope * result.leading for result in report.orders)
-    bottom = min(float(np.min(limits)), lowest) / 10
+    ends = [left**result.expected_slope * result.leading for result in report.orders]
+    errors = [error for result in report.orders for error in result.errors]
+    bottom = min(height for height in (*limits, *ends, *errors) if height > 0) / 10
     ax.fill_between(etas, limits, bottom, color=BAND, linewidth=0, zorder=1)
     ax.set_ylim(bottom=bottom)
     ax.text(
@@ -102,7 +109,7 @@ def _name_orders(report: Report, ax: Axes) -> None:
     """Write each order at the right end of its line, moved down where it would cover the one above."""
     right = ax.get_xlim()[1]
     bottom, top = np.log10(ax.get_ylim())
-    ends = {i: np.log10(right**r.expected_slope * r.leading) for i, r in enumerate(report.orders) if r.leading}
+    ends = {i: np.log10(right**r.expected_slope * r.leading) for i, r in enumerate(report.orders) if r.leading > 0}
     height = np.inf
     for i in sorted(ends, key=lambda i: -ends[i]):
         result = report.orders[i]

@@ -62,13 +62,13 @@ class Report:
     loss: str
     method: str
     size: int
-    start: tuple[float, ...]
+    start: tuple[float, ...] = field(repr=False)
     time: float
     steps: tuple[int, ...]
     orders: tuple[OrderReport, ...]
     seconds: float
     notes: tuple[str, ...] = ()
-    setting: Mapping[str, Any] = field(default_factory=dict)
+    setting: Mapping[str, Any] = field(default_factory=dict, repr=False)
     data: str | None = None
     seed: int | None = None
 

@@ -50,6 +50,7 @@ def test_what_is_certified_holds(words: str, told: str, tmp_path: Path, monkeypa
     [
         ("formula --steps 3", "a formula is for every loss; give --method and --order alone"),
         ("convergence", "convergence needs --excess"),
+        ("convergence --excess -1", "excess must be a finite number > 0, got -1.0"),
         ("convergence --excess 1 --steps 2", "give both --time and --steps"),
         ("distance --excess 1", "--excess is for convergence"),
         ("distance --method nesterov --beta 1/2", "leave out the method"),

@@ -160,6 +160,27 @@ def test_an_interrupted_process_ends_with_130(tmp_path: Path) -> None:
     assert (process.returncode, complaint) == (130, "eomsym: interrupted\n")
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("seconds", [3, 5])
+def test_workers_are_interrupted_without_a_traceback(seconds: float, tmp_path: Path) -> None:
+    """Ctrl-C reaches them too, while they import what they need and while they work."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "eomsym", "verify", "--suite"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: (os.setsid(), signal.signal(signal.SIGINT, signal.SIG_DFL)),
+    )
+    with pytest.raises(subprocess.TimeoutExpired, match="timed out"):
+        process.wait(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    said, complaint = process.communicate()
+    assert (process.returncode, said, complaint) == (130, "", "eomsym: interrupted\n")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes")
 def test_a_closed_pipe_is_no_fault() -> None:
     """As in `eomsym derive --order 6 | head -1`."""

@@ -142,7 +142,9 @@ def test_the_three_ways_to_run_a_case_agree() -> None:
         direct = Case(tomllib.loads(CASE)).verify()
         assert [order["errors"] for order in report["orders"]] == [list(order.errors) for order in direct.orders]
         assert report["seed"] == 3
-        assert eom.rerun(report).orders == direct.orders
+        again = eom.rerun(report)
+        assert (again.orders, again.seed) == (direct.orders, 3)
+        assert eom.rerun(again.record()).orders == direct.orders  # it still knows its case
 
 
 def test_a_plan_is_many_problems() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,11 @@ def test_an_event_that_does_not_come() -> None:
     path = solution(CIRCLE, [1.0, 0.0], time=1.0, order=0)
     with pytest.raises(InputError, match=r"the event does not come before time 1: there the function is 2\.54"):
         path.first(lambda theta: theta[0] + 2)
+
+
+def test_a_curve_says_what_it_is() -> None:
+    shown = repr(solution(CIRCLE, [1.0, 0.0], time=1.0, order=0))
+    assert re.fullmatch(r"<TaylorCurve from time 0 to 1, \d+ pieces, error \d\.\de[+-]\d+>", shown)
 
 
 def test_bad_input() -> None:

@@ -132,10 +132,13 @@ def test_bad_data(tmp_path: Path) -> None:
     np.savez(tmp_path / "b.npz", x=np.ones(3))
     (tmp_path / "b.csv").write_text("1,2\n3,oops\n")
     np.savez(tmp_path / "c.npz", inputs=np.ones((3, 2)), targets=np.ones((4, 1)))
+    (tmp_path / "broken.npz").write_bytes(b"PK no archive")
     for name, message in {
         "b.npz": "expected arrays `inputs` and `targets`, got x",
         "b.csv": "line 2: expected numbers, got '3,oops'",
-        "d.npz": "cannot be read as an .npz archive",
+        "broken.npz": "cannot be read as an .npz archive",
+        "d.npz": r"d\.npz: No such file or directory",
+        "d.csv": r"d\.csv: No such file or directory",
         "d.txt": "expected 'digits', 'synthetic', or a file that ends in .npz or .csv",
     }.items():
         with pytest.raises(InputError, match=message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -53,6 +54,25 @@ def test_the_page_needs_nothing_else(summary: Summary) -> None:
     assert "</script>" in text
     body = text[text.index("<table") : text.index("</table>") + 8]
     assert len(ElementTree.fromstring(body).findall(".//tr")) == 4
+
+
+def test_no_maps_of_different_times(summary: Summary) -> None:
+    definitions = {key: {**said, "time": number} for number, (key, said) in enumerate(summary.definitions.items())}
+    assert charts.map_charts(summary) != []
+    assert charts.map_charts(replace(summary, definitions=definitions)) == []
+
+
+def test_charts_name_the_optimiser_once(summary: Summary) -> None:
+    assert all(title.endswith(", gd") for title in summary._titles().values())
+    key = summary.rows[0]["key"]
+    named = replace(
+        summary,
+        definitions={**summary.definitions, key: {**summary.definitions[key], "name": "mine"}},
+        rows=tuple({**row, "title": "mine"} if row["key"] == key else row for row in summary.rows),
+    )
+    assert named._titles()[key] == "mine"
+    shared = replace(named, rows=(*named.rows, {**named.rows[0], "method": "adam"}))
+    assert shared._titles()[key].startswith("mine, ")
 
 
 def test_maps_where_depth_and_scale_vary(summary: Summary) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -79,6 +80,9 @@ def test_a_prediction_far_ahead(valid: Any) -> None:
     assert (made["theta"], made["steps"]) == (found.theta.tolist(), 2_000)
     assert sum(int(row[2].replace(",", "")) for row in found.table().rows) == 2_000
     assert "times fewer gradients" in found._repr_html_()
+    dearer = replace(found, gradients=2_100.0)
+    assert "2,100 gradients, 5.0% more than the optimiser" in str(dearer)
+    assert "5.0% more gradients than the optimiser" in dearer._repr_html_()
 
 
 def test_bounds_and_the_best_order(valid: Any) -> None:

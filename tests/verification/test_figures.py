@@ -66,6 +66,17 @@ def test_one_panel_for_each_report(report: Report) -> None:
         draw_reports([])
 
 
+def test_what_a_limit_of_time_left_unmeasured(report: Report) -> None:
+    nothing = tuple(np.nan for _ in report.etas)
+    lost = [dataclasses.replace(one, errors=nothing, references=nothing, leading=np.nan) for one in report.orders]
+    some = dataclasses.replace(report, orders=(report.orders[0], *lost[1:])).plot().axes[0]
+    assert some.get_yscale() == "log"
+    assert [text.get_text() for text in some.texts if "K=" in text.get_text()] == [r"$K=0$: $\eta$"]
+    none = dataclasses.replace(report, orders=tuple(lost)).plot()
+    none.figure.draw_without_rendering()
+    assert "no error above zero was measured" in [text.get_text() for text in none.axes[0].texts]
+
+
 def test_nothing_is_cut_off(report: Report) -> None:
     figure = draw_reports([report, report])
     figure.figure.draw_without_rendering()
