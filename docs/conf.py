@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 import sys
@@ -63,9 +64,16 @@ def entry(module: str, public: str) -> list[str]:
         return []
     if (PACKAGE.parent / module.replace(".", "/")).is_dir():
         return [f".. automodule:: {module}", ""]  # its names are documented where they are defined
-    shown = re.findall(rf"auto\w+:: {re.escape(module)}\.(\w+)", public)
+    named = re.findall(r"auto\w+:: (eomsym(?:\.\w+)*)\.(\w+)", public)
+    shown = [name for package, name in named if home(package, name) == module]
     exclude = [f"   :exclude-members: {', '.join(shown)}"] if shown else []
     return [f".. automodule:: {module}", "   :members:", *exclude, ""]
+
+
+def home(package: str, name: str) -> str:
+    """The module in which a name that a page for users shows is defined: many are shown under their package."""
+    found = getattr(importlib.import_module(package), name, None)
+    return getattr(found, "__module__", package)
 
 
 copy_derivations()

@@ -15,12 +15,10 @@ import numpy as np
 from eomsym import checks
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics.ahead import Ahead
-from eomsym.dynamics.prediction import Forward, Stretch
+from eomsym.dynamics.prediction import Forward
 from eomsym.errors import InputError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
-
-__all__ = ["Forward", "Stretch", "forward"]
 
 Progress = Callable[[int, int, str], None]
 

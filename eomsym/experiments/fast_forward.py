@@ -9,7 +9,8 @@ import numpy as np
 
 from eomsym.codegen.kernel import Kernel, compile
 from eomsym.dynamics.descent import descend
-from eomsym.dynamics.forward import Forward, forward
+from eomsym.dynamics.forward import forward
+from eomsym.dynamics.prediction import Forward
 from eomsym.dynamics.reach import sharpness
 from eomsym.experiments.experiment import Claim, Experiment, Line, Panel
 from eomsym.losses.data import digits
