@@ -179,8 +179,11 @@ def _read(value: Any, kind: str, option: str, read: Callable[[str], Any]) -> Any
         except ValueError as error:
             raise InputError(f"--{option} {value!r}: expected an integer, such as --{option} 5") from error
         return counts[0] if len(counts) == 1 else counts
-    if kind == "row":
-        return [read(word) for word in value.split(",")]
-    if kind == "rows":
-        return [[read(word) for word in line.split(",")] for line in value.split(";")]
-    return read(value)
+    try:
+        if kind == "row":
+            return [read(word) for word in value.split(",")]
+        if kind == "rows":
+            return [[read(word) for word in line.split(",")] for line in value.split(";")]
+        return read(value)
+    except InputError as error:
+        raise type(error)(f"--{option}: {error}") from error

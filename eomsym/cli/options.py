@@ -121,14 +121,14 @@ def _integers(text: str) -> Iterator[int]:
         yield from map(int, text.replace(",", " ").split())
 
 
-def read_number(text: str) -> Fraction:
-    """Read ``9/10`` or ``0.9`` exactly."""
+def read_number(text: str, option: str = "") -> Fraction:
+    """Read ``9/10`` or ``0.9`` exactly; what is wrong is told of the option."""
     from eomsym.exact.numbers import as_fraction
 
     try:
         return as_fraction(text)
     except (ValueError, ZeroDivisionError) as error:
-        raise InputError(f"{text!r} is not a number such as 9/10 or 0.9") from error
+        raise InputError(f"{option and f'{option}: '}{text!r} is not a number such as 9/10 or 0.9") from error
 
 
 def read_scalar(text: str) -> Any:

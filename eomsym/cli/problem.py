@@ -97,7 +97,7 @@ class Problem:
         if self.start is not None:
             found["start"] = numbers(self.start, "--start")
         if self.weight_decay is not None:
-            found["weight_decay"] = str(read_number(self.weight_decay))
+            found["weight_decay"] = str(read_number(self.weight_decay, "--weight-decay"))
         return found
 
     def _cases(self, path: Path) -> Iterator[Given]:

@@ -86,7 +86,7 @@ def leading_error(
     orders: Iterable[int],
     method: Method | None = None,
     rtol: float = 1e-8,
-    watch: Callable[[], None] = lambda: None,
+    watch: Callable[[Array], None] = lambda point: None,
 ) -> LeadingError:
     """Solve for the leading errors of several orders, in one integration.
 
@@ -105,7 +105,7 @@ def leading_error(
         Relative tolerance. Each vector is scaled by ``T`` times its counter term at the start; one that decays far
         below that is solved for again on its own scale.
     watch : callable
-        Called at each evaluation; an error that it raises ends the work.
+        Called with the point at each evaluation; an error that it raises ends the work.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def leading_error(
     needed = kernel.at_order(max(asked) + 1)
     rows = np.array(asked) + 1
     slope = slope_of(needed)
-    checks.function(watch, "watch", "nothing")
+    checks.function(watch, "watch", "the point")
     n = len(theta)
     # A vector that is zero must not be resolved to its last digit: floor its scale by that of theta.
     typical = float(np.sqrt(np.mean(theta**2))) or 1.0
@@ -158,8 +158,8 @@ def leading_error(
     for attempt in range(1 + REPEATS):
 
         def velocity(state: Array, scales: Array = scales) -> Array:
-            watch()
             point, *vectors = state.reshape(-1, n)
+            watch(point)
             terms = needed.terms(point)
             out = np.empty((len(rows) + 1, n))
             out[0] = -terms[0]

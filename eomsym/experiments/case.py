@@ -58,7 +58,7 @@ class Case:
         ``"synthetic"`` or a file; ``samples``, ``activation``, ``objective``, ``normalisation``, ``scheme``,
         ``scale``) and ``file`` (Python that defines ``loss`` and ``start``). Beside it ``method`` (a name, or a table
         with ``name`` and the parameters), ``weight_decay``, ``time``, ``orders``, ``ladder``, ``seed``, ``limit`` (in
-        seconds) and ``name``. A ladder that is left out is that of the problem, or chooses itself.
+        seconds of CPU time) and ``name``. A ladder that is left out is that of the problem, or chooses itself.
 
     Raises
     ------

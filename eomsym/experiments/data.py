@@ -55,7 +55,10 @@ def named_data(
         return synthetic(inputs, outputs, samples or SAMPLES, objective, seed)
     if name == "digits":
         if (inputs, outputs) != (64, 10):
-            raise InputError(f"digits have 64 inputs and 10 classes, and the network {inputs} and {outputs}")
+            raise InputError(
+                f"network: widths is [{inputs}, …, {outputs}], and digits have 64 inputs and 10 classes; "
+                "expected widths such as [64, 16, 10], or other data"
+            )
         pixels, labels = digits(samples)
         return pixels, np.eye(outputs)[labels]
     found, targets = read_data(Path(name), (inputs, outputs), objective)

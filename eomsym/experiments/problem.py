@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eomsym.errors import InputError
+import numpy as np
+
+from eomsym.errors import InputError, ShapeError
 from eomsym.exact.numbers import as_fraction
 from eomsym.experiments.data import named_data
 from eomsym.experiments.suite import PROBLEMS, SEED
@@ -231,9 +233,10 @@ def _network(said: Mapping[str, Any], start: bool) -> Given:
             raise InputError("network needs widths = [4, 4, 2], or depth and width")
         ends = (64, 10) if data == "digits" else (table["width"], table["width"])
         widths = [ends[0], *[table["width"]] * (table["depth"] - 1), ends[1]]
-    if len(widths) < 2:
-        raise InputError(f"network: widths is {widths}, expected two or more, such as [64, 16, 10]")
+    if len(widths) < 2 or not all(isinstance(width, int) and width > 0 for width in widths):
+        raise InputError(f"network: widths is {widths}, expected two or more positive integers, such as [64, 16, 10]")
     inputs, targets = named_data(data, widths[0], widths[-1], table.get("samples"), objective, seed)
+    _check_ends(table, widths, inputs, targets)
     activation = table.get("activation", "linear")
     net: Network
     if "normalisation" in table:
@@ -245,6 +248,21 @@ def _network(said: Mapping[str, Any], start: bool) -> Given:
     place = "" if data == "synthetic" else f" on {Path(data).name}"
     point = net.initial(seed, scheme=table.get("scheme", "xavier"), scale=table.get("scale", 0.5))
     return Given(net, point, f"{net.name}{place}", seed=seed)
+
+
+def _check_ends(table: Mapping[str, Any], widths: list[int], inputs: Any, targets: Any) -> None:
+    """ShapeError, with the key that says so, where the first or the last width is not that of the data."""
+    if np.ndim(inputs) != 2:  # the network says what it expects
+        return
+    ends = np.shape(inputs)[1], np.shape(targets)[1] if np.ndim(targets) == 2 else widths[-1]
+    if (widths[0], widths[-1]) == ends:
+        return
+    key = "widths" if "widths" in table else "width"
+    fitting = [ends[0], *widths[1:-1], ends[1]]
+    raise ShapeError(
+        f"network: {key} is {table[key]}, but inputs have shape {np.shape(inputs)} and targets {np.shape(targets)}; "
+        f"expected widths = {fitting}, or other data"
+    )
 
 
 def _normalised(widths: list[int], activation: str, normalisation: str) -> list[Layer]:

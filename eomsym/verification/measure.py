@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from time import perf_counter
+from time import process_time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,7 @@ from eomsym.errors import DivergenceError, EomsymError, TableError
 from eomsym.losses.activations import region
 from eomsym.types import Array
 from eomsym.verification.advice import BEYOND, Advice, advise
+from eomsym.verification.gates import GateWatch
 from eomsym.verification.ladder import choose_ladder, radius_of
 from eomsym.verification.verdict import TRUST, Evidence, OrderReport
 
@@ -29,10 +30,12 @@ __all__ = ["Measurement"]
 LOOKS, POINTS = 6, 64
 #: A gradient is zero if it moves theta by less than this share of its length.
 CRITICAL = 1e-13
+#: The cost of an evaluation is measured over so many, or so many seconds.
+EVALUATIONS, ENOUGH = 100, 5e-3
 
 
-class _Late(DivergenceError):
-    """The limit of time was reached."""
+class _Stopped(DivergenceError):
+    """Why a measurement goes no further."""
 
 
 class Measurement:
@@ -49,7 +52,7 @@ class Measurement:
     asked : sequence of int
         Orders, increasing.
     limit : float
-        In seconds.
+        In seconds of CPU time of the process.
     progress : callable
         Called with (done, total, label).
     """
@@ -66,8 +69,10 @@ class Measurement:
     ) -> None:
         self.kernel, self.optimiser, self.theta, self.time = kernel, optimiser, theta, time
         self.asked, self.limit, self.progress = tuple(asked), limit, progress
-        self.began = perf_counter()
+        self.began = process_time()
         self.late = self.skipped = False
+        #: A kink that motions slide along; and whether gradient flow does, so that no order has a meaning.
+        self.sliding, self.stuck = "", False
         self.done, self.total = 0, 1
         #: The last iterate and its error of each number of steps; motions and their errors, by order too.
         self.runs: dict[int, tuple[Array, float]] = {}
@@ -78,11 +83,13 @@ class Measurement:
 
     @cached_property
     def cost(self) -> float:
-        """Seconds of one evaluation of the highest field; it has been compiled before."""
+        """Seconds of CPU time of one evaluation of the highest field; it has been compiled before."""
         self.kernel.terms(self.theta)
-        began = perf_counter()
-        self.kernel.terms(self.theta)
-        return perf_counter() - began
+        began, count, spent = process_time(), 0, 0.0
+        while count < EVALUATIONS and spent < ENOUGH:
+            self.kernel.terms(self.theta)
+            count, spent = count + 1, process_time() - began
+        return spent / count
 
     @cached_property
     def sharpness(self) -> float:
@@ -123,11 +130,11 @@ class Measurement:
         unknown = LeadingError(
             tuple(orders), self.time, np.zeros((len(orders), len(self.theta))), np.zeros(len(orders)), 0
         )
-        if self._stiff or self.critical:
+        if self._hopeless:
             return unknown
         try:
-            found = leading_error(self.kernel, self.theta, time=self.time, orders=orders, watch=self._check)
-        except _Late:
+            found = leading_error(self.kernel, self.theta, time=self.time, orders=orders, watch=self._watch(0))
+        except _Stopped:
             return unknown
         self._step("leading errors")
         return found
@@ -142,6 +149,11 @@ class Measurement:
         return moved <= CRITICAL * float(np.linalg.norm(self.theta))
 
     @property
+    def _hopeless(self) -> bool:
+        """Whether nothing can be measured at all."""
+        return bool(self.critical or self._stiff or self.stuck)
+
+    @property
     def silence(self) -> str:
         """Why nothing can be judged at all, where it is known."""
         if self.critical:
@@ -150,6 +162,8 @@ class Measurement:
             return self._stiff
         if self.late:
             return f"the limit of {self.limit:g} s was reached; take fewer orders or steps, or a larger limit"
+        if self.sliding:
+            return f"{self.sliding}; between kinks only does the theory hold; take a shorter time, or another start"
         return ""
 
     @cached_property
@@ -163,7 +177,7 @@ class Measurement:
     def suitable(self) -> tuple[int, ...]:
         """A ladder for the orders asked for."""
         leading = self.leading
-        if self.critical or self._stiff or self.late:
+        if self._hopeless or self.late:
             return (10, 20)
         length = float(np.linalg.norm(self.theta))
         return choose_ladder(leading, self.asked, self.time, length, self.sharpness, self.radius)
@@ -207,10 +221,10 @@ class Measurement:
             eta = self.time / count
             try:
                 self._check()
-                if self.critical or self._stiff:
-                    raise _Late("nothing to do", 0)
+                if self._hopeless:
+                    raise _Stopped("nothing to do", 0)
                 self.runs[count] = self.optimiser.run(self.kernel.order, self.theta, eta, count)
-            except _Late:
+            except _Stopped:
                 self.runs[count] = np.full_like(self.theta, np.nan), np.inf
             except DivergenceError as error:
                 self.divergence = error
@@ -246,8 +260,8 @@ class Measurement:
 
         velocity = self._velocity(kernel, eta)
         try:
-            if self.critical or self._stiff:
-                raise _Late("nothing to do", 0)
+            if self._hopeless:
+                raise _Stopped("nothing to do", 0)
             ends, error, _ = integrate(velocity, theta, as_times(self.time), rtol, 0.01 * rtol * size)
             if error * 2 * TRUST > goal and rtol > SMALLEST_RTOL:
                 rtol = SMALLEST_RTOL
@@ -264,17 +278,32 @@ class Measurement:
         return beyond
 
     def _velocity(self, kernel: Kernel, eta: float) -> Callable[[Array], Array]:
+        watch = self._watch(kernel.order)
+
         def velocity(point: Array) -> Array:
-            self._check()
+            watch(point)
             out: Array = kernel.field(point, eta)
             return out
 
         return velocity
 
+    def _watch(self, order: int) -> Callable[[Array], None]:
+        """What ends an integration of the field of an order: the limit, or a kink that it slides along."""
+        gates = GateWatch(self.kernel.losses)
+
+        def watch(point: Array) -> None:
+            self._check()
+            if found := gates(point):
+                self.sliding = found
+                self.stuck |= order == 0
+                raise _Stopped(found, 0)
+
+        return watch
+
     def _check(self) -> None:
-        if perf_counter() - self.began > self.limit:
+        if process_time() - self.began > self.limit:
             self.late = True
-            raise _Late("the limit of time was reached", 0)
+            raise _Stopped("the limit of time was reached", 0)
 
     def _step(self, label: str) -> None:
         self.done += 1
@@ -306,7 +335,7 @@ class Measurement:
         linear = float(np.linalg.norm(self.ends[order, count][0] - further - eta**slope * vector)) / size
         try:
             after = leading_error(
-                self.kernel.at_order(slope + 1), self.theta, time=self.time, orders=[slope], watch=self._check
+                self.kernel.at_order(slope + 1), self.theta, time=self.time, orders=[slope], watch=self._watch(0)
             )
             following = eta ** (slope + 1) * float(after.norms[0]) / size
         except EomsymError:
@@ -334,7 +363,7 @@ class Measurement:
         """What a reader of the verdict should know."""
         found = []
         if self.late and not self.critical:
-            found.append(f"stopped after {self.limit:g} s; what had not been measured by then is nan")
+            found.append(f"stopped after {self.limit:g} s of CPU time; what had not been measured by then is nan")
         if self.skipped:
             found.append("motions with eta*lambda > 1 were left out: too stiff, and their series diverges")
         if self.divergence and not self.late:

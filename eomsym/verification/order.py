@@ -81,8 +81,9 @@ def verify(
     name : str, optional
         What to call the problem in the report; by default the description of the loss.
     limit : float
-        Seconds after which what is not yet measured is given up; the report says so. What will clearly take longer is
-        not begun.
+        Seconds of CPU time of this process, of all its threads together, after which what is not yet measured is given
+        up; the report says so. What will clearly take longer is not begun. A machine that is busy with other work
+        takes longer by the clock, and measures the same.
     progress : callable, optional
         Called with (done, total, label) after each piece of work; the first label says how long it may take.
 

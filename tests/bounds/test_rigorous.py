@@ -46,6 +46,17 @@ def test_flow_is_enclosed(order: int) -> None:
     assert enclosure.radii[-1] < 2e-3
 
 
+@pytest.mark.parametrize("order", range(3))
+def test_flow_from_the_origin_is_enclosed(order: int) -> None:
+    # There a coordinate moves as the square of another: its box follows that of the other and must not chase it.
+    loss = ROSENBROCK.build()
+    enclosure = enclose_flow(loss, [0.0, 0.0], eta=0.01, steps=4, order=order)
+    path = eom.flow(eom.compile(loss, order), [0.0, 0.0], eta=0.01, time=enclosure.times)
+    gaps = np.linalg.norm(path.thetas - enclosure.centres, axis=1)
+    assert np.all(gaps <= enclosure.radii + 3 * path.error)
+    assert enclosure.radii[-1] < 1e-15
+
+
 def test_gradient_descent_stays_within_epsilon_machine_checked() -> None:
     loss = ROSENBROCK.build()
     for order, epsilon in enumerate((2.2e-2, 1.3e-3, 3e-4)):

@@ -54,6 +54,8 @@ def test_what_is_certified_holds(words: str, told: str, tmp_path: Path, monkeypa
         ("convergence --excess 1 --steps 2", "give both --time and --steps"),
         ("distance --excess 1", "--excess is for convergence"),
         ("distance --method nesterov --beta 1/2", "leave out the method"),
+        ("formula --method heavy-ball --beta nine", "--beta: 'nine' is not a number such as 9/10 or 0.9"),
+        ("formula --method multistep --rho 1,-1 --sigma 1,one", "--sigma: 'one' is not a number such as 9/10 or 0.9"),
     ],
 )
 def test_what_does_not_fit(words: str, message: str) -> None:

@@ -118,7 +118,7 @@ REFUSED = [
     ((*OWN, "--method", "heavy-ball"), "--method heavy-ball needs --beta, such as --beta 9/10"),
     ((*OWN, "--method", "heavy-ball", "--beta", "beta"), "'beta' is not a number"),
     ((*OWN, "--beta", "1/2"), "--method gd does not take --beta"),
-    ((*OWN, "--weight-decay", "much"), "'much' is not a number such as 9/10 or 0.9"),
+    ((*OWN, "--weight-decay", "much"), "--weight-decay: 'much' is not a number such as 9/10 or 0.9"),
     ((*OWN, "--weight-decay", "-1"), "weight_decay must be a finite number >= 0"),
     (("--loss", "Abs(x)", "--variables", "x"), "Abs has no derivatives at its kinks"),
 ]

@@ -314,7 +314,7 @@ ARGUMENTS: dict[str, Callable[[Problem], st.SearchStrategy[Any]]] = {
     # testing
     "kernel": lambda problem: st.just(kernel(problem.loss, 2)),
     "change": just(0.01, -0.5),
-    "watch": just(lambda: None),
+    "watch": just(lambda point: None),
     "true": just([1.0, 2.0], 1.0),
     "bound": just([2.0, 3.0], 2.0),
     "got": just({"a": 1}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from time import process_time, sleep
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from problems import DEEP, ROSENBROCK
 
 import eomsym as eom
 from eomsym.cli import main
+from eomsym.dynamics.flow import integrate
 from eomsym.testing import altered
 from eomsym.verification.advice import advise
+from eomsym.verification.gates import FIRST, GateWatch
 from eomsym.verification.verdict import judge
 
 TANH = eom.Loss("(tanh(a*x + b) - 1/2)**2 + exp(-a*b)*x**2/8", variables="a b x")
@@ -103,6 +106,69 @@ def test_gates_that_switch() -> None:
     assert f"{switched} of 2 gates switched on the way" in report.notes[-1]
     assert report.orders[0].ladder == ()
     assert "take a shorter time, or another start" in report.orders[0].reason
+
+
+SLIDING = eom.Network((1, 1, 1), np.array([[0.2], [-0.5], [-0.4]]), np.array([[-2.4], [1.8], [1.1]]), "relu", bias=True)
+
+
+def test_a_flow_that_slides_along_a_kink() -> None:
+    began = process_time()
+    report = eom.verify(SLIDING, [0.7, 0.4, -0.4, 0.5], time=2.0, ladder=(8, 16), orders=[0, 2])
+    assert process_time() - began < 30  # of 60: the limit is not what ends it
+    assert report.status == "inconclusive"
+    for result in report.orders:
+        assert "the motion slides along a kink, to and fro over gate 1 (of 0 to 2); between kinks" in result.reason
+        assert result.reason.endswith("take a shorter time, or another start")
+        assert result.ladder == ()
+    assert not any("stopped after" in note for note in report.notes)
+    assert "gates switched on the way" in report.notes[-1]
+
+
+@pytest.mark.parametrize("field", ["Abs(x)/10 - x", "9*Abs(x)/10 - x - Abs(x)*x**2"])
+@pytest.mark.parametrize("tolerance", [1e-6, 1e-12])
+def test_a_kink_that_is_crossed_again_and_again_is_none_to_slide_along(field: str, tolerance: float) -> None:
+    # Some eighteen times through x = 0, each with a velocity of order one: one sees more switches than of a short slide.
+    kernel = eom.compile(eom.Field(["y", field], variables="x y"), 0)
+    gates, crossings, side = GateWatch(kernel.losses), 0, 1.0
+
+    def velocity(point: np.ndarray) -> np.ndarray:
+        assert gates(point) == ""
+        return kernel.field(point, 0.0)
+
+    times = np.linspace(0.0, 60.0, 241)
+    states, _, evaluations = integrate(velocity, np.array([1.0, 0.0]), times, tolerance, tolerance)
+    for x in states[:, 0]:
+        crossings, side = crossings + (x * side < 0), np.sign(x) or side
+    assert crossings > 12
+    assert evaluations > FIRST
+
+
+def test_time_that_others_take_does_not_count() -> None:
+    build = ROSENBROCK.build()
+    eom.verify(build, [-0.5, 1.0], time=1.0, ladder=(10, 20), orders=[0])  # compiles
+    naps = [0]
+
+    def nap(*_: Any) -> None:
+        naps[0] += 1
+        sleep(0.2)
+
+    report = eom.verify(build, [-0.5, 1.0], time=1.0, ladder=(10, 20), orders=[0], limit=0.9, progress=nap)
+    assert naps[0] * 0.2 > 0.9
+    assert np.isfinite(report.orders[0].errors).all(), str(report)
+
+
+def test_the_limit_of_cpu_time_is_told() -> None:
+    def work(*_: Any) -> None:
+        began = process_time()
+        while process_time() - began < 0.11:
+            pass
+
+    report = eom.verify(
+        ROSENBROCK.build(), [-0.5, 1.0], time=1.0, ladder=(10, 20), orders=[0, 1], limit=0.1, progress=work
+    )
+    assert report.status == "inconclusive"
+    assert report.orders[1].reason == "the limit of 0.1 s was reached; take fewer orders or steps, or a larger limit"
+    assert report.notes[-1] == "stopped after 0.1 s of CPU time; what had not been measured by then is nan"
 
 
 def test_too_many_steps() -> None:
