@@ -127,7 +127,7 @@ def test_a_flow_that_slides_along_a_kink() -> None:
 @pytest.mark.parametrize("field", ["Abs(x)/10 - x", "9*Abs(x)/10 - x - Abs(x)*x**2"])
 @pytest.mark.parametrize("tolerance", [1e-6, 1e-12])
 def test_a_kink_that_is_crossed_again_and_again_is_none_to_slide_along(field: str, tolerance: float) -> None:
-    # Some eighteen times through x = 0, each with a velocity of order one: one sees more switches than of a short slide.
+    # Some eighteen times through x = 0, each with a velocity of order one: more switches than a short slide has.
     kernel = eom.compile(eom.Field(["y", field], variables="x y"), 0)
     gates, crossings, side = GateWatch(kernel.losses), 0, 1.0
 
