@@ -86,11 +86,8 @@ DISCRETE = ("recur", "remember", "correct", "wait")
 
 
 def test_every_primitive_has_a_case() -> None:
-    found = [
-        f.__name__
-        for f in functions_of(primitives)
-        if list(inspect.signature(f).parameters) == list(["at", "z", "x", "y", "i", "c"])
-    ]
+    arguments = ["at", "z", "x", "y", "i", "c"]
+    found = [f.__name__ for f in functions_of(primitives) if list(inspect.signature(f).parameters) == arguments]
     assert sorted(found) == sorted(CASES)
 
 
@@ -105,10 +102,9 @@ def machine(entry: Any, at: tuple[Any, ...], tables: list[np.ndarray], i: np.nda
     d, low, mixed, weights, _, scratch = at
     whole, real = ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_double)
     places = [word for table in tables for word in (table.ctypes.data_as(real), table.shape[1])]
-    entry(
-        d, low, int(mixed), len(tables[0]), weights.ctypes.data_as(real), len(weights) - 1, scratch.ctypes.data_as(real),
-        len(scratch), *places, i.ctypes.data_as(whole), len(i), c.ctypes.data_as(real), len(c),
-    )  # fmt: skip
+    memory = weights.ctypes.data_as(real), len(weights) - 1, scratch.ctypes.data_as(real), len(scratch)
+    told = i.ctypes.data_as(whole), len(i), c.ctypes.data_as(real), len(c)
+    entry(d, low, int(mixed), len(tables[0]), *memory, *places, *told)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -15,9 +15,12 @@ from problems import DEEP, ROSENBROCK
 import eomsym as eom
 from eomsym.cli import main
 from eomsym.dynamics.flow import integrate
+from eomsym.errors import DivergenceError
 from eomsym.testing import altered
 from eomsym.verification.advice import advise
+from eomsym.verification.discrete import Optimiser
 from eomsym.verification.gates import FIRST, GateWatch
+from eomsym.verification.measure import Measurement
 from eomsym.verification.verdict import judge
 
 TANH = eom.Loss("(tanh(a*x + b) - 1/2)**2 + exp(-a*b)*x**2/8", variables="a b x")
@@ -122,6 +125,19 @@ def test_a_flow_that_slides_along_a_kink() -> None:
         assert result.ladder == ()
     assert not any("stopped after" in note for note in report.notes)
     assert "gates switched on the way" in report.notes[-1]
+
+
+def test_where_the_motion_of_one_order_slides_the_others_are_measured() -> None:
+    kernel = eom.compile(SLIDING, 2)
+    begin, other = np.array([0.7, 0.4, -0.4, 0.5]), np.array([0.9, 0.4, -0.4, 0.5])  # gate 1 lies between them
+    optimiser = Optimiser(kernel.losses, kernel.method)
+    measurement = Measurement(kernel, optimiser, begin, 0.2, (0, 1), 60.0, lambda done, total, label: None)
+    velocity = measurement._velocity(kernel.at_order(1), 0.1)
+    with pytest.raises(DivergenceError, match=r"along a kink, to and fro over gate 1 \(of 0 to 2\)"):
+        [velocity(point) for _ in range(5000) for point in (begin, other)]
+    assert measurement.silence.startswith("the motion slides along a kink, to and fro over gate 1 (of 0 to 2); between")
+    measurement.add((10, 20))
+    assert np.isfinite([measurement.of(order)[0] for order in (0, 1)]).all()
 
 
 @pytest.mark.parametrize("field", ["Abs(x)/10 - x", "9*Abs(x)/10 - x - Abs(x)*x**2"])
