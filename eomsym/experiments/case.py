@@ -61,9 +61,9 @@ class Case:
         ``"synthetic"`` or a file; ``samples``, ``activation``, ``objective``, ``normalisation``, ``scheme``,
         ``scale``) and ``file`` (Python that defines ``loss`` and ``start``). Beside it ``method`` (a name, or a table
         with ``name`` and the parameters), ``weight_decay``, ``time``, ``orders``, ``ladder``, ``seed``, ``limit`` (in
-        seconds of CPU time), ``name``, and ``measure``: what to measure beside, a list of ``"sharpness"``, ``"bound"`` and
-        ``"layers"``, all with the largest learning rate of the ladder. A ladder that is left out is that of the
-        problem, or chooses itself.
+        seconds of CPU time), ``name``, and ``measure``: what to measure beside, a list of ``"sharpness"``,
+        ``"bound"`` and ``"layers"``, all with the largest learning rate of the ladder. A ladder that is left out is
+        that of the problem, or chooses itself.
 
     Raises
     ------
