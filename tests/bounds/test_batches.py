@@ -101,6 +101,8 @@ def test_wrong_arguments() -> None:
         many_distances(losses, starts[0], eta=etas, steps=1)
     with pytest.raises(InputError, match="expected positive numbers, one or 2"):
         many_distances(losses, starts, eta=[-1.0, 1.0], steps=1)
+    with pytest.raises(InputError, match="expected positive numbers, one or 2"):
+        many_distances(losses, starts, eta=[0.0, 1.0], steps=1)
     with pytest.raises(InputError, match="expected one of 'measured', 'proven', 'closed_form'"):
         many_distances(losses, starts, eta=etas, steps=1, certificate="rigorous")
     with pytest.raises(InputError, match="expected a polynomial loss"):
