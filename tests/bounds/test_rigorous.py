@@ -37,6 +37,21 @@ def test_terms_of_functions_agree_with_the_kernel() -> None:
     np.testing.assert_allclose(floats, eom.compile(TANH, 3).terms([0.4, -0.3]), rtol=1e-12)
 
 
+def test_terms_of_a_softmax() -> None:
+    # Its largest logit is subtracted, by a comparison.
+    rng = np.random.default_rng(0)
+    net = eom.Network((2, 3), rng.standard_normal((3, 2)), [0, 2, 1], "tanh", loss="cross_entropy")
+    theta = net.initial(0, scale=3.0)
+    enclosed, known = enclose_terms(net, theta, order=2), eom.compile(net, 2).terms(theta)
+    for ball, number in zip(enclosed.ravel(), known.ravel(), strict=True):
+        assert float(ball.rad()) < 1e-25
+        assert abs(float(ball.mid()) - number) <= 1e-12 * abs(known).max()
+    box = EnclosedCurvature(net).at(theta).spectrum(1e-3)
+    hessian = np.array([eom.compile(net, 0).hessian_vector(theta, e) for e in np.eye(len(theta))])
+    assert box.lower <= np.linalg.eigvalsh(hessian)[0]
+    assert np.linalg.eigvalsh(hessian)[-1] <= box.upper <= 1.1 * np.linalg.eigvalsh(hessian)[-1]
+
+
 @pytest.mark.parametrize("order", range(3))
 def test_flow_is_enclosed(order: int) -> None:
     enclosure = enclose_flow(TANH, [-0.5, 1.0], eta=0.05, steps=6, order=order, substeps=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 import eomsym as eom
 from eomsym.taylor import channels
-from eomsym.verification.edge import verify_edge
+from eomsym.verification.edge import SHRINKS, _judged, verify_edge
 
 VALLEY = eom.Loss("(1 - x*y)**2/2", variables="x y")
 START = [2.0, 0.52]
@@ -61,3 +62,15 @@ def test_an_error_below_that_of_the_integrator_is_inconclusive() -> None:
 def test_the_same_order_passes_unaltered() -> None:
     report = verify_edge(VALLEY, START, eta=0.5, steps=30, orders=[4], rtol=1e-10)
     assert report.status == "passed", str(report)
+
+
+@pytest.mark.parametrize("share, status", [(0.99, "passed"), (1.01, "inconclusive")])
+def test_the_next_order_must_predict_less_for_itself(share: float, status: str) -> None:
+    def path(end: float) -> Any:
+        return SimpleNamespace(steps=np.arange(3), iterates=np.array([[1.0], [end], [end]]), reason="")
+
+    paths = {0: path(1.0), 1: path(0.9), 2: path(0.9 + share * SHRINKS * 0.1)}
+    found = _judged(0, paths, paths[1].iterates, 1e-12)  # the run is what order 1 says
+    assert found.misfit < 1e-12
+    assert found.status == status
+    assert ("the series does not converge there" in found.reason) == (status == "inconclusive")

@@ -104,6 +104,10 @@ class Ball:
     def __neg__(self) -> Ball:
         return Ball(-self.value)
 
+    def __gt__(self, other: Ball) -> bool:
+        # A softmax is the same whatever is subtracted from its logits: of balls that overlap either will do.
+        return bool(self.first > other.first)
+
     def __eq__(self, other: object) -> bool:
         # Weights are compared with 0, to leave out what is certainly nothing.
         return bool(self.first == other)
