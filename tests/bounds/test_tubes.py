@@ -146,3 +146,12 @@ def test_the_rate_is_the_largest_that_holds() -> None:
             path = eom.descend(loss, start, eta=time / steps, steps=steps)
             motion = eom.flow(eom.compile(loss, order), start, eta=time / steps, time=path.times)
             assert (np.linalg.norm(path.thetas - motion.thetas, axis=1).max() <= epsilon) == holds
+
+
+def test_a_step_may_have_as_many_cells_as_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    loss = eom.Loss("x**2/2", variables="x")
+    free = eom.bounds.distance(loss, [1.0], eta=0.01, steps=3, order=1, certificate="proven")
+    monkeypatch.setattr(tubes, "MOST_CELLS", 1)
+    assert eom.bounds.distance(loss, [1.0], eta=0.01, steps=3, order=1, certificate="proven").value == free.value
+    with pytest.raises(HypothesisError, match="got none with 1 cells a step"):
+        eom.bounds.distance(loss, [1.0], eta=0.9, steps=3, order=1, certificate="proven")
