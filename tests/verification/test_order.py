@@ -16,7 +16,7 @@ from eomsym.dynamics.descent import descend
 from eomsym.errors import DivergenceError, InputError, MethodError, ShapeError
 from eomsym.verification import discrete
 from eomsym.verification.report import Report
-from eomsym.verification.verdict import MISFIT_TOLERANCE, SLOPE_TOLERANCE, TRUST, worst
+from eomsym.verification.verdict import MISFIT_TOLERANCE, SLOPE_TOLERANCE, TRUST, judge, worst
 
 HALF = Fraction(1, 2)
 
@@ -78,6 +78,16 @@ def test_slope_of_a_method_whose_terms_vanish() -> None:
     lonely = ROSENBROCK.verify([0], method=midpoint)
     assert lonely.status == "inconclusive"
     assert "leading error vanishes" in lonely.orders[0].reason
+
+
+def test_a_leading_error_below_the_reference_does_not_lead() -> None:
+    # eta**4 times 1e-12 is far below 1e-15 at both rates, and eta times it is not.
+    etas, vectors = np.array([0.1, 0.05]), np.array([[1e-12], [1.0]])
+    result = judge(3, etas, etas[:, None] ** 5 * vectors[1], np.full(2, 1e-15), vectors)
+    assert result.expected_slope == 5
+    assert result.status == "passed"
+    alone = judge(3, etas, etas[:, None] ** 5 * vectors[1], np.full(2, 1e-15), vectors[:1])
+    assert alone.reason == "the leading error vanishes; ask for higher orders too"
 
 
 def test_nothing_drowned_in_rounding_is_judged() -> None:
