@@ -12,6 +12,7 @@ import sympy
 import eomsym as eom
 from eomsym.errors import MethodError
 from eomsym.exact.general_linear import GeneralLinear
+from eomsym.optimisers.stability.algebraic import modulus, spots
 from eomsym.optimisers.stability.characteristic import ZETA, X, characteristic
 from eomsym.optimisers.stability.radius import is_singular
 from eomsym.optimisers.stability.report import Stability, stability
@@ -229,3 +230,21 @@ def test_limit_against_brute_force(seed: int) -> None:
     assert all(largest(x) < 1 + 1e-6 for x in inside)
     if end < 20:
         assert any(largest(end + step) > 1 + 1e-9 for step in (1e-5, 1e-3))
+
+
+def test_the_modulus_of_a_zero_of_a_polynomial_that_is_not_monic() -> None:
+    x = sympy.Symbol("x")
+    assert modulus(spots(sympy.Poly(2 * x**2 - 2 * x + 3, x), {})[0], {}) == sympy.sqrt(6) / 2
+
+
+def test_a_branch_behind_a_place_is_not_walked_around() -> None:
+    # Two branches that meet at 4. At 1 the other one vanishes, and nothing happens to the principal one.
+    share = 1 / (1 + np.sqrt(3) / 2)
+
+    def roots(x: complex) -> list[complex]:
+        return [1 - share + sign * share * np.sqrt(complex(1 - x / 4)) for sign in (1, -1)]
+
+    assert roots(0)[0] == pytest.approx(1)
+    assert abs(roots(1)[1]) < 1e-15
+    assert not is_singular(roots, [1.0, 4.0], 0)
+    assert is_singular(roots, [1.0, 4.0], 1)

@@ -95,7 +95,7 @@ def test_nothing_drowned_in_rounding_is_judged() -> None:
     three, four = report.orders
     assert three.judged == 1
     assert three.status == "passed"
-    assert "finer ones drown in rounding" in three.reason
+    assert three.reason == "judged at eta = 0.00313, finer ones drown in rounding"
     assert four.judged is None
     assert four.status == report.status == "inconclusive"
     for result in report.orders:
