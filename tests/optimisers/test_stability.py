@@ -238,13 +238,14 @@ def test_the_modulus_of_a_zero_of_a_polynomial_that_is_not_monic() -> None:
 
 
 def test_a_branch_behind_a_place_is_not_walked_around() -> None:
-    # Two branches that meet at 4. At 1 the other one vanishes, and nothing happens to the principal one.
-    share = 1 / (1 + np.sqrt(3) / 2)
+    # Two branches that meet at `far`. At 1 the other one vanishes, and nothing happens to the principal one.
+    far = 4 * np.exp(0.3j)
+    share = 1 / (1 + np.sqrt(1 - 1 / far))
 
     def roots(x: complex) -> list[complex]:
-        return [1 - share + sign * share * np.sqrt(complex(1 - x / 4)) for sign in (1, -1)]
+        return [1 - share + sign * share * np.sqrt(1 - x / far) for sign in (1, -1)]
 
     assert roots(0)[0] == pytest.approx(1)
     assert abs(roots(1)[1]) < 1e-15
-    assert not is_singular(roots, [1.0, 4.0], 0)
-    assert is_singular(roots, [1.0, 4.0], 1)
+    assert not is_singular(roots, [1.0, far], 0)
+    assert is_singular(roots, [1.0, far], 1)
