@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -267,10 +266,10 @@ def _run(
 
     def safe(_: float, state: Array) -> Array:
         # A trial step may leave the domain where a shorter one does not; NaN makes DOP853 shorten it.
-        if np.all(np.isfinite(state)):
-            with suppress(TableError):
-                return velocity(state)
-        return np.full_like(state, np.nan)
+        try:
+            return velocity(state) if math.isfinite(state.sum()) else np.full_like(state, np.nan)
+        except TableError:
+            return np.full_like(state, np.nan)
 
     states = np.empty((len(times), len(start)))
     states[0] = start

@@ -29,6 +29,8 @@ __all__ = ["Measurement"]
 LOOKS, POINTS = 6, 64
 #: A gradient is zero if it moves theta by less than this share of its length.
 CRITICAL = 1e-13
+#: Relative tolerance of the leading errors, with which errors agree to a few percent or not at all.
+LEADING = 1e-6
 
 
 class _Late(DivergenceError):
@@ -126,7 +128,9 @@ class Measurement:
         if self._stiff or self.critical:
             return unknown
         try:
-            found = leading_error(self.kernel, self.theta, time=self.time, orders=orders, watch=self._check)
+            found = leading_error(
+                self.kernel, self.theta, time=self.time, orders=orders, rtol=LEADING, watch=self._check
+            )
         except _Late:
             return unknown
         self._step("leading errors")
@@ -217,7 +221,11 @@ class Measurement:
                 self.runs[count] = np.full_like(self.theta, np.nan), np.inf
             self._step(f"{count} steps")
             for order in self.asked:
-                self.ends[order, count] = self._motion(order, eta)
+                # Gradient flow is the same on every rung: made once, as the finest of them needs it.
+                finest = max(counts) if order == 0 else count
+                if (order, finest) not in self.ends:
+                    self.ends[order, finest] = self._motion(order, self.time / finest)
+                self.ends[order, count] = self.ends[order, finest]
                 self._step(f"order {order}, {count} steps")
         if self.divergence and not any(np.isfinite(end).all() for end, _ in self.runs.values()):
             raise self.divergence
@@ -232,8 +240,9 @@ class Measurement:
     def _motion(self, order: int, eta: float) -> tuple[Array, float]:
         """State ``(n,)`` of the equation of motion at the end, and its error; NaN if it blows up on the way.
 
-        The error must only be small against the one to be measured; a tolerance chosen to suit halves the cost of the
-        low orders. If it turns out too large, the smallest tolerance decides.
+        The error must only be small against the one to be measured; a tolerance chosen to suit halves the cost, and the
+        error is mostly ten thousand times smaller than what it is held against. If it turns out too large, the smallest
+        tolerance decides.
         """
         if order > 0 and self._out_of_reach(order, eta):
             return np.full_like(self.theta, np.nan), np.inf
@@ -241,7 +250,7 @@ class Measurement:
         goal = float(np.linalg.norm(self.leading.at(eta)[rows.index(order)])) if order in rows else 0.0
         kernel, theta = self.kernel.at_order(order), self.theta
         size = float(np.sqrt(np.mean(theta**2))) or 1.0
-        guess = 1e-2 * goal / (TRUST * float(np.linalg.norm(theta)) or 1.0)
+        guess = goal / (TRUST * float(np.linalg.norm(theta)) or 1.0)
         rtol = float(np.clip(guess, SMALLEST_RTOL, 1e-6))
 
         velocity = self._velocity(kernel, eta)
