@@ -61,7 +61,7 @@ class Ahead:
         self, kernel: Kernel, theta: Array, tolerance: float, order: int | None, total: int, progress: Progress | None
     ) -> None:
         self.kernel, self.theta, self.tolerance, self.asked, self.total = kernel, theta, tolerance, order, total
-        self.progress = progress
+        self.start, self.progress = theta, progress
         self.begin = time.perf_counter()
         self.memory: Any = "rest"
         self.late = False
@@ -358,4 +358,5 @@ class Ahead:
             self.complete,
             time.perf_counter() - self.begin,
             self.kernel,
+            self.start,
         )

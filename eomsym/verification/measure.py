@@ -70,6 +70,8 @@ class Measurement:
         self.asked, self.limit, self.progress = tuple(asked), limit, progress
         self.began = perf_counter()
         self.late = self.skipped = False
+        #: Why nothing is worth a run, where that is known beforehand.
+        self.refusal = ""
         self.done, self.total = 0, 1
         #: The last iterate and its error of each number of steps; motions and their errors, by order too.
         self.runs: dict[int, tuple[Array, float]] = {}
@@ -109,6 +111,8 @@ class Measurement:
     @cached_property
     def _stiff(self) -> str:
         """Why the leading errors are out of reach, or nothing: the steps of an explicit integrator are known."""
+        if self.refusal:
+            return self.refusal
         product = self.time * sharpness(self.kernel, self.theta)
         seconds = 4 * product * self.cost * (2 + len(self.asked))
         if not seconds > self.limit:
@@ -140,7 +144,7 @@ class Measurement:
     def critical(self) -> bool:
         """Whether nothing moves at the start."""
         try:
-            moved = self.time * float(np.linalg.norm(self.kernel.terms(self.theta)[0]))
+            moved = self.time * float(np.linalg.norm(self.kernel.at_order(0).terms(self.theta)[0]))
         except TableError:
             return False
         return moved <= CRITICAL * float(np.linalg.norm(self.theta))
@@ -205,8 +209,9 @@ class Measurement:
     def add(self, counts: Sequence[int]) -> bool:
         """Measure more rungs; False if there was no time for all of them."""
         self.total = self.done + len(counts) * (1 + len(self.asked)) + ("leading" not in vars(self))
-        about = self.cost * 24 * max(20.0, self.time * self.sharpness / 4) * len(counts) * len(self.asked)
-        self.progress(self.done, self.total, f"{len(counts)} rungs, about {about:.1g} s")
+        if not self._stiff:
+            about = self.cost * 24 * max(20.0, self.time * self.sharpness / 4) * len(counts) * len(self.asked)
+            self.progress(self.done, self.total, f"{len(counts)} rungs, about {about:.1g} s")
         for count in counts:
             eta = self.time / count
             try:
