@@ -251,7 +251,8 @@ class Kernel(Machines):
         terms, eta = self.terms(theta), checks.number(eta, "eta")
         velocity: np.ndarray = -terms[..., self.order, :]
         for k in range(self.order - 1, -1, -1):  # Horner, as in the generated module
-            velocity = eta * velocity - terms[..., k, :]
+            velocity *= eta
+            velocity -= terms[..., k, :]
         return velocity
 
     def gradient(self, theta: Any) -> np.ndarray:

@@ -78,7 +78,7 @@ class Machines:
         """The loss; the first one, where there is one for each batch."""
         return self.losses[0]
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Numbers of a point: the parameters, and the memories that the method keeps as states."""
         return self.loss.size + sum(self.method.kept(self.loss.size).values())

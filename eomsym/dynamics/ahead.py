@@ -63,7 +63,7 @@ class Ahead:
         self, kernel: Kernel, theta: Array, tolerance: float, order: int | None, total: int, progress: Progress | None
     ) -> None:
         self.kernel, self.theta, self.tolerance, self.asked, self.total = kernel, theta, tolerance, order, total
-        self.progress = progress
+        self.start, self.progress = theta, progress
         self.begin = time.perf_counter()
         self.memory: Any = "rest"
         self.eta = 0.0  # of the equation that was followed last
@@ -377,4 +377,5 @@ class Ahead:
             self.complete,
             time.perf_counter() - self.begin,
             self.kernel,
+            self.start,
         )

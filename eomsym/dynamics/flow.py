@@ -1,9 +1,9 @@
 """Gradient flow and the equation of motion, integrated with a measured error.
 
-Tolerances of an adaptive integrator bound the error of one step, not of the path. So every integration
-here runs twice, at the tolerance asked for and at one ten times tighter. The second run is the answer, and
-the distance between the two is its reported error; it is really the error of the first run, about ten times
-that of the second.
+Tolerances of an adaptive integrator bound the error of one step, not of the path. So everything here is integrated
+twice. The better of the two solutions is the answer, and the distance between them is its reported error; it is really
+the error of the other one, about ten times that of the answer. See :mod:`eomsym.dynamics.pairs`, and for small losses
+:mod:`eomsym.dynamics.taylor_stepper`.
 """
 
 from __future__ import annotations
@@ -11,21 +11,20 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.integrate import DOP853
 from scipy.optimize import brentq
 
 from eomsym import checks
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics import taylor_stepper
 from eomsym.dynamics.events import Event, checked_events, follow
+from eomsym.dynamics.pairs import TIGHTENING, Pair
 from eomsym.dynamics.reach import reach
 from eomsym.dynamics.trajectory import Trajectory
-from eomsym.errors import DivergenceError, InputError, TableError
+from eomsym.errors import DivergenceError, InputError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
 from eomsym.types import Array
@@ -33,13 +32,8 @@ from eomsym.types import Array
 __all__ = ["flow", "integrate"]
 
 
-TIGHTENING = 10.0
 # scipy refuses less than 100 eps for the tighter run.
 SMALLEST_RTOL = TIGHTENING * 100 * float(np.finfo(np.float64).eps)
-# A stiff field: the series has left its range long before. 200,000 steps are 2.4 million evaluations.
-MOST_STEPS = 200_000
-# After so many steps it is seen whether the rest could be done.
-HOPELESS = 1000
 
 
 def flow(
@@ -58,7 +52,8 @@ def flow(
 
     At order 0 this is gradient flow, whatever ``eta``. Small losses are integrated by their Taylor series in compiled
     code (:mod:`eomsym.dynamics.taylor_stepper`), networks by DOP853 (Dormand and Prince, order 8) with dense output of
-    order 7 between its steps; the error is measured, see `Trajectory.error`.
+    order 7 between its steps, and where stability bounds its steps by stabilised ones of order 4
+    (:mod:`eomsym.dynamics.pairs`). The error is measured, see `Trajectory.error`.
 
     Parameters
     ----------
@@ -217,7 +212,7 @@ def integrate(
     rtol: float,
     atol: float | Array,
 ) -> tuple[Array, float, int]:
-    """Integrate any autonomous field twice.
+    """Integrate any autonomous field twice, by what suits it.
 
     Parameters
     ----------
@@ -234,9 +229,9 @@ def integrate(
     Returns
     -------
     states : ndarray, shape (m, n)
-        Of the run that is ten times tighter.
+        Of the better solution.
     error : float
-        Largest Euclidean distance between the runs.
+        Largest Euclidean distance between the two.
     evaluations : int
 
     Raises
@@ -254,55 +249,8 @@ def integrate(
     True
     """
     check_tolerances(rtol, atol)
-    loose, loose_cost = _run(velocity, start, times, rtol, atol)
-    tight, tight_cost = _run(velocity, start, times, rtol / TIGHTENING, np.asarray(atol) / TIGHTENING)
-    error = float(np.max(np.linalg.norm(tight - loose, axis=1)))
-    return tight, error, loose_cost + tight_cost
-
-
-def _run(
-    velocity: Callable[[Array], Array], start: Array, times: Array, rtol: float, atol: float | Array
-) -> tuple[Array, int]:
-    """One adaptive run, states ``(m, n)`` at ``times`` and the number of evaluations."""
-
-    def safe(_: float, state: Array) -> Array:
-        # A trial step may leave the domain where a shorter one does not; NaN makes DOP853 shorten it.
-        if np.all(np.isfinite(state)):
-            with suppress(TableError):
-                return velocity(state)
-        return np.full_like(state, np.nan)
-
-    states = np.empty((len(times), len(start)))
-    states[0] = start
-    reached = 1
-    with np.errstate(all="ignore"):
-        if not np.all(np.isfinite(safe(0.0, start))):
-            raise DivergenceError("the velocity at the start is not finite; choose another start", 1)
-        solver = DOP853(safe, times[0], start, times[-1], rtol=rtol, atol=atol)
-        direction = np.sign(times[-1] - times[0])
-        for steps in range(1, MOST_STEPS + 1):
-            solver.step()
-            if solver.status == "failed" or not np.all(np.isfinite(solver.y)):
-                raise DivergenceError(
-                    f"the solution leaves the finite numbers at about time {solver.t:.6g}; "
-                    f"integrate to an earlier time than {times[-1]:.6g}, or take a smaller eta or order",
-                    reached,
-                )
-            passed = int(np.searchsorted(direction * times, direction * solver.t, side="left"))
-            if passed > reached:
-                states[reached:passed] = solver.dense_output()(times[reached:passed]).T
-                reached = passed
-            if solver.status == "finished":
-                states[-1] = solver.y
-                return states, solver.nfev + 1
-            share = abs((solver.t - times[0]) / (times[-1] - times[0]))
-            if steps % HOPELESS == 0 and share * 5 * MOST_STEPS < steps:
-                break  # at this pace it would take five times as many
-    raise DivergenceError(
-        f"the field is too stiff: {steps} steps only reach time {solver.t:.6g} of {times[-1]:.6g}; "
-        "take a smaller eta or order",
-        reached,
-    )
+    pair = Pair(velocity, start, times, rtol, atol)
+    return pair.states[0], pair.error, pair.evaluations
 
 
 def as_times(times: ArrayLike) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eomsym.codegen.kernel import Kernel
-from eomsym.output.records import record
+from eomsym.output.records import data_hash, record
 from eomsym.output.tables import Column, Table
 
 __all__ = ["Forward", "Stretch"]
@@ -67,6 +67,8 @@ class Forward:
         False after an interruption.
     seconds : float
     kernel : Kernel
+    start : ndarray, shape (n,)
+        Where it began, with the memories that the method keeps as states.
     """
 
     theta: Array
@@ -82,6 +84,7 @@ class Forward:
     complete: bool
     seconds: float
     kernel: Kernel = field(repr=False)
+    start: Array = field(repr=False)
 
     @property
     def saved(self) -> float:
@@ -114,7 +117,10 @@ class Forward:
         content = {name: getattr(self, name) for name in (*numbers, "sharpness", "notes", "theta")}
         content |= {"stretches": [vars(part) for part in self.stretches]}
         content |= {"loss": self.kernel.loss.describe(), "method": self.kernel.method.name}
-        return record("forward", content, command=command)
+        losses = self.kernel.losses
+        arrays = [getattr(loss, name) for loss in losses for name in ("inputs", "targets") if hasattr(loss, name)]
+        data = data_hash(*arrays) if arrays else None
+        return record("forward", content, command=command, start=self.start, data=data)
 
     def table(self) -> Table:
         """Return how the way was made as a table."""

@@ -13,7 +13,8 @@ from eomsym import checks
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics import taylor_stepper
 from eomsym.dynamics.curve import Curve, DenseCurve
-from eomsym.dynamics.flow import TIGHTENING, check_tolerances, flow
+from eomsym.dynamics.flow import check_tolerances, flow
+from eomsym.dynamics.pairs import TIGHTENING
 from eomsym.errors import DivergenceError, InputError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method

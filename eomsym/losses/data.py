@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +62,21 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
         raise MissingDependencyError("the digits need scikit-learn; type: pip install 'eomsym[data]'")
     path = Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz"
     if path.is_file():
-        with gzip.open(path, "rt", encoding="ascii") as file:
-            table = np.loadtxt(file, delimiter=",")
+        table = _read(path)
         return table[:, :-1], table[:, -1].astype(np.int64)
     from sklearn.datasets import load_digits  # where a later version keeps them elsewhere
 
     pixels, labels = load_digits(return_X_y=True)
     return pixels, labels
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path) -> np.ndarray:
+    """The table of pixels and labels; read once."""
+    with gzip.open(path, "rt", encoding="ascii") as file:
+        table: np.ndarray = np.loadtxt(file, delimiter=",")
+    table.setflags(write=False)
+    return table
 
 
 def standardised(inputs: Any) -> np.ndarray:

@@ -32,6 +32,8 @@ LOOKS, POINTS = 6, 64
 CRITICAL = 1e-13
 #: The cost of an evaluation is measured over so many, or so many seconds.
 EVALUATIONS, ENOUGH = 100, 5e-3
+#: Relative tolerance of the leading errors, with which errors agree to a few percent or not at all.
+LEADING = 1e-6
 
 
 class _Stopped(DivergenceError):
@@ -73,6 +75,8 @@ class Measurement:
         self.late = self.skipped = False
         #: A kink that motions slide along; and whether gradient flow does, so that no order has a meaning.
         self.sliding, self.stuck = "", False
+        #: Why nothing is worth a run, where that is known beforehand.
+        self.refusal = ""
         self.done, self.total = 0, 1
         #: The last iterate and its error of each number of steps; motions and their errors, by order too.
         self.runs: dict[int, tuple[Array, float]] = {}
@@ -114,6 +118,8 @@ class Measurement:
     @cached_property
     def _stiff(self) -> str:
         """Why the leading errors are out of reach, or nothing: the steps of an explicit integrator are known."""
+        if self.refusal:
+            return self.refusal
         product = self.time * sharpness(self.kernel, self.theta)
         seconds = 4 * product * self.cost * (2 + len(self.asked))
         if not seconds > self.limit:
@@ -133,7 +139,9 @@ class Measurement:
         if self._hopeless:
             return unknown
         try:
-            found = leading_error(self.kernel, self.theta, time=self.time, orders=orders, watch=self._watch(0))
+            found = leading_error(
+                self.kernel, self.theta, time=self.time, orders=orders, rtol=LEADING, watch=self._watch(0)
+            )
         except _Stopped:
             return unknown
         self._step("leading errors")
@@ -143,7 +151,7 @@ class Measurement:
     def critical(self) -> bool:
         """Whether nothing moves at the start."""
         try:
-            moved = self.time * float(np.linalg.norm(self.kernel.terms(self.theta)[0]))
+            moved = self.time * float(np.linalg.norm(self.kernel.at_order(0).terms(self.theta)[0]))
         except TableError:
             return False
         return moved <= CRITICAL * float(np.linalg.norm(self.theta))
@@ -215,8 +223,9 @@ class Measurement:
     def add(self, counts: Sequence[int]) -> bool:
         """Measure more rungs; False if there was no time for all of them."""
         self.total = self.done + len(counts) * (1 + len(self.asked)) + ("leading" not in vars(self))
-        about = self.cost * 24 * max(20.0, self.time * self.sharpness / 4) * len(counts) * len(self.asked)
-        self.progress(self.done, self.total, f"{len(counts)} rungs, about {about:.1g} s")
+        if not self._stiff:
+            about = self.cost * 24 * max(20.0, self.time * self.sharpness / 4) * len(counts) * len(self.asked)
+            self.progress(self.done, self.total, f"{len(counts)} rungs, about {about:.1g} s")
         for count in counts:
             eta = self.time / count
             try:
@@ -231,7 +240,11 @@ class Measurement:
                 self.runs[count] = np.full_like(self.theta, np.nan), np.inf
             self._step(f"{count} steps")
             for order in self.asked:
-                self.ends[order, count] = self._motion(order, eta)
+                # Gradient flow is the same on every rung: made once, as the finest of them needs it.
+                finest = max(counts) if order == 0 else count
+                if (order, finest) not in self.ends:
+                    self.ends[order, finest] = self._motion(order, self.time / finest)
+                self.ends[order, count] = self.ends[order, finest]
                 self._step(f"order {order}, {count} steps")
         if self.divergence and not any(np.isfinite(end).all() for end, _ in self.runs.values()):
             raise self.divergence
@@ -246,8 +259,9 @@ class Measurement:
     def _motion(self, order: int, eta: float) -> tuple[Array, float]:
         """State ``(n,)`` of the equation of motion at the end, and its error; NaN if it blows up on the way.
 
-        The error must only be small against the one to be measured; a tolerance chosen to suit halves the cost of the
-        low orders. If it turns out too large, the smallest tolerance decides.
+        The error must only be small against the one to be measured; a tolerance chosen to suit halves the cost, and the
+        error is mostly ten thousand times smaller than what it is held against. If it turns out too large, the smallest
+        tolerance decides.
         """
         if order > 0 and self._out_of_reach(order, eta):
             return np.full_like(self.theta, np.nan), np.inf
@@ -255,7 +269,7 @@ class Measurement:
         goal = float(np.linalg.norm(self.leading.at(eta)[rows.index(order)])) if order in rows else 0.0
         kernel, theta = self.kernel.at_order(order), self.theta
         size = float(np.sqrt(np.mean(theta**2))) or 1.0
-        guess = 1e-2 * goal / (TRUST * float(np.linalg.norm(theta)) or 1.0)
+        guess = goal / (TRUST * float(np.linalg.norm(theta)) or 1.0)
         rtol = float(np.clip(guess, SMALLEST_RTOL, 1e-6))
 
         velocity = self._velocity(kernel, eta)

@@ -17,13 +17,16 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from eomsym import checks
 from eomsym.codegen.kernel import Kernel, compile, kernel_of
 from eomsym.dynamics.leading_error import check_orders
-from eomsym.dynamics.reach import reach
+from eomsym.dynamics.reach import reach, sharpness
 from eomsym.errors import InputError
 from eomsym.verification.discrete import Optimiser
-from eomsym.verification.ladder import check_ladder, finer_rungs
+from eomsym.verification.hidden import hidden_orders
+from eomsym.verification.ladder import check_ladder, finer_rungs, radius_of
 from eomsym.verification.measure import Measurement
 from eomsym.verification.report import Report
 from eomsym.verification.setting import data_of, setting_of
@@ -32,6 +35,7 @@ from eomsym.verification.verdict import OrderReport, judge
 if TYPE_CHECKING:
     from eomsym.losses.objective import Objective
     from eomsym.optimisers.base import Method
+    from eomsym.types import Array
 
 __all__ = ["OrderReport", "Progress", "Report", "verify"]
 
@@ -131,7 +135,12 @@ def verify(
             f"the kernel has order {kernel.order}; orders up to {max(asked)} need "
             f"eom.compile(loss, {max(asked) + optimiser.extra_order}, method=...)"
         )
-    measurement = Measurement(kernel, optimiser, theta, duration, asked, patience, told)
+    hidden = _hidden(kernel, theta, duration, asked, counts, patience)
+    shown = tuple(order for order in asked if order not in hidden) or asked[:1]
+    measurement = Measurement(
+        kernel.at_order(max(shown) + optimiser.extra_order), optimiser, theta, duration, shown, patience, told
+    )
+    measurement.refusal = hidden.get(shown[0], "")
     measurement.add(measurement.suitable() if counts is None else counts)
     results = _judged(measurement)
     for _ in range(MORE if counts is None else 0):
@@ -148,12 +157,30 @@ def verify(
         start=tuple(theta.tolist()),
         time=duration,
         steps=measurement.counts,
-        orders=results,
+        orders=(*results, *_unseen(measurement, {k: why for k, why in hidden.items() if k not in shown})),
         seconds=perf_counter() - began,
         notes=tuple(filter(None, [reach(Kernel(losses, 1, method), theta, coarsest).note, *measurement.notes()])),
         setting=setting_of(losses, method),
         data=data_of(losses),
     )
+
+
+def _hidden(
+    kernel: Kernel, theta: Array, time: float, orders: Sequence[int], counts: tuple[int, ...] | None, limit: float
+) -> dict[int, str]:
+    """Orders that rounding hides at the coarsest rung, or at the radius where the ladder is not yet known."""
+    if counts is not None:
+        return hidden_orders(kernel, theta, time, orders, time / counts[0], limit)
+    sharp = sharpness(kernel, theta)
+    rate = min(time, radius_of(kernel) / sharp) if sharp > 0 else time
+    return hidden_orders(kernel, theta, time, orders, rate, limit)
+
+
+def _unseen(measurement: Measurement, hidden: dict[int, str]) -> list[OrderReport]:
+    """The verdicts on orders that were not measured: they follow those that were."""
+    etas, blank = measurement.etas, np.full((len(measurement.counts), len(measurement.theta)), np.nan)
+    nothing, infinite = np.zeros((1, len(measurement.theta))), np.full(len(etas), np.inf)
+    return [judge(order, etas, blank, infinite, nothing, silence=why) for order, why in hidden.items()]
 
 
 def _judged(measurement: Measurement) -> tuple[OrderReport, ...]:

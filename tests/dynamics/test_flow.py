@@ -114,7 +114,7 @@ def test_trial_steps_may_leave_the_domain() -> None:
 
 
 def test_stiff_field_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eomsym.dynamics.flow.MOST_STEPS", 20)
+    monkeypatch.setattr("eomsym.dynamics.pairs.MOST_STEPS", 20)
     with pytest.raises(DivergenceError, match="too stiff: 20 steps only reach time"):
         integrate(lambda y: -1e4 * y, np.ones(1), as_times(1), 1e-8, 1e-8)
 

@@ -132,6 +132,8 @@ def test_progress_and_record() -> None:
     record = json.loads(json.dumps(found.record()))
     assert record["saved"] == found.saved
     assert record["theta"] == found.theta.tolist()
+    assert record["start"] == START
+    assert record["data_hash"] is None
     assert "2,000 steps: error" in str(found)
 
 
