@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -133,9 +134,10 @@ def audit(
     >>> found.culprits[0].split()[0]
     'native_layer_norm'
     """
-    asked = sorted({checks.count(order, "an order", 1) for order in checks.items(orders, "orders", "(2, 3, 4)")})
-    if not asked:
-        raise InputError(f"orders={orders!r}: expected positive integers such as (2, 3, 4)")
+    asked = checks.items(orders, "orders", "(2, 3, 4)")
+    if not asked or any(isinstance(k, bool) or not isinstance(k, Integral) or k < 1 for k in asked):
+        raise InputError(f"orders must be integers >= 1, got {checks.shown(orders)}; type orders=(2, 3, 4)")
+    asked = sorted({int(k) for k in asked})
     checks.count(seed, "seed")
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(model, torch.nn.Module):

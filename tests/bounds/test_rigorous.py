@@ -90,6 +90,16 @@ def test_kinks_and_unknown_functions_are_refused() -> None:
         enclose_terms(eom.Network((1, 1, 1), [[1.0]], [[1.0]], "gelu"), [0.5, 0.5], order=1)
 
 
+def test_the_largest_number_that_a_softmax_takes_off_is_a_constant() -> None:
+    rng = np.random.default_rng(4)
+    net = eom.Network((3, 4, 2), rng.standard_normal((5, 3)), rng.integers(0, 2, 5), "tanh", "cross_entropy")
+    theta = net.initial(0)
+    terms = eom.compile(net, 1).terms(theta)
+    for ball, number in zip(enclose_terms(net, theta, order=1).ravel(), terms.ravel(), strict=True):
+        assert float(ball.rad()) < 1e-25
+        assert float(ball.mid()) == pytest.approx(number, rel=1e-10, abs=1e-13 * abs(terms).max())
+
+
 def test_a_box_outside_of_the_domain_is_refused() -> None:
     with pytest.raises(HypothesisError, match="no bound"):
         distance(eom.Loss("log(x)", variables="x"), [0.2], eta=0.05, steps=5, certificate="rigorous")

@@ -295,7 +295,7 @@ def test_the_audit_passes_where_normalisation_is_written_out():
     found = eom.audit(written(module), *rest)
     assert found.status == "agrees", found
     assert (found.culprits, len(found.comparisons)) == ((), 6)
-    with pytest.raises(InputError, match="expected positive integers"):
+    with pytest.raises(InputError, match=r"orders must be integers >= 1, got \(0,\); type orders=\(2, 3, 4\)"):
         eom.audit(module, *rest, orders=(0,))
 
 

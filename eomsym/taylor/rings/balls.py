@@ -104,6 +104,10 @@ class Ball:
     def __neg__(self) -> Ball:
         return Ball(-self.value)
 
+    def __gt__(self, other: Ball) -> bool:
+        # Certainly larger. A largest number is a constant that cancels (softmax): of balls that overlap any will do.
+        return bool(self.first > other.first)
+
     def __eq__(self, other: object) -> bool:
         # Weights are compared with 0, to leave out what is certainly nothing.
         return bool(self.first == other)
