@@ -142,6 +142,11 @@ def audit(
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(model, torch.nn.Module):
         framework, views = "PyTorch", _of_torch(torch_export.trace(model, *arguments), asked[-1])
+    elif len(arguments) != 1:
+        raise InputError(
+            f"audit takes a module, loss_fn, inputs and targets of PyTorch, or loss_fn and params of JAX; got "
+            f"{type(model).__name__} and {len(arguments)} more; type eom.audit(loss_fn, params)"
+        )
     else:
         framework, views = "JAX", _of_jax(jaxpr.trace(model, *arguments, flat_calls=True), asked[-1])
     loss = views.loss
@@ -149,8 +154,7 @@ def audit(
         v = np.random.default_rng(seed).standard_normal(loss.size)
         v /= float(np.linalg.norm(v))
     else:
-        v = checks.array(direction, "direction")
-        loss.validate(v)
+        v = checks.vector(direction, "direction", loss.size)
     (ours,) = along(loss._bare, loss.start, v, asked[-1])
     rows: list[Comparison] = []
     for mode in ("forward", "backward"):
