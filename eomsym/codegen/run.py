@@ -112,7 +112,7 @@ class Runner:
         self.integers = np.array(plan.integers, dtype=np.int64)
 
     def run(
-        self, theta: np.ndarray, memory: np.ndarray, eta: float, steps: int, every: int, late: bool = False
+        self, theta: np.ndarray, memory: np.ndarray, eta: float, steps: int, every: int, late: bool | int = False
     ) -> tuple[np.ndarray, np.ndarray, int]:
         """Run some steps.
 
@@ -125,8 +125,8 @@ class Runner:
         eta : float
         steps, every : int
             Keep every so many iterates.
-        late : bool
-            Whether bias corrections have become 1, as long after the start.
+        late : bool or int
+            Whether bias corrections have become 1, as long after the start; or how many steps were made before.
 
         Returns
         -------
@@ -140,7 +140,8 @@ class Runner:
         m[: len(theta)] = theta
         places = self._places(self.plan.memories)
         m[places] = memory
-        m[self._places(self.plan.clocks)] = 0.0 if late else 1.0
+        for clock, rate in self.plan.clocks:
+            m[self._places((clock,))] = (0.0 if late else 1.0) if isinstance(late, bool) else rate**late
         numbers = self.numbers.copy() if self.plan.factors else self.numbers
         for place, factor in self.plan.factors:
             numbers[place] = nearest(factor.subs(dict.fromkeys(factor.free_symbols, eta)))

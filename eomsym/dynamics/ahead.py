@@ -48,8 +48,10 @@ RETRY = 0.7
 ATTEMPTS = 3
 #: A direction of rate ``eta * lambda`` above this is left to the optimiser, for so many of its times, to come to rest.
 FAST, REST = 0.03, 12.0
-#: A memory is on the flow when it is as near as this, relative.
-SETTLED = 1e-8
+#: A memory has settled when as much of its beginning is left.
+SETTLED = 1e-10
+#: Then it is that of the flow, up to the order to which this is known: as near as this, relative.
+KNOWN = 0.5
 #: Steps of the optimiser between two calls of `progress`.
 PIECE = 20_000
 
@@ -64,7 +66,7 @@ class Ahead:
         self.progress = progress
         self.begin = time.perf_counter()
         self.memory: Any = "rest"
-        self.late = False
+        self.eta = 0.0  # of the equation that was followed last
         self.done = 0
         self.order = -1
         self.sharpness = 0.0
@@ -83,11 +85,19 @@ class Ahead:
         if steps < SHORTEST:
             self._note(f"{steps:,} steps are too few for a prediction to pay; the optimiser ran")
             return self._optimise(eta, steps)
-        left = steps - self._settle_memory(eta, steps)
+        taken, reason = self._settle_memory(eta, steps)
+        left = steps - taken
+        if reason:
+            self._note(f"{(taken and self._beyond(eta, left)) or reason}; the optimiser ran")
+            return self._optimise(eta, left)
         for _ in range(ATTEMPTS):
             if left < SHORTEST:
                 break
-            walker, reason = self._begin(eta, left), ""
+            try:
+                walker, reason = self._begin(eta, left), ""
+            except DivergenceError:  # such as Adam's square root where an entry of the gradient is 0
+                self._note(f"the equation of {self.kernel.method.name} has no finite velocity here; the optimiser ran")
+                break
             if not (reason := self._outside(walker, eta)) and eta * walker.sharpness > FAST and left == steps:
                 first = min(math.ceil(REST / (eta * walker.sharpness)), steps // 20)
                 self._optimise(eta, first)
@@ -138,19 +148,19 @@ class Ahead:
 
     def _follow(self, trial: Walker, eta: float, steps: int, order: int) -> tuple[int, bool]:
         """The equation as far as it goes, with one order more where the first was too low; see `_walk`."""
-        before = self.theta, self.missing, self.errors, self.done, self.memory, self.late
+        before = self.theta, self.missing, self.errors, self.done, self.memory
         left, again = self._walk(self._walk_from(eta, steps, order, trial), eta, steps)
         grown = float(np.linalg.norm(self.missing)) > max(self.tolerance, 2 * float(np.linalg.norm(before[1])))
         if grown and self.asked is None and (order < HIGHEST or (left and again)):
             spent = self.stretches.pop().gradients
             if left and again:  # neither exact enough nor cheap
-                self.theta, self.missing, self.errors, self.done, self.memory, self.late = before
+                self.theta, self.missing, self.errors, self.done, self.memory = before
                 self.stretches.append(Stretch("the equation, given up", eta, 0, spent))
                 return steps, True
             self.notes.append(
                 f"order {order} would have neglected {np.linalg.norm(self.missing):.1e}: order {order + 1}"
             )
-            self.theta, self.missing, self.errors, self.done, self.memory, self.late = before
+            self.theta, self.missing, self.errors, self.done, self.memory = before
             trial.gradients = spent
             return self._follow(trial, eta, steps, order + 1)
         return left, again
@@ -205,21 +215,19 @@ class Ahead:
         self.done += made
         by = f"the equation of order {walker.order} ({kinds})"
         self.stretches.append(Stretch(by, eta, made, walker.gradients))
-        self.memory, self.late, self._walker = None, True, None
+        self.memory, self.eta, self._walker = None, eta, None
 
     def _optimise(self, eta: float, steps: int) -> None:
         """Run the optimiser, in pieces for the sake of progress."""
         memory = self.memory
         if memory is None:  # behind the equation
             memory = self.kernel.at_order(MEMORY_ORDER).memories(self.theta, eta)
-        # Corrections of a bias count the steps of a run, so that one is not made in pieces.
-        piece = min(steps, PIECE) if self.late or not self.kernel.runner().plan.clocks else steps
         made, spent = 0, 0.0
         while made < steps:
-            count = min(piece, steps - made)
+            count = min(PIECE, steps - made)
             every = self._every(eta, count)
             count -= count % every
-            path = descend(self.kernel, self.theta, eta=eta, steps=count, every=every, memory=memory, late=self.late)
+            path = descend(self.kernel, self.theta, eta=eta, steps=count, every=every, memory=memory, late=self.done)
             spent += self._carry_errors(path, eta, count)
             self.theta, memory = path.end, path.memory
             made += count
@@ -259,24 +267,28 @@ class Ahead:
 
     # decisions ----------------------------------------------------------------------------------------------------
 
-    def _settle_memory(self, eta: float, steps: int) -> int:
-        """Run an optimiser that has a memory until this is that of the flow; returns the steps that it took."""
-        if not isinstance(self.memory, str) or not self.kernel.runner().plan.memories:
-            return 0
-        flow, count, spent, last = self.kernel.at_order(MEMORY_ORDER), 64, 0, math.inf
-        while True:
-            path = descend(self.kernel, self.theta, eta=eta, steps=count, every=count, memory="rest")
-            spent += count
-            expected = flow.memories(path.end, eta)
-            assert path.memory is not None
-            away = float(np.linalg.norm(path.memory - expected) / max(float(np.linalg.norm(expected)), 1e-300))
-            if away < SETTLED or away > last / 2 or 4 * count > steps:
-                break
-            count, last = 2 * count, away
-        self.theta, self.memory, self.late = path.end, path.memory, True
-        self.done += count
-        self.stretches.append(Stretch("the optimiser", eta, count, float(spent)))
-        return count
+    def _settle_memory(self, eta: float, steps: int) -> tuple[int, str]:
+        """Run an optimiser that has a memory until this is that of the flow.
+
+        Returns the steps that it took, and why the equation cannot begin behind them, if it cannot.
+        """
+        plan, method = self.kernel.runner().plan, self.kernel.method.name
+        if not plan.memories:
+            return 0, ""
+        flow = self.kernel.at_order(MEMORY_ORDER)
+        if self.memory is None:  # behind the equation
+            if eta == self.eta:
+                return 0, ""
+            self.memory = flow.memories(self.theta, self.eta)
+        slowest = max((plan.slowest, *(rate for _, rate in plan.clocks)))
+        count = max(64, math.ceil(math.log(SETTLED) / math.log(slowest)) if 0 < slowest < 1 else 0)
+        if 4 * count > steps:
+            return 0, f"the memory of {method} needs {count:,} steps to settle"
+        self._optimise(eta, count)
+        apart = float(np.linalg.norm(self.memory - flow.memories(self.theta, eta)))
+        if apart > KNOWN * float(np.linalg.norm(self.memory)):
+            return count, f"the memory of {method} has not settled in {count:,} steps"
+        return count, ""
 
     def _outside(self, walker: Walker | Leaper, eta: float) -> str:
         """Why the series of the equation does not reach this far, if it does not."""
@@ -288,6 +300,13 @@ class Ahead:
                 f"eta*lambda = {product:.3g} is too near to the radius {self.radius:.3g} of {self.kernel.method.name}"
             )
         return ""
+
+    def _beyond(self, eta: float, steps: int) -> str:
+        """The same where the equation may have no velocity either."""
+        try:
+            return self._outside(self._begin(eta, steps), eta)
+        except DivergenceError:
+            return ""
 
     @cached_property
     def radius(self) -> float:

@@ -33,7 +33,7 @@ def descend(
     method: Method | None = None,
     every: int = 1,
     memory: Any = "rest",
-    late: bool = False,
+    late: bool | int = False,
     events: Sequence[Event] = (),
 ) -> Trajectory:
     """Run a discrete optimiser.
@@ -54,8 +54,9 @@ def descend(
     memory : {"rest", "flow"} or ndarray, shape (k,)
         What a method with a memory remembers at the start. At rest, momentum is zero (and averages of the gradient
         too); on the flow, it is what the modified equation of order 4 says; or that of an earlier path.
-    late : bool
-        Whether bias corrections are over, as long after the start.
+    late : bool or int
+        Whether bias corrections are over, as long after the start; or how many steps were made before, to go on with
+        the `memory` of an earlier path.
     events : sequence of Event
         Functions of the parameters whose changes of sign are reported, and may end the run.
 
@@ -82,6 +83,7 @@ def descend(
     kernel = kernel_of(loss, None if isinstance(loss, Kernel) else 0, method)
     theta = kernel.point(start)
     eta = checks.positive(eta, "eta")
+    late = late if isinstance(late, bool) else checks.count(late, "late", 0)
     steps, every = checks.count(steps, "steps", 0, MOST_STEPS), checks.count(every, "every", 1)
     if steps // every * len(theta) > MOST_NUMBERS:
         raise SizeError(
@@ -102,11 +104,11 @@ def descend(
 
 
 def _descend_with(
-    kernel: Kernel, start: Any, eta: float, steps: int, every: int, late: bool, events: tuple[Event, ...]
+    kernel: Kernel, start: Any, eta: float, steps: int, every: int, late: bool | int, events: tuple[Event, ...]
 ) -> Trajectory:
     """A run that looks for events: at the records, and then step by step between two of them."""
     runner = kernel.runner()
-    if runner.plan.clocks and not late:
+    if runner.plan.clocks and late is not True:
         raise InputError(f"events need {kernel.method.name} without its first steps: type late=True")
     first = 0
 

@@ -17,7 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.errors import EomsymError, InputError
+from eomsym.experiments.measures import MEASURES, measured
 from eomsym.experiments.problem import DESCRIPTION, SOURCES, Given, check_description, check_keys, hash_of, make
 from eomsym.optimisers.base import Method
 from eomsym.optimisers.names import build
@@ -35,6 +37,7 @@ KEYS: dict[str, tuple[type, ...]] = {
     "orders": (list,),
     "ladder": (list,),
     "limit": (int, float),
+    "measure": (list,),
 }
 
 
@@ -58,7 +61,9 @@ class Case:
         ``"synthetic"`` or a file; ``samples``, ``activation``, ``objective``, ``normalisation``, ``scheme``,
         ``scale``) and ``file`` (Python that defines ``loss`` and ``start``). Beside it ``method`` (a name, or a table
         with ``name`` and the parameters), ``weight_decay``, ``time``, ``orders``, ``ladder``, ``seed``, ``limit`` (in
-        seconds) and ``name``. A ladder that is left out is that of the problem, or chooses itself.
+        seconds), ``name``, and ``measure``: what to measure beside, a list of ``"sharpness"``, ``"bound"`` and
+        ``"layers"``, all with the largest learning rate of the ladder. A ladder that is left out is that of the
+        problem, or chooses itself.
 
     Raises
     ------
@@ -83,6 +88,8 @@ class Case:
         check_keys(plain, KEYS, "a case")
         _check_finite(plain)
         check_description(plain)
+        for name in plain.get("measure", ()):
+            checks.choice(name, "measure", MEASURES)
         if "file" in plain:
             plain["file_hash"] = hash_of(plain["file"])
         object.__setattr__(self, "definition", plain)
@@ -155,6 +162,12 @@ class Case:
         )
         return replace(report, seed=given.seed, setting={**report.setting, "case": dict(self.definition)})
 
+    def measured(self, report: Report) -> dict[str, dict[str, Any]]:
+        """What the case asks for beside its verdict, at the largest learning rate of the verdict."""
+        if not (names := self.definition.get("measure")):
+            return {}
+        return measured(names, self.problem(), report.etas[0], report.steps[0], [one.order for one in report.orders])
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -175,6 +188,8 @@ class Outcome:
         The learning rates that were run, to which errors and predictions belong.
     report : Report or None
         The verdict in full; None where the case could not be judged.
+    measures : dict
+        What was measured beside, by its name.
     """
 
     case: Case
@@ -185,6 +200,7 @@ class Outcome:
     seconds: float = 0.0
     etas: list[float] = field(default_factory=list)
     report: Report | None = None
+    measures: dict[str, Any] = field(default_factory=dict)
 
 
 def run_case(case: Case) -> Outcome:
@@ -207,6 +223,7 @@ def run_case(case: Case) -> Outcome:
     try:
         with np.errstate(all="ignore"):  # what overflows is judged, and needs no warning beside
             report = case.verify()
+            measures = case.measured(report)
     except EomsymError as error:
         message = f"{type(error).__name__}: {error}"
         return Outcome(case, "error", [], message, seconds=clock.perf_counter() - began)
@@ -214,7 +231,8 @@ def run_case(case: Case) -> Outcome:
         message = f"unforeseen {type(error).__name__}: {error}"
         return Outcome(case, "error", [], message, seconds=clock.perf_counter() - began)
     rows = [_row(result) for result in report.orders]
-    return Outcome(case, report.status, rows, "", report.size, clock.perf_counter() - began, list(report.etas), report)
+    spent = clock.perf_counter() - began
+    return Outcome(case, report.status, rows, "", report.size, spent, list(report.etas), report, measures)
 
 
 def told(name: str, said: Any) -> str:

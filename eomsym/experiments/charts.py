@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from eomsym.experiments.summary import Summary
 
-__all__ = ["Chart", "agreement", "drawn", "error_charts", "map_charts", "place_of", "ratios"]
+__all__ = ["Chart", "agreement", "bound_charts", "drawn", "error_charts", "layer_charts", "map_charts", "place_of",
+           "ratios", "sharpness_charts"]  # fmt: skip
 
 Chart = Callable[["Axes"], None]
 #: So many points of an order are drawn in a cloud, at most: evenly chosen from all.
@@ -130,6 +131,97 @@ def _errors(curves: Mapping[int, Curve], title: str) -> Chart:
         legend_below(ax)
 
     return draw
+
+
+# what is measured beside ----------------------------------------------------------------------------------------------
+
+
+def bound_charts(found: Mapping[str, Mapping[str, Any]]) -> list[Chart]:
+    """Bounds against the true distance, of every case and order: one chart for each certificate that gave a number."""
+    rows = [row for one in found.values() for row in one["orders"]]
+    return [chart for name in ("measured", "proven") if (chart := _bounds(rows, name))]
+
+
+def _bounds(rows: Sequence[Mapping[str, Any]], name: str) -> Chart | None:
+    known = [row for row in rows if row[name] and row["true"]]
+    if not known:
+        return None
+
+    def draw(ax: Axes) -> None:
+        for order in sorted({row["order"] for row in known}):
+            some = [row for row in known if row["order"] == order]
+            some = some[:: max(1, len(some) // CLOUD)]
+            x, y = [row["true"] for row in some], [row[name] for row in some]
+            ax.loglog(x, y, color=colour(order), marker=marker(order), linestyle="none", markersize=4, alpha=0.7,
+                      label=f"order {order}")  # fmt: skip
+        ends = [min(row["true"] for row in known), max(row["true"] for row in known)]
+        ax.loglog(ends, ends, color=INK, linewidth=0.8, zorder=0)
+        ax.set(xlabel="distance from gradient descent", ylabel=f"{name} bound")
+        ratio = float(np.median([row[name] / row["true"] for row in known]))
+        ax.set_title(f"{name} bound, median {ratio:.3g} times the distance\nline: equal", fontsize=8)
+        legend_below(ax)
+
+    return draw
+
+
+def sharpness_charts(found: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str]) -> list[Chart]:
+    """The largest eigenvalue of the Hessian along the run of each case, with the limit of stability."""
+    return [_sharpness(one, titles[key]) for key, one in found.items()]
+
+
+def _sharpness(one: Mapping[str, Any], title: str) -> Chart:
+    def draw(ax: Axes) -> None:
+        ax.plot(
+            one["times"], _numbers(one["values"]), color=colour(0), marker=marker(0), markersize=4, label="sharpness"
+        )
+        if one["limit"] is not None:
+            ax.axhline(one["limit"], color=INK, linewidth=0.8, linestyle=(0, (3, 2)), label="limit of stability")
+        ax.set(xlabel=r"time $\eta k$", ylabel="largest eigenvalue of the Hessian", ylim=(0, None))
+        ax.set_title(fill(rf"{title}, $\eta$ = {one['eta']:.3g}", 52), fontsize=8)
+        legend_below(ax)
+
+    return draw
+
+
+def layer_charts(found: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str]) -> list[Chart]:
+    """Norm of each scale-invariant block of each case, and the angle by which a step turns it."""
+    charts = []
+    for key, one in found.items():
+        for block in one["blocks"]:
+            title = fill(f"{block['name']} of {titles[key]}", 52)
+            charts += [_norms(one["times"], block, title), _angles(one["times"][1:], block, title)]
+    return charts
+
+
+def _norms(times: Sequence[float], block: Mapping[str, Any], title: str) -> Chart:
+    def draw(ax: Axes) -> None:
+        for model, series in block["series"].items():
+            name = {"descent": "descent", "0": "gradient flow"}.get(model, f"order {model}")
+            shade = INK if model == "descent" else colour(int(model))
+            ax.plot(times, _numbers(series["norm"]), color=shade, linewidth=3, alpha=0.45, label=name)
+            ax.plot(times, _numbers(series["predicted"]), color=shade, linewidth=1, linestyle=(0, (3, 2)))
+        ax.set(xlabel=r"time $\eta k$", ylabel="norm")
+        ax.set_title(f"{title}\ndashed: predicted", fontsize=8)
+        legend_below(ax)
+
+    return draw
+
+
+def _angles(times: Sequence[float], block: Mapping[str, Any], title: str) -> Chart:
+    def draw(ax: Axes) -> None:
+        ax.plot(times, _numbers(block["angles"]), color=INK, marker=marker(0), markersize=4, label="angle of a step")
+        if (rest := block["angle at rest"]) is not None:
+            ax.axhline(rest, color=colour(0), linewidth=1, linestyle=(0, (3, 2)), label="predicted at rest")
+        ax.set(xlabel=r"time $\eta k$", ylabel="radians", ylim=(0, None))
+        ax.set_title(title, fontsize=8)
+        legend_below(ax)
+
+    return draw
+
+
+def _numbers(values: Sequence[float | None]) -> np.ndarray:
+    """Numbers of a record; what was not finite is NaN."""
+    return np.array([np.nan if value is None else value for value in values])
 
 
 # maps over depth and scale of the start -----------------------------------------------------------------------------

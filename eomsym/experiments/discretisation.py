@@ -25,7 +25,18 @@ from eomsym.codegen.kernel import Kernel, compile
 from eomsym.dynamics.descent import descend
 from eomsym.dynamics.flow import flow
 from eomsym.dynamics.leading_error import leading_error
-from eomsym.experiments.experiment import Claim, Experiment, Line, Panel
+from eomsym.errors import InputError
+from eomsym.experiments.claims import (
+    ORDERS,
+    RATIOS,
+    claims_of_any,
+    claims_of_ratios,
+    claims_of_region,
+    error_claims,
+    leading_claims,
+    norms,
+)
+from eomsym.experiments.experiment import Experiment, Line, Panel
 from eomsym.losses.activations import region, region_changes
 from eomsym.losses.data import digits
 from eomsym.losses.layers import Activation, Conv, Linear
@@ -33,13 +44,11 @@ from eomsym.losses.network import DeepLinear, Network
 from eomsym.losses.normalisation import BatchNorm
 from eomsym.optimisers.linear import RungeKutta
 from eomsym.symmetries.noether import DESCENT
-from eomsym.symmetries.prediction import follow_in_steps, label
+from eomsym.symmetries.prediction import follow_in_steps
 from eomsym.types import Array, Progress
 
-__all__ = ["convolution", "error", "linear", "relu"]
+__all__ = ["convolution", "error", "linear", "ratios", "relu"]
 
-ORDERS = (0, 1, 2, 3)
-RATIOS = (2, 5, 10, 20)
 #: Points in time that are kept.
 POINTS = 100
 #: Equations of motion of piecewise linear networks run for this part of the time: by then they have left the first
@@ -51,6 +60,8 @@ RUNGE_KUTTA = RungeKutta(
 )
 #: Loss and gradient leave the interpreter alone while they run: two cores, two threads.
 WORKERS = 2
+#: So many parameters are written down one by one.
+FEW = 12
 #: Accuracy of the flows of smooth losses; order 3 ends about 1e-11 away from descent.
 RTOL = 3e-13
 
@@ -78,6 +89,13 @@ def convolution(images: int | None = None, steps: int | None = None, progress: P
     return compare("convolution", net, steps or 10_000, progress)
 
 
+def ratios(images: int | None = None, steps: int | None = None, progress: Progress | None = None) -> Experiment:
+    """A tanh network 64-20-10: smooth, as theirs are not."""
+    inputs, labels = digits(images or 200)
+    net = Network((64, 20, 10), inputs, labels, "tanh", "cross_entropy")
+    return compare("ratios", net, steps or 1000, progress, eta=0.01)
+
+
 def batch_normalised(units: int, inputs: Array, labels: np.ndarray) -> Network:
     """A tanh network with one batch-normalised hidden layer and ten classes."""
     name = f"tanh network with batch normalisation {inputs.shape[1]}-{units}-10, cross_entropy, {len(inputs)} samples"
@@ -85,12 +103,30 @@ def batch_normalised(units: int, inputs: Array, labels: np.ndarray) -> Network:
     return Network(layers, inputs, labels, loss="cross_entropy", name=name)
 
 
-def compare(name: str, net: Network, steps: int, progress: Progress | None = None, eta: float = 1e-3) -> Experiment:
-    """The protocol on one network, Xavier start."""
+def compare(
+    name: str, net: Any, steps: int, progress: Progress | None = None, eta: float = 1e-3, start: Any = None
+) -> Experiment:
+    """The protocol on one loss; a network without a start gets Xavier's.
+
+    Parameters
+    ----------
+    name : str
+        Of the experiment.
+    net : Network, Loss, …
+    steps : int
+    progress : callable, optional
+    eta : float
+    start : array_like, shape (n,), optional
+        With one, the claims are those that hold of any loss, see `claims_of_any`; without, the paper's too.
+
+    Returns
+    -------
+    Experiment
+    """
     began = time.perf_counter()
     every = max(1, steps // POINTS)
     steps -= steps % every
-    theta = net.initial(0)
+    theta = net.initial(0) if start is None else net.validate(start)
     kernel = compile(net, max(ORDERS) + 1)
     kernel.terms(theta)  # compiled once, before the threads begin
     times: Array = eta * every * np.arange(steps // every + 1.0)
@@ -110,9 +146,11 @@ def compare(name: str, net: Network, steps: int, progress: Progress | None = Non
         "errors of their integration": [errors[order] for order in ORDERS],
         "distances of eta/r": {str(ratio): last["r", ratio] for ratio in RATIOS},
     }
-    claims = claims_of_ratios(last, errors, travelled, smooth)
-    if smooth:
-        claims += leading_claims(found["leading"].norms, last, errors, eta)
+    claims = claims_of_ratios(last, errors, travelled, smooth) if start is None else []
+    if smooth and start is None:
+        claims += leading_claims(eta ** (np.array(ORDERS) + 1.0) * found["leading"].norms, last, errors)
+    elif smooth:
+        claims, figures["not judged"] = claims_of_any(net, theta, eta, steps)
     else:
         figures["distance of gradient flow where orders 1, 2, 3 end"] = float(distances[0][len(distances[1]) - 1])
         figures["gates that switch between recorded points"] = {
@@ -120,17 +158,17 @@ def compare(name: str, net: Network, steps: int, progress: Progress | None = Non
         }
         claims += claims_of_region(net, kernel, theta)
     settings = {
-        "network": net.name,
+        "network": name_of(net),
         "eta": eta,
         "steps": steps,
         "ratios": list(RATIOS),
-        "start": "xavier, seed 0",
+        "start": "xavier, seed 0" if start is None else words_of(theta),
         "integration": f"DOP853, rtol {RTOL:g}" if smooth else "Runge-Kutta of order 4, steps eta/2 and eta/4",
     }
     panels = paper_panels(net, times, paths, distances)
     return Experiment(
         name,
-        f"{net.name}: descent, gradient flow, equations of motion",
+        f"{name_of(net)}: descent, gradient flow, equations of motion",
         settings,
         panels,
         tuple(claims),
@@ -168,77 +206,7 @@ def paper_runs(
     return run_jobs(jobs, progress)
 
 
-def claims_of_ratios(last: dict[Any, float], errors: dict[Any, float], travelled: float, smooth: bool) -> list[Claim]:
-    """What the paper's distances between learning rates say about gradient flow, and how close to descent it ends."""
-    claims = [
-        Claim(
-            f"distance of descent with eta/{ratio} over 1 - 1/{ratio} times that of gradient flow",
-            last["r", ratio] / last[0] / (1 - 1 / ratio),
-            *((0.98, 1.02) if smooth else (0.6, 1.4)),
-            reference=errors[0] / last[0],
-        )
-        # Where gates switch, the way from eta to eta/2 is rough, and only the limit is judged.
-        for ratio in (RATIOS if smooth else RATIOS[-1:])
-    ]
-    claims.append(
-        Claim(
-            "distance of gradient flow over the way travelled",
-            last[0] / travelled,
-            -np.inf,
-            0.01,
-            errors[0] / travelled,
-        )
-    )
-    return claims
-
-
-def leading_claims(vectors: Array, last: dict[Any, float], errors: dict[Any, float], eta: float) -> list[Claim]:
-    """Each distance over its predicted leading part, as long as it is far above the error of the integration."""
-    sizes = eta ** (np.array(ORDERS) + 1.0) * vectors
-    claims = [
-        Claim(
-            f"distance of {label(order)} over its predicted leading error eta^{order + 1} |v|",
-            last[order] / float(size),
-            0.97,
-            1.03,
-            errors[order] / float(size),
-        )
-        for order, size in zip(ORDERS, sizes, strict=True)
-        if errors[order] < 0.01 * size
-    ]
-    return claims + [
-        Claim(
-            f"distance of order {order} over that of {label(order - 1)}",
-            last[order] / last[order - 1],
-            -np.inf,
-            0.02,
-            errors[order] / last[order - 1],
-        )
-        for order in ORDERS[1:]
-    ]
-
-
-def claims_of_region(net: Network, kernel: Kernel, theta: Array) -> list[Claim]:
-    """Inside the first region gradient flow keeps its promise: halving eta halves the distance.
-
-    The region is so small that order 1 is lost in rounding there.
-    """
-    duration = 0.1
-    while region_changes(net, descend(kernel, theta, eta=duration / 64, steps=64).thetas).any() and duration > 1e-6:
-        duration /= 2
-    gaps = []
-    for count in (4, 8):
-        rate = duration / count
-        descent = descend(kernel, theta, eta=rate, steps=count).thetas
-        path, error, switched = follow_in_steps(kernel.at_order(0), theta, rate, np.array([0.0, duration]), rate / 4)
-        switched += int(region_changes(net, descent).sum())
-        gaps.append((float(np.linalg.norm(path[-1] - descent[-1])), error, switched))
-    ratio = gaps[0][0] / gaps[1][0] if not any(gap[2] for gap in gaps) else float("nan")
-    reference = ratio * sum(gap[1] / gap[0] for gap in gaps)
-    return [Claim("inside one activation region: distance at eta over that at eta/2", ratio, 1.9, 2.1, reference)]
-
-
-def paper_panels(net: Network, times: Array, paths: dict[Any, Array], distances: dict[Any, Array]) -> tuple[Panel, ...]:
+def paper_panels(net: Any, times: Array, paths: dict[Any, Array], distances: dict[Any, Array]) -> tuple[Panel, ...]:
     """Loss, way travelled and distance: the three rows of the paper's figure, with the flows that it could not show."""
     names: dict[Any, str] = {
         DESCENT: r"descent, $\eta$",
@@ -273,30 +241,58 @@ def error(images: int | None = None, steps: int | None = None, progress: Progres
 
     A batch-normalised network with weight decay, large learning rate.
     """
-    began = time.perf_counter()
     inputs, labels = digits(images or 200)
-    eta, decay = 0.05, 0.01
-    net = batch_normalised(16, inputs, labels).with_weight_decay(decay)
-    every = max(1, (steps or 400) // POINTS)
-    count = (steps or 400) - (steps or 400) % every
+    return over_steps(batch_normalised(16, inputs, labels).with_weight_decay(0.01), steps or 400, progress, 0.05)
+
+
+def over_steps(
+    net: Any, steps: int, progress: Progress | None = None, eta: float = 0.05, start: Any = None
+) -> Experiment:
+    """Errors over the steps of one smooth loss; the parameters are those of `compare`.
+
+    Raises
+    ------
+    InputError
+        The loss has gates: their equations of motion hold in the first activation region only.
+    """
+    began = time.perf_counter()
+    theta = net.initial(0) if start is None else net.validate(start)
+    if region(net, theta).size:
+        raise InputError(
+            f"{name_of(net)} has ReLUs or other kinks, and no order holds across them; the experiment 'ratios' "
+            "takes such a loss"
+        )
+    every = max(1, steps // POINTS)
+    count = steps - steps % every
     times: Array = eta * every * np.arange(count // every + 1.0)
     marks = sorted({max(1, round(part * (len(times) - 1))) for part in (0.05, 0.2, 0.5, 1.0)})
     kernel = compile(net, max(ORDERS) + 1)
-    kernel.terms(net.initial(0))
-    found = run_jobs(error_jobs(kernel, net.initial(0), times, marks, eta=eta, every=every), progress)
+    kernel.terms(theta)
+    found = run_jobs(error_jobs(kernel, theta, times, marks, eta=eta, every=every), progress)
     descent = found[DESCENT].thetas
     distances = {order: norms(found[order].thetas - descent) for order in ORDERS}
     predicted = eta ** (np.array(ORDERS) + 1.0) * np.array([found["v", mark] for mark in marks])
     last = {order: float(distances[order][-1]) for order in ORDERS}
     errors = {order: found[order].error for order in ORDERS}
-    settings = {"network": net.name, "eta": eta, "weight decay": decay, "steps": count, "start": "xavier, seed 0"}
+    settings = {
+        "network": name_of(net),
+        "eta": eta,
+        "weight decay": float(net.weight_decay),
+        "steps": count,
+        "start": "xavier, seed 0" if start is None else words_of(theta),
+    }
+    figures: dict[str, Any] = {"distances": list(last.values()), "errors of their integration": list(errors.values())}
+    if start is None:
+        claims = error_claims(predicted[-1], last, errors)
+    else:
+        claims, figures["not judged"] = claims_of_any(net, theta, eta, count)
     return Experiment(
         "error",
-        f"{net.name}: the error of continuous time",
+        f"{name_of(net)}: the error of continuous time",
         settings,
         (loss_panel(net, times / eta, descent, found[0].thetas), error_panel(times / eta, marks, distances, predicted)),
-        tuple(error_claims(last, predicted[-1], errors)),
-        {"distances": list(last.values()), "errors of their integration": list(errors.values())},
+        tuple(claims),
+        figures,
         time.perf_counter() - began,
     )
 
@@ -318,30 +314,6 @@ def error_jobs(
     return jobs
 
 
-def error_claims(last: dict[int, float], predicted: Array, errors: dict[int, float]) -> list[Claim]:
-    """At the end: each distance over its predicted leading part, and over that of the order before."""
-    claims = [
-        Claim(
-            f"distance of {label(order)} over its predicted leading error eta^{order + 1} |v|",
-            last[order] / float(predicted[order]),
-            0.9,
-            1.1,
-            errors[order] / float(predicted[order]),
-        )
-        for order in ORDERS
-    ]
-    return claims + [
-        Claim(
-            f"distance of order {order} over that of {label(order - 1)}",
-            last[order] / last[order - 1],
-            -np.inf,
-            0.5,
-            errors[order] / last[order - 1],
-        )
-        for order in ORDERS[1:]
-    ]
-
-
 def error_panel(steps: Array, marks: list[int], distances: dict[int, Array], predicted: Array) -> Panel:
     """Distances over the steps, with the predicted leading errors at some of them, shape (marks, orders)."""
     lines = []
@@ -358,7 +330,7 @@ def error_panel(steps: Array, marks: list[int], distances: dict[int, Array], pre
     )
 
 
-def loss_panel(net: Network, steps: Array, descent: Array, motion: Array) -> Panel:
+def loss_panel(net: Any, steps: Array, descent: Array, motion: Array) -> Panel:
     """The training loss of descent and of gradient flow."""
 
     def values(path: Array) -> Array:
@@ -394,6 +366,11 @@ def words(key: Any) -> str:
     return {DESCENT: "descent, eta", 0: "gradient flow", "leading": "leading error"}.get(key, f"EoM, order {key}")
 
 
-def norms(rows: Array) -> Array:
-    """Euclidean norm of each row."""
-    return np.asarray(np.linalg.norm(rows, axis=1))
+def name_of(loss: Any) -> str:
+    """What titles call a loss."""
+    return str(getattr(loss, "name", None) or loss).strip("<>")
+
+
+def words_of(theta: Array) -> str:
+    """A start in the settings: its numbers if they are few."""
+    return ", ".join(f"{x:.17g}" for x in theta) if len(theta) <= FEW else f"given, {len(theta)} parameters"

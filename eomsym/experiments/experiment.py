@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from eomsym.experiments.panels import Line, Panel, draw_panels
+from eomsym.experiments.problem import options_of
 from eomsym.output.figures import Figure
 from eomsym.output.pages import side_by_side
 from eomsym.output.records import record
@@ -108,8 +109,10 @@ class Experiment:
     @property
     def command(self) -> str:
         """The command line that repeats the experiment."""
-        options = [f"--{key} {value}" for key, value in self.arguments.items() if value is not None]
-        return " ".join(["eomsym simulate", self.name, *options])
+        typed = dict(self.arguments)
+        described = options_of(typed.pop("problem", None) or {})
+        options = [f"--{key} {value}" for key, value in typed.items() if value is not None]
+        return " ".join(["eomsym simulate", self.name, *described, *options])
 
     def table(self) -> Table:
         """Return the claims as a table."""

@@ -17,12 +17,16 @@ import numpy as np
 from eomsym.codegen.kernel import compile
 from eomsym.dynamics.deep_linear import ScalarMotion, singular_modes, time_to_converge
 from eomsym.dynamics.flow import flow
-from eomsym.experiments.discretisation import batch_normalised
+from eomsym.errors import InputError
+from eomsym.experiments.claims import norms
+from eomsym.experiments.discretisation import batch_normalised, name_of, words_of
 from eomsym.experiments.experiment import Claim, Experiment, Line, Panel
 from eomsym.losses.data import digits, whitened
 from eomsym.losses.expression import Field
 from eomsym.losses.initial import balanced, orthonormal
 from eomsym.losses.network import DeepLinear, Network
+from eomsym.losses.objective import Objective
+from eomsym.symmetries.networks import symmetries_of
 from eomsym.symmetries.noether import DESCENT, Model, Symmetry, decay_rate
 from eomsym.symmetries.prediction import Predictions, predict
 from eomsym.symmetries.symmetry import RescalingSymmetry, ScaleInvariance, TranslationInvariance
@@ -33,6 +37,14 @@ __all__ = ["balance", "modes", "scale", "translation"]
 #: Rates are sums of products that cancel; relative to their size, rounding leaves this much.
 ROUNDING = 1e-12
 RATE = r"$|\|\theta_{k,A}\|^2/\|\theta_A\|^2-1|$"
+#: The symmetry of each experiment, and what its weights are called.
+KINDS: dict[str, tuple[type[Symmetry], str]] = {
+    "scale": (ScaleInvariance, "scale-invariant"),
+    "translation": (TranslationInvariance, "translation-invariant"),
+    "balance": (RescalingSymmetry, "rescalable"),
+}
+#: Of a loss with many symmetries so many are followed.
+SHOWN = 4
 #: Points in time that are kept.
 POINTS = 100
 
@@ -318,6 +330,56 @@ def identities(found: Predictions, symmetry: Symmetry) -> list[Claim]:
     return claims
 
 
+def of_any(
+    name: str, loss: Objective, *, steps: int, eta: float, start: Array, progress: Progress | None = None
+) -> Experiment:
+    """One of these experiments on a loss of any kind: the symmetries that it has are looked for.
+
+    Parameters
+    ----------
+    name : {"scale", "translation", "balance"}
+    loss : Network, Loss, …
+    steps : int
+    eta : float
+    start : ndarray, shape (n,)
+    progress : callable, optional
+
+    Raises
+    ------
+    InputError
+        The loss has no symmetry of that kind.
+    """
+    began = time.perf_counter()
+    kind, adjective = KINDS[name]
+    known = symmetries_of(loss, start)
+    blocks = [symmetry for symmetry in known if isinstance(symmetry, kind)][:SHOWN]
+    if not blocks:
+        told = ", ".join(map(str, known)) or "none"
+        raise InputError(f"{name_of(loss)} has no {adjective} weights; the symmetries that it has: {told}")
+    count, every = spaced(steps)
+    found = predict(
+        loss, start, eta=eta, steps=count, symmetries=blocks, orders=range(4), every=every, progress=progress
+    )
+    panels, claims = [], []
+    for block in blocks:
+        lines: list[Line] = []
+        for model in found.runs:
+            series = found.series[block, model]
+            lines += pair(words(model), found.times, norms(series.values), norms(series.predicted), model)
+        quantity = str(block.quantity)
+        panels.append(Panel(str(block), r"time $\eta k$", quantity, tuple(lines), "", "dashed: predicted"))
+        claims += identities(found, block)
+    settings = {
+        "network": name_of(loss),
+        "eta": eta,
+        "weight decay": float(loss.weight_decay),
+        "steps": count,
+        "start": words_of(start),
+    }
+    title = f"{adjective.capitalize()} weights of a {name_of(loss)}"
+    return finished(name, title, settings, tuple(panels), claims, {}, began)
+
+
 def pair(name: str, x: Array, measured: Array, predicted: Array, model: Model) -> list[Line]:
     """A measured line with its name, and its prediction."""
     return [Line(name, x, measured, model), Line("", x, predicted, model, "predicted")]
@@ -332,11 +394,6 @@ def spaced(steps: int) -> tuple[int, int]:
     """Steps that divide into intervals, and how many steps each has."""
     every = max(1, steps // POINTS)
     return steps - steps % every, every
-
-
-def norms(rows: Array) -> Array:
-    """Euclidean norm of each row."""
-    return np.asarray(np.linalg.norm(rows, axis=1))
 
 
 def finished(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -86,7 +87,8 @@ def draw_panels(panels: Sequence[Panel], title: str = "", ax: Any = None) -> Fig
     for panel, one in zip(panels, figure.axes, strict=True):
         _draw(panel, one)
     if title and ax is None:
-        figure.figure.suptitle(title, fontsize=10)
+        across = min(len(panels), columns or len(panels))
+        figure.figure.suptitle(fill(title, 58 * across), fontsize=10)
     return figure
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import runpy
+import shlex
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,7 +29,17 @@ from eomsym.optimisers.names import checked_method
 if TYPE_CHECKING:
     from eomsym.optimisers.base import Method
 
-__all__ = ["DESCRIPTION", "SOURCES", "Given", "check_description", "check_keys", "hash_of", "make", "told_of_file"]
+__all__ = [
+    "DESCRIPTION",
+    "SOURCES",
+    "Given",
+    "check_description",
+    "check_keys",
+    "hash_of",
+    "make",
+    "options_of",
+    "told_of_file",
+]
 
 #: Time of what has none of its own.
 TIME = 1.0
@@ -257,6 +268,28 @@ def _normalised(widths: list[int], activation: str, normalisation: str) -> list[
         layers += [WeightNorm(Linear(width))] if normalisation == "weight" else [Linear(width), kinds[normalisation]()]
         layers.append(Activation("tanh" if activation == "linear" else activation))
     return [*layers, Linear(widths[-1])]
+
+
+def options_of(said: Mapping[str, Any]) -> list[str]:
+    """A description as it is typed.
+
+    Examples
+    --------
+    >>> options_of({"loss": "x**2*y", "variables": "x y", "start": [1.0, -2.0]})
+    ["--loss 'x**2*y'", "--variables 'x y'", "--start '1.0, -2.0'"]
+    >>> options_of({"network": {"widths": [4, 3, 2], "data": "synthetic"}, "seed": 3})
+    ['--network 4-3-2', '--data synthetic', '--seed 3']
+    """
+    told = []
+    for key, value in said.items():
+        if key == "network":
+            told += options_of({**value, "data": value.get("data", "synthetic")})
+        elif key == "widths":
+            told.append(f"--network {'-'.join(map(str, value))}")
+        elif key != "file_hash":
+            joined = ("; " if key == "field" else ", ").join(map(str, value)) if isinstance(value, list) else str(value)
+            told.append(f"--{key.replace('_', '-')} {shlex.quote(joined)}")
+    return told
 
 
 # files ----------------------------------------------------------------------------------------------------------------

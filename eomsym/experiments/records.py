@@ -26,7 +26,7 @@ __all__ = ["COLUMNS", "Curve", "Records"]
 
 #: Says whose files these are: "eoms" as an integer.
 APPLICATION = 0x656F6D73
-SCHEMA_VERSION = 2  # 2: learning rates beside errors and predictions
+SCHEMA_VERSION = 3  # 2: learning rates beside errors and predictions; 3: what is measured beside
 SCHEMA = """
 CREATE TABLE environments (hash TEXT PRIMARY KEY, versions TEXT NOT NULL);
 CREATE TABLE cases (
@@ -52,6 +52,12 @@ CREATE TABLE orders (
     slope REAL, ratio REAL, misfit REAL, error REAL, prediction REAL, reference REAL,
     errors TEXT NOT NULL, predictions TEXT NOT NULL,
     PRIMARY KEY (key, "order")
+);
+CREATE TABLE measures (
+    key TEXT NOT NULL REFERENCES cases(key),
+    name TEXT NOT NULL,
+    content TEXT NOT NULL,
+    PRIMARY KEY (key, name)
 );
 CREATE INDEX by_status ON cases(status);
 """
@@ -173,6 +179,8 @@ class Records:
                         lists = (json.dumps(found["errors"]), json.dumps(found["predictions"]))
                         numbers = tuple(found[name] for name in COLUMNS[9:])
                         run("INSERT INTO orders VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", (one.case.key, *numbers, *lists))
+                    for name, content in one.measures.items():
+                        run("INSERT INTO measures VALUES (?,?,?)", (one.case.key, name, json.dumps(content)))
 
     def __contains__(self, key: object) -> bool:
         return self._connection.execute("SELECT 1 FROM cases WHERE key = ?", (key,)).fetchone() is not None
@@ -223,6 +231,15 @@ class Records:
             (count,),
         )
         return {(key, order): Curve(status, *map(_numbers, lists)) for key, order, status, *lists in found}
+
+    def measures(self, name: str, count: int = -1) -> dict[str, dict[str, Any]]:
+        """What cases measured beside their verdicts, by their hashes; of the first `count` that could."""
+        found = self._connection.execute(
+            "SELECT key, content FROM measures WHERE name = ? AND json_extract(content, '$.why') IS NULL "
+            "ORDER BY key LIMIT ?",
+            (name, count),
+        )
+        return {key: json.loads(content) for key, content in found}
 
     def environments(self) -> list[dict[str, str]]:
         """Versions with which cases were run."""

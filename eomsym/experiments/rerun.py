@@ -72,7 +72,7 @@ def rerun(
     if found.get("schema") == "eomsym.collection":
         return [rerun(part, loss=loss, method=method) for part in found["records"]]
     if found.get("schema") == "eomsym.experiment":
-        return simulate(found["name"], **found["arguments"])
+        return simulate(found["name"], **_arguments(found["arguments"]))
     if found.get("schema") != "eomsym.verification":
         raise InputError(f"got a record of {found.get('schema')!r}; only verifications and experiments run again")
     setting = found["setting"]
@@ -97,6 +97,20 @@ def rerun(
     )
     told = {"case": setting["case"]} if loss is None and "case" in setting else {}
     return replace(report, seed=found.get("seed"), setting={**report.setting, **told})
+
+
+def _arguments(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of an experiment."""
+    problem = found.get("problem", {})
+    if problem is None:
+        raise InputError("the record does not hold the loss; call eomsym.experiments.simulate.simulate with yours")
+    if "file" in problem:
+        raise InputError(f"the problem is the file {problem['file']}, which is not run unasked; type {EXAMPLE}")
+    return dict(found)
+
+
+#: How an experiment on a file is run again.
+EXAMPLE = "eomsym simulate NAME --file FILE"
 
 
 def _losses(setting: Mapping[str, Any], method: Method) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from eomsym import checks
 from eomsym.experiments import charts
+from eomsym.experiments.measures import MEASURES
 from eomsym.experiments.records import COLUMNS, Curve, Records
 from eomsym.formulas.terms import counter_terms
 from eomsym.output.figures import Figure
@@ -29,6 +30,12 @@ DRAWN = 4
 STATUSES = ("passed", "failed", "inconclusive", "error")
 VERDICT = Column("status", align="left", status=True)
 
+#: Of what is measured beside the verdicts.
+HEADINGS = {
+    "bound": "Bound against truth",
+    "sharpness": "Sharpness on the way",
+    "layers": "Norms and angles of invariant layers",
+}
 #: A click on a heading sorts by it, numbers as numbers; without it the table is a table.
 SORT = """
 <script>
@@ -69,6 +76,8 @@ class Summary:
         With what the cases were run.
     curves : dict
         Errors over the learning rates, of a few cases, by their hash and the order.
+    measures : dict
+        What was measured beside the verdicts: by its name, then by the hash of the case. Of sharpness and layers a few.
     """
 
     name: str
@@ -76,6 +85,7 @@ class Summary:
     definitions: dict[str, dict[str, Any]]
     versions: tuple[dict[str, str], ...]
     curves: dict[tuple[str, int], Curve]
+    measures: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     # tables -----------------------------------------------------------------------------------------------------------
 
@@ -139,6 +149,19 @@ class Summary:
         """Errors of the orders, and the highest that passed, over depth and initial scale, where both vary."""
         return charts.drawn(made) if (made := charts.map_charts(self)) else None
 
+    def beside(self) -> dict[str, Figure]:
+        """What was measured beside the verdicts, by its name: ``"bound"``, ``"sharpness"``, ``"layers"``."""
+        return {name: charts.drawn(made) for name, made in self._beside().items() if made}
+
+    def _beside(self) -> dict[str, list[charts.Chart]]:
+        titles = self._titles()
+        found = {name: self.measures.get(name, {}) for name in MEASURES}
+        return {
+            "bound": charts.bound_charts(found["bound"]),
+            "sharpness": charts.sharpness_charts(found["sharpness"], titles),
+            "layers": charts.layer_charts(found["layers"], titles),
+        }
+
     def _titles(self) -> dict[str, str]:
         """Of the charts: with the optimiser, unless the case was given a name that no other optimiser has."""
         methods: dict[str, set[str]] = defaultdict(set)
@@ -171,6 +194,7 @@ class Summary:
             ("Measured and predicted", drawings),
             ("Error against the learning rate", charts.error_charts(self.curves, self._titles())),
             ("Over depth and scale of the start", charts.map_charts(self)),
+            *((HEADINGS[name], some) for name, some in self._beside().items()),
         ):
             if some:
                 parts += [f"<h2>{title}</h2>", side_by_side(charts.drawn([chart]) for chart in some)]
@@ -224,4 +248,12 @@ def summarise(records: Records) -> Summary:
     """
     checks.instance(records, "records", Records, "Records('records.sqlite')")
     rows = tuple(dict(zip(COLUMNS, row, strict=True)) for row in records.rows())
-    return Summary(records.path.name, rows, records.definitions(), tuple(records.environments()), records.curves(DRAWN))
+    beside = {name: records.measures(name, -1 if name == "bound" else DRAWN) for name in MEASURES}
+    return Summary(
+        records.path.name,
+        rows,
+        records.definitions(),
+        tuple(records.environments()),
+        records.curves(DRAWN),
+        {name: found for name, found in beside.items() if found},
+    )

@@ -37,8 +37,12 @@ class Plan:
         Table 0 holds the parameters (and the memories that are kept).
     outputs : tuple of int
         Tables of the program's outputs.
-    memories, clocks : tuple of int
-        Tables of what filters and bias corrections of a running optimiser remember, in the order of the program.
+    memories : tuple of int
+        Tables of what the filters of a running optimiser remember, in the order of the program.
+    clocks : tuple of (int, float)
+        Tables of its bias corrections, and the factor by which each step brings them nearer to 0.
+    slowest : float
+        Largest modulus of the poles of those filters: a step brings what they remember nearer to its value by so much.
     integers : tuple of int
     pieces : tuple of ndarray
         Numbers, one array behind the other: exact ones (object) and data (float64).
@@ -57,7 +61,8 @@ class Plan:
     tables: tuple[Table, ...]
     outputs: tuple[int, ...]
     memories: tuple[int, ...]
-    clocks: tuple[int, ...]
+    clocks: tuple[tuple[int, float], ...]
+    slowest: float
     integers: tuple[int, ...]
     pieces: tuple[np.ndarray, ...]
     keys: tuple[Filter, ...]
@@ -107,6 +112,7 @@ class Plan:
             program.outputs,
             tuple(writer.memories),
             tuple(writer.clocks),
+            float(writer.slowest),
             tuple(writer.table),
             tuple(writer.constants) or (np.zeros(1),),
             tuple(rows),

@@ -42,7 +42,8 @@ class Writer:
         self.table: list[int] = [0]
         self.constants: list[np.ndarray] = []
         self.memories: list[int] = []
-        self.clocks: list[int] = []
+        self.slowest = 0.0
+        self.clocks: list[tuple[int, float]] = []
         self.factors: list[tuple[int, Any]] = []
         self.scratch = (0, 0)
         self._end_of_constants = 0
@@ -339,6 +340,7 @@ def _recurrence(w: Writer, node: Node) -> None:
     above, below = chosen.coefficients()
     memory = w.new_table((chosen.taps * node.size, 1))
     w.memories.append(memory)
+    w.slowest = max([w.slowest, *map(abs, np.roots([float(b) for b in below]))])
     at = w.numbers([*map(exact, above), *map(exact, below)])
     w.write("recur", w.input(0), memory, [chosen.taps], at)
     w.write("remember", w.input(0), memory, [chosen.taps], at, after=True)
@@ -352,8 +354,9 @@ def _factor(w: Writer, node: Node) -> None:
 
 def _corrected(w: Writer, node: Node) -> None:
     memory = w.new_table((1, 1))
-    w.clocks.append(memory)
-    at = w.numbers([exact(node.parameters[0])])
+    rate = exact(node.parameters[0])
+    w.clocks.append((memory, float(rate)))
+    at = w.numbers([rate])
     w.write("correct", None, memory, (), at)
     w.write("wait", None, memory, (), at, after=True)
 

@@ -110,3 +110,15 @@ def test_bad_input():
         eom.descend(LOSS, START, eta=ETA, steps=1, memory="past")
     with pytest.raises(MethodError, match="holds the symbol beta; give it a number"):
         eom.descend(LOSS, START, eta=ETA, steps=1, method=eom.HeavyBall(sympy.Symbol("beta")))
+
+
+@pytest.mark.parametrize("method", [eom.Adam("9/10", "99/100"), eom.HeavyBall("9/10")], ids=lambda m: m.name)
+def test_a_run_goes_on_where_another_ended(method: eom.optimisers.Method) -> None:
+    """Bias corrections count the steps that were made before."""
+    loss = eom.Loss("x**2*y**2/2 + (x - 1)**2", variables="x y")
+    whole = eom.descend(loss, [0.5, 1.0], eta=0.01, steps=50, method=method)
+    first = eom.descend(loss, [0.5, 1.0], eta=0.01, steps=20, method=method)
+    then = eom.descend(loss, first.end, eta=0.01, steps=30, method=method, memory=first.memory, late=20)
+    np.testing.assert_allclose(then.thetas, whole.thetas[20:], rtol=1e-14)
+    with pytest.raises(InputError, match="late must be an integer >= 0"):
+        eom.descend(loss, [0.5, 1.0], eta=0.01, steps=30, method=method, late=-1)

@@ -102,8 +102,8 @@ def test_short_runs_are_run() -> None:
 
 
 def test_beyond_the_radius_the_optimiser_runs() -> None:
-    found = forward(LOSS, START, eta=0.005, steps=600, method=eom.HeavyBall("9/10"))
-    end = eom.descend(LOSS, START, eta=0.005, steps=600, method=eom.HeavyBall("9/10")).end
+    found = forward(LOSS, START, eta=0.005, steps=1200, method=eom.HeavyBall("9/10"))
+    end = eom.descend(LOSS, START, eta=0.005, steps=1200, method=eom.HeavyBall("9/10")).end
     np.testing.assert_allclose(found.theta, end, rtol=0, atol=1e-12)
     assert "too near to the radius 0.00263" in " ".join(found.notes)
 
@@ -166,6 +166,42 @@ def test_bad_input(words: dict[str, object], message: str) -> None:
         forward(LOSS, START, **words)  # type: ignore[arg-type]
     with pytest.raises(ShapeError, match=r"\(3,\)"):
         forward(LOSS, [1.0, 2.0, 3.0], eta=0.1, steps=10)
+
+
+def test_an_equation_without_a_finite_velocity_leaves_the_run_to_the_optimiser() -> None:
+    """A parameter that the loss does not move has a gradient of 0, and Adam's equation a square root of it."""
+    loss = eom.DeepLinear((2, 1, 1), [[1.0, 0.0], [2.0, 0.0]], [[1.0], [1.0]])
+    adam = eom.Adam("1/2", "3/5", "1/10")
+    found = forward(loss, [1.0, 0.5, 0.3], eta=1e-4, steps=2000, method=adam)
+    run = eom.descend(loss, [1.0, 0.5, 0.3], eta=1e-4, steps=2000, method=adam, every=2000)
+    np.testing.assert_allclose(found.theta, run.end, rtol=1e-13)
+    assert found.error == 0
+    assert any("no finite velocity here; the optimiser ran" in note for note in found.notes)
+
+
+def test_bias_corrections_that_have_not_ended_are_not_forgotten() -> None:
+    """Adam's second average needs 18,400 steps; shorter runs and stretches are the optimiser's."""
+    net, start = network(0)
+    adam = eom.Adam(epsilon="1/1000")
+    found = forward(net, start, eta=[1e-3, 5e-4], steps=[1500, 900], method=adam)
+    first = eom.descend(net, start, eta=1e-3, steps=1500, method=adam, every=1500)
+    then = eom.descend(net, first.end, eta=5e-4, steps=900, method=adam, every=900, memory=first.memory, late=1500)
+    np.testing.assert_allclose(found.theta, then.end, rtol=1e-12, atol=1e-14)
+    assert (found.error, found.gradients) == (0.0, 2400.0)
+    assert found.notes[0].startswith("the memory of Adam")
+    restarted = eom.descend(net, first.end, eta=5e-4, steps=900, method=adam, every=900, memory=first.memory)
+    assert np.linalg.norm(restarted.end - then.end) > 1e-6
+
+
+def test_a_memory_follows_the_learning_rate_of_a_schedule() -> None:
+    """Where the learning rate changes, momentum is that of the old one; the equation waits until it has settled."""
+    net, start = network(1)
+    heavy = eom.HeavyBall("1/2")
+    found = forward(net, start, eta=[0.02, 0.002], steps=[4000, 4000], method=heavy, tolerance=1e-7)
+    first = eom.descend(net, start, eta=0.02, steps=4000, method=heavy, every=4000)
+    end = eom.descend(net, first.end, eta=0.002, steps=4000, method=heavy, every=4000, memory=first.memory).end
+    assert np.linalg.norm(found.theta - end) <= 3 * found.error + 1e-12
+    assert found.saved > 1.1
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import eomsym as eom
 from eomsym.cli import main
 from eomsym.errors import InputError
 from eomsym.experiments import discretisation, layers
@@ -19,10 +21,13 @@ from eomsym.experiments.discretisation import compare
 from eomsym.experiments.edge import edge
 from eomsym.experiments.experiment import Claim, Experiment, Line, Panel
 from eomsym.experiments.fast_forward import fast_forward
+from eomsym.experiments.problem import Given
 from eomsym.experiments.rerun import rerun
 from eomsym.experiments.simulate import EXPERIMENTS, simulate
 from eomsym.output.records import dumps
 from eomsym.output.style import colour
+from eomsym.testing import altered
+from eomsym.verification.order import verify
 
 LINE = Line("order 1", np.array([0.0, 1.0]), np.array([1.0, np.nan]), 1)
 PANEL = Panel("one", "step", "value", (LINE,))
@@ -185,6 +190,96 @@ def test_full_runs(name: str) -> None:
     assert found.status == "passed", str(found)
 
 
+# problems of the user's -----------------------------------------------------------------------------------------------
+
+OWN = {"loss": "x**2*y**2/2 + x**2", "variables": "x y", "start": [1.0, 0.5]}
+NORMALISED = {
+    "network": {"widths": [3, 4, 2], "activation": "tanh", "normalisation": "weight", "samples": 6},
+    "weight_decay": "1/100",
+    "seed": 1,
+}
+
+
+@pytest.mark.parametrize("name", ["ratios", "error"])
+def test_the_comparisons_take_a_problem_of_the_users(name: str, valid: Any) -> None:
+    found = simulate(name, problem=OWN, eta=0.02, steps=50)
+    assert found.status == "passed", str(found)
+    assert [claim.highest for claim in found.claims] == [0.03] * 4
+    gap = {"ratios": "distances of gradient flow and orders 1, 2, 3 from descent at their end", "error": "distances"}
+    loss = eom.Loss("x**2*y**2/2 + x**2", variables="x y")
+    ends = [eom.flow(loss, [1.0, 0.5], eta=0.02, time=1.0, order=order).end for order in range(2)]
+    descent = eom.descend(loss, [1.0, 0.5], eta=0.02, steps=50).end
+    expected = [float(np.linalg.norm(end - descent)) for end in ends]
+    np.testing.assert_allclose(found.figures[gap[name]][:2], expected, rtol=1e-6)
+    record = json.loads(dumps(found.record()))
+    valid(record)
+    again = rerun(record)
+    assert json.loads(dumps(again.record()))["claims"] == record["claims"]  # type: ignore[union-attr]
+    assert found.command.startswith(f"eomsym simulate {name} --loss 'x**2*y**2/2 + x**2' --variables 'x y'")
+
+
+def test_a_wrong_coefficient_fails_the_claims(monkeypatch: pytest.MonkeyPatch) -> None:
+    claims = import_module("eomsym.experiments.claims")
+    wrong = altered(eom.compile(eom.Loss(OWN["loss"], variables="x y"), 4), 1, 0.01)
+    monkeypatch.setattr(claims, "verify", lambda loss, *rest, **options: verify(wrong, *rest, **options))
+    found = simulate("error", problem=OWN, eta=0.002, steps=500)
+    assert [claim.status for claim in found.claims][1] == "failed"
+
+
+def test_what_is_not_asymptotic_is_not_judged() -> None:
+    steep = {"loss": "50*x**2 + y**2/2 + x*y**2", "variables": "x y", "start": [0.1, 1.0]}
+    found = simulate("error", problem=steep, eta=0.015, steps=20)
+    assert found.status == "inconclusive"
+    assert found.figures["not judged"]
+
+
+def test_symmetries_of_the_users_network() -> None:
+    found = simulate("scale", problem=NORMALISED, eta=0.05, steps=20)
+    assert found.status == "passed", str(found)
+    assert [panel.title for panel in found.panels] == ["ScaleInvariance('W1')"]
+    balanced = simulate("balance", problem={"network": {"widths": [3, 4, 2]}}, eta=0.05, steps=20)
+    assert balanced.status == "passed", str(balanced)
+    shifted = {"network": {"widths": [3, 4, 2], "objective": "cross-entropy"}, "weight_decay": 1}
+    moved = simulate("translation", problem=shifted, eta=0.1, steps=20)
+    assert moved.status == "passed", str(moved)
+    # With decay d the sum shrinks by 1 - eta d in every step, from the closed form alone.
+    sums = moved.panels[0].lines[0].y
+    np.testing.assert_allclose(sums[-1] / sums[0], 0.9**20, rtol=1e-12)
+
+
+def test_gates_of_the_users_network() -> None:
+    said = {"network": {"widths": [3, 4, 2], "activation": "relu", "samples": 6}}
+    found = simulate("ratios", problem=said, eta=0.01, steps=50)
+    assert found.status == "passed", str(found)
+    assert [claim.statement.split(":")[0] for claim in found.claims] == ["inside one activation region"]
+
+
+@pytest.mark.parametrize(
+    "name, options, message",
+    [
+        ("edge", {"problem": OWN}, "makes its own problem; those that take yours are ratios, error"),
+        ("error", {"problem": OWN, "images": 5}, "leave them out with a problem of yours"),
+        ("error", {"eta": 0.1}, "eta is that of a problem of yours"),
+        ("error", {"problem": "rosenbrock"}, "expected problem such as {'loss'"),
+        ("scale", {"problem": OWN}, "no scale-invariant weights; the symmetries that it has: none"),
+        ("error", {"problem": {"network": {"widths": [2, 2, 1], "activation": "relu"}}}, "'ratios' takes such a loss"),
+        ("error", {"problem": OWN, "eta": -1.0}, "eta must be"),
+    ],
+)
+def test_bad_problems_of_the_users(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        simulate(name, **options)
+
+
+def test_a_loss_that_is_not_written_down_is_not_run_again() -> None:
+    given = Given(eom.Loss("x**4/4", variables="x"), [1.0], "quartic")
+    found = simulate("error", problem=given, eta=0.02, steps=20)
+    with pytest.raises(InputError, match="does not hold the loss"):
+        rerun(found.record())
+    with pytest.raises(InputError, match="not run unasked"):
+        rerun({**found.record(), "arguments": {"problem": {"file": "mine.py"}}})
+
+
 # the command ----------------------------------------------------------------------------------------------------------
 
 
@@ -217,6 +312,8 @@ def test_command_writes_record_and_figure(tmp_path: Path, valid: Any) -> None:
         (["modes", "--images", "5"], "leave out images"),
         (["modes", "--plot", "a.png", "--no-plot"], "exclude each other"),
         (["modes", "--json", "/dev/null/a.json"], "cannot write"),
+        (["edge", "--problem", "rosenbrock"], "those that take yours are"),
+        (["error", "--loss", "x**2", "--variables", "x"], "--loss needs --start"),
         (["modes", "--plot", "a.gif"], "a figure is written as .png, .svg or .pdf; try a.png"),
     ],
 )

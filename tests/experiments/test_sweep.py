@@ -192,8 +192,8 @@ def test_files_that_are_no_records_are_left_as_they_are(tmp_path: Path) -> None:
     for path, message in (
         (text, "damaged, or no record file"),
         (foreign, "not a record file of eomsym"),
-        (newer, "has schema 99, and eomsym .* knows 2; it was left as it is"),
-        (older, "has schema 1, and eomsym .* knows 2; it was left as it is"),
+        (newer, "has schema 99, and eomsym .* knows 3; it was left as it is"),
+        (older, "has schema 1, and eomsym .* knows 3; it was left as it is"),
     ):
         with pytest.raises(InputError, match=message):
             sweep(cases(2), path=path)
