@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -133,13 +134,19 @@ def audit(
     >>> found.culprits[0].split()[0]
     'native_layer_norm'
     """
-    asked = sorted({checks.count(order, "an order", 1) for order in checks.items(orders, "orders", "(2, 3, 4)")})
-    if not asked:
-        raise InputError(f"orders={orders!r}: expected positive integers such as (2, 3, 4)")
+    asked = checks.items(orders, "orders", "(2, 3, 4)")
+    if not asked or any(isinstance(k, bool) or not isinstance(k, Integral) or k < 1 for k in asked):
+        raise InputError(f"orders must be integers >= 1, got {checks.shown(orders)}; type orders=(2, 3, 4)")
+    asked = sorted({int(k) for k in asked})
     checks.count(seed, "seed")
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(model, torch.nn.Module):
         framework, views = "PyTorch", _of_torch(torch_export.trace(model, *arguments), asked[-1])
+    elif len(arguments) != 1:
+        raise InputError(
+            f"audit takes a module, loss_fn, inputs and targets of PyTorch, or loss_fn and params of JAX; got "
+            f"{type(model).__name__} and {len(arguments)} more; type eom.audit(loss_fn, params)"
+        )
     else:
         framework, views = "JAX", _of_jax(jaxpr.trace(model, *arguments, flat_calls=True), asked[-1])
     loss = views.loss
@@ -147,8 +154,7 @@ def audit(
         v = np.random.default_rng(seed).standard_normal(loss.size)
         v /= float(np.linalg.norm(v))
     else:
-        v = checks.array(direction, "direction")
-        loss.validate(v)
+        v = checks.vector(direction, "direction", loss.size)
     (ours,) = along(loss._bare, loss.start, v, asked[-1])
     rows: list[Comparison] = []
     for mode in ("forward", "backward"):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,10 +126,11 @@ def trace(loss_fn: Callable[[Any], Any], params: Any, name: str | None = None, *
         return loss_fn(jax.tree_util.tree_unflatten(structure, arrays))
 
     with jax.enable_x64(True):
-        closed, out = jax.make_jaxpr(flat, return_shape=True)(*leaves.values())
+        closed, out = _jaxpr(jax, flat, list(leaves.values()))
         shapes = [leaf.shape for leaf in jax.tree_util.tree_leaves(out)]
         if shapes != [()]:
-            raise InputError(f"the loss must return one number, got arrays of shapes {shapes}; use .mean() or .sum()")
+            what = "use .mean() or .sum()" if len(shapes) == 1 else "return the loss alone, without what comes with it"
+            raise InputError(f"the loss must return one number, got arrays of shapes {shapes}; {what}")
         closed = inlined(closed) if flat_calls else closed
         lowering = Lowering(Builder(start.size))
         entries = [entry_value(lowering.builder, block) for block in blocks.values()]
@@ -147,6 +150,29 @@ def trace(loss_fn: Callable[[Any], Any], params: Any, name: str | None = None, *
     title = str(name or getattr(loss_fn, "__name__", type(loss_fn).__name__))
     loss = Traced(title, blocks, scalar_program(lowering.builder, result), start, tree, flattened)
     return Trace(loss, flat, list(leaves.values()), closed, lowering)
+
+
+def _jaxpr(jax: Any, flat: Callable[..., Any], leaves: list[np.ndarray]) -> Any:
+    """The jaxpr of a function, and the shapes of what it gives."""
+    try:
+        return jax.make_jaxpr(flat, return_shape=True)(*leaves)
+    except jax.errors.TracerArrayConversionError as error:
+        raise ExpressionError(
+            f"the loss hands parameters to NumPy, which JAX cannot trace; use jax.numpy{_line_of(error)}"
+        ) from error
+    except (jax.errors.ConcretizationTypeError, jax.errors.TracerIntegerConversionError) as error:
+        raise ExpressionError(
+            "the loss asks for a number that depends on the parameters, by if, while, float() or int(), which JAX "
+            f"cannot trace; use jnp.where, which is valid inside a region{_line_of(error)}"
+        ) from error
+
+
+def _line_of(error: Exception) -> str:
+    """Where in the user's code an error of JAX came up."""
+    own = Path(__file__).parent
+    frames = [(Path(frame.filename), frame) for frame in traceback.extract_tb(error.__traceback__)]
+    places = [frame for path, frame in frames if path.parent != own and not {"jax", "numpy"} & set(path.parts)]
+    return f" (at {places[-1].filename}:{places[-1].lineno})" if places else ""
 
 
 def _asked(flat: Callable[..., Any], leaves: list[np.ndarray]) -> tuple[Any, Any]:

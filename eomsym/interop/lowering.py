@@ -105,7 +105,7 @@ def constant_tensor(builder: Builder, array: np.ndarray) -> Tensor:
     """A constant as a tensor."""
     whole = np.ascontiguousarray(array, dtype=np.float64)
     rows = whole.shape[0] if whole.ndim else 1
-    return Tensor.of(builder.fix(whole.reshape(rows, -1)), whole.shape)
+    return Tensor.of(builder.fix(whole.reshape(rows, -1)), np.shape(array))  # `whole` has an axis at least
 
 
 def larger(builder: Builder, left: Array, right: Array, sign: int) -> Array:

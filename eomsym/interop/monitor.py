@@ -64,7 +64,8 @@ class Look:
         Norm of the gradient g, weight decay included.
     drift : float
         First counter term over the gradient term; ``eta |Hg| / (2 |g|)`` for gradient descent: the share of each step
-        by which it leaves gradient flow. NaN for optimisers that divide by a root of squared gradients.
+        by which it leaves gradient flow. Where the optimiser divides by P, that of a run with P held,
+        ``eta |P**-1 H P**-1 g| / (2 |P**-1 g|)`` without momentum: how P moves is not in it.
     product : float
         ``eta`` times the largest eigenvalue of the Hessian, in magnitude; of ``P**-1/2 H P**-1/2`` where the optimiser
         divides by P.
@@ -174,7 +175,7 @@ class Monitor:
             drift = eta * second * float(np.linalg.norm(bent)) / (first * size) if size > 0 else 0.0
             operator = Preconditioner(np.ones(g.size), limit).product(product, self._decay)
         else:
-            drift, radius, limit = math.nan, math.nan, divided.limit
+            drift, radius, limit = divided.drift(g, product, eta, self._decay), math.nan, divided.limit
             operator = divided.product(product, self._decay)
         if self._vector is None:
             self._vector = np.random.default_rng(0).standard_normal(g.size)

@@ -10,6 +10,7 @@ J. M. Cohen et al., Adaptive Gradient Methods at the Edge of Stability (2022), a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,10 +35,25 @@ class Preconditioner:
         P; infinite where a parameter does not move.
     limit : float
         Of ``eta`` times the largest eigenvalue of ``P**-1 H``: beyond it a frozen P gives an unstable run.
+    terms : tuple of float
+        Coefficients of ``P**-1 g`` and ``eta P**-1 H P**-1 g`` in the equation of motion of a run with this P.
     """
 
     divisor: np.ndarray
     limit: float
+    terms: tuple[float, float] = (1.0, 0.5)
+
+    def drift(self, g: np.ndarray, hessian: Callable[[np.ndarray], np.ndarray], eta: float, decay: float) -> float:
+        """The first counter term over the gradient term, with P held.
+
+        In ``P**1/2 theta`` the run is one of momentum on a loss with Hessian ``P**-1/2 H P**-1/2``.
+        """
+        moved = g / self.divisor
+        size = float(np.linalg.norm(moved))
+        if size == 0:
+            return 0.0
+        bent = (hessian(moved) + decay * moved) / self.divisor
+        return eta * self.terms[1] * float(np.linalg.norm(bent)) / (self.terms[0] * size)
 
     def product(self, hessian: Callable[[np.ndarray], np.ndarray], decay: float) -> Callable[[np.ndarray], np.ndarray]:
         """``P**-1/2 (H + decay) P**-1/2`` times a vector."""
@@ -61,10 +77,22 @@ def averaged(beta: float) -> float:
     return (2 + 2 * beta) / (1 - beta)
 
 
+def averaged_terms(beta: float) -> tuple[float, float]:
+    """The first two coefficients of momentum that averages: the gradient is that of ``beta/(1 - beta)`` steps ago."""
+    return 1.0, (1 + beta) / (2 * (1 - beta))
+
+
+def added_terms(beta: float) -> tuple[float, float]:
+    """The same of a heavy ball, whose steps are ``1/(1 - beta)`` times longer."""
+    return 1 / (1 - beta), (1 + beta) / (2 * (1 - beta) ** 3)
+
+
 def of_adam(second: np.ndarray, count: float, betas: tuple[float, float], eps: float) -> Preconditioner:
     """Of Adam: ``P = (1 - beta1**t) (sqrt(v/(1 - beta2**t)) + eps)``."""
     early = 1 - betas[0] ** count
-    return Preconditioner(early * (np.sqrt(second / (1 - betas[1] ** count)) + eps), averaged(betas[0]))
+    return Preconditioner(
+        early * (np.sqrt(second / (1 - betas[1] ** count)) + eps), averaged(betas[0]), averaged_terms(betas[0])
+    )
 
 
 # PyTorch ------------------------------------------------------------------------------------------------------------
@@ -81,7 +109,7 @@ def of_torch(optimiser: Any, parameters: list[Any]) -> Preconditioner | None:
     groups = {id(p): group for group in optimiser.param_groups for p in group["params"]}
     first = optimiser.param_groups[0]
     key = "betas" if name != "RMSprop" else "momentum"
-    pieces, limits = [], set()
+    pieces, limits, terms = [], set(), (math.nan, math.nan)
     for p in parameters:
         group = groups.get(id(p), first)
         state = optimiser.state.get(p, {}) if id(p) in groups else {}
@@ -91,9 +119,10 @@ def of_torch(optimiser: Any, parameters: list[Any]) -> Preconditioner | None:
         one = _of_rms(state, group) if name == "RMSprop" else _of_torch_adam(state, group)
         pieces.append(one.divisor * (float(first["lr"]) / float(group["lr"])))
         limits.add(one.limit)
+        terms = one.terms
     if len(limits) > 1:
         raise InputError(f"the groups of {name} have different {key}, so there is no limit of all; watch one of them")
-    return Preconditioner(np.concatenate(pieces), limits.pop() if limits else float("nan"))
+    return Preconditioner(np.concatenate(pieces), limits.pop() if limits else math.nan, terms)
 
 
 def _numbers(tensor: Any) -> np.ndarray:
@@ -111,7 +140,8 @@ def _of_rms(state: Mapping[str, Any], group: Mapping[str, Any]) -> Preconditione
     second = _numbers(state["square_avg"])
     if group["centered"]:
         second = second - _numbers(state["grad_avg"]) ** 2
-    return Preconditioner(np.sqrt(np.maximum(second, 0)) + float(group["eps"]), 2 + 2 * float(group["momentum"]))
+    beta = float(group["momentum"])
+    return Preconditioner(np.sqrt(np.maximum(second, 0)) + float(group["eps"]), 2 + 2 * beta, added_terms(beta))
 
 
 # optax --------------------------------------------------------------------------------------------------------------
@@ -147,8 +177,10 @@ def of_optax(
         return of_adam(flat(adam.nu), float(adam.count), numbers, eps)
     if rms is not None:
         beta = 0.0 if trace is None else known.get("momentum", momentum)
-        limit = float("nan") if beta is None else 2 + 2 * float(beta)
-        return Preconditioner(np.sqrt(flat(rms.nu) + eps), limit)
+        divisor = np.sqrt(flat(rms.nu) + eps)
+        if beta is None:
+            return Preconditioner(divisor, math.nan, (math.nan, math.nan))
+        return Preconditioner(divisor, 2 + 2 * float(beta), added_terms(float(beta)))
     return None
 
 

@@ -112,6 +112,7 @@ def trace(module: Any, loss_fn: Callable[[Any, Any], Any], inputs: Any, targets:
     given = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
     data = tuple(_double(torch, x) for x in (*given, targets))
     names, tied = _names(whole.model)
+    _run_once(torch, whole, data)
     exported = _exported(torch, whole, data)
     graph = exported.graph_signature
     arrays = {label: parameter.detach().cpu().numpy() for label, parameter in names.items()}
@@ -152,7 +153,13 @@ def _module(torch: Any, module: Any, loss_fn: Any) -> Any:
 
 
 def _double(torch: Any, x: Any) -> Any:
-    tensor = torch.as_tensor(x).detach()
+    try:
+        tensor = torch.as_tensor(x).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"inputs and targets must be tensors, got {type(x).__name__}; type inputs, targets = next(iter(loader)) "
+            "for a batch of a DataLoader"
+        ) from error
     return tensor.double() if tensor.is_floating_point() else tensor
 
 
@@ -164,11 +171,28 @@ def _names(model: Any) -> tuple[dict[str, Any], dict[str, str]]:
     for label, parameter in model.named_parameters(remove_duplicate=False):
         if not parameter.requires_grad:
             continue
+        if not parameter.is_floating_point():
+            raise InputError(
+                f"the parameter {label} is of type {parameter.dtype}, expected floats; split it into real parameters, "
+                "or make it a buffer"
+            )
         tied[label] = first.setdefault(id(parameter), label)
         names.setdefault(tied[label], parameter)
     if not names:
         raise InputError("the module has no parameters that need gradients")
     return names, tied
+
+
+def _run_once(torch: Any, whole: Any, data: Any) -> None:
+    """InputError where PyTorch itself cannot compute the loss."""
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            copy.deepcopy(whole)(*(x.clone() for x in data))
+    except Exception as error:  # whatever the module raises
+        raise InputError(
+            f"loss_fn(module(inputs), targets) itself raises {type(error).__name__}: {str(error)[:300]}; give inputs "
+            "and targets for which it runs"
+        ) from error
 
 
 def _exported(torch: Any, whole: Any, data: Any) -> Any:
@@ -187,7 +211,7 @@ def _exported(torch: Any, whole: Any, data: Any) -> Any:
         text = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ExpressionError(
             f"torch.export cannot trace the module: {text[:300]}; control flow that depends on data is written with "
-            "torch.where, and sizes are known numbers"
+            "torch.where, sizes are known numbers, and batch normalisation has a momentum that is a number, not None"
         ) from error
 
 

@@ -75,6 +75,11 @@ def blocks_of(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Block]:
 def agree(loss: Traced, value: float, gradient: np.ndarray, tolerance: float, framework: str) -> None:
     """ExpressionError where value or gradient at the start are not those of the framework."""
     found, slope = loss.value(loss.start), loss.gradient(loss.start)
+    if not (np.isfinite(value) and np.isfinite(gradient).all()):
+        raise InputError(
+            f"the loss is {value!r} at the given parameters, and its gradient has "
+            f"{np.count_nonzero(~np.isfinite(gradient))} entries that are not finite; give finite data and parameters"
+        )
     scale = float(np.abs(gradient).max()) or 1.0
     wrong = np.abs(slope - gradient) / scale
     if not abs(found - value) <= tolerance * max(abs(value), scale):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 
@@ -43,6 +43,9 @@ def measured_symmetries(loss: Objective, start: Array) -> list[Symmetry]:
         taken = {name for one in found if isinstance(one, ScaleInvariance) for name in np.atleast_1d(one.block)}
         if isinstance(symmetry, ScaleInvariance) and taken & set(np.atleast_1d(symmetry.block)):
             continue
+        pairs = {one.layers for one in found if isinstance(one, RescalingSymmetry)}
+        if isinstance(symmetry, RescalingSymmetry) and symmetry.layers in pairs:
+            continue
         if all(_holds(symmetry, loss, point) for point in points):
             found.append(symmetry)
     return found
@@ -59,12 +62,23 @@ def _candidates(loss: Objective, alive: set[str]) -> Iterator[Symmetry]:
     yield from (ScaleInvariance(pair) for pair in pairwise(blocks) if set(pair) <= alive)
     yield from (TranslationInvariance(name) for name in blocks)
     matrices = [name for name, block in blocks.items() if len(block.shape) == 2]
-    names = list(blocks)
-    for below, above in pairwise(matrices):
-        between = names[names.index(below) + 1 : names.index(above)]
-        if blocks[below].shape[0] == blocks[above].shape[1] and len(between) < 2:
-            for whole in (True, False):
-                yield RescalingSymmetry((below, above), bias=between[0] if between else None, matrix=whole)
+    for layers in pairwise(matrices):
+        for axes in product((0, 1), (1, 0)):  # of either matrix the hidden units are the rows or the columns
+            sizes = [blocks[name].shape[axis] for name, axis in zip(layers, axes, strict=True)]
+            if sizes[0] == sizes[1]:
+                yield from _rescalings(loss, layers, axes, sizes[0])
+
+
+def _rescalings(
+    loss: Objective, layers: tuple[str, str], axes: tuple[int, int], size: int
+) -> Iterator[RescalingSymmetry]:
+    """By any matrix before by a diagonal one; the bias stands between the layers, or anywhere, or there is none."""
+    names = list(loss.blocks)
+    between = names[names.index(layers[0]) + 1 : names.index(layers[1])]
+    anywhere = [name for name in names if loss.blocks[name].shape == (size,) and name not in between]
+    biases = [None, *anywhere] if not between else between if len(between) == 1 else []
+    for whole in (True, False):
+        yield from (RescalingSymmetry(layers, bias=bias, matrix=whole, axes=axes) for bias in biases)
 
 
 def _holds(symmetry: Symmetry, loss: Objective, point: Array) -> bool:

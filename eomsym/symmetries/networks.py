@@ -20,8 +20,8 @@ def symmetries_of(network: Objective, start: Any = None) -> list[Symmetry]:
     """The symmetries that the layers of a network bring, as objects to check and to predict with.
 
     Of a loss that is no `Network`, such as a model of PyTorch or of JAX, they are found by measuring: those of single
-    blocks, of neighbouring ones together, and between neighbouring matrices. Normalisation is exactly invariant with
-    ``eps=0`` only.
+    blocks, of neighbouring ones together, and between neighbouring matrices, whichever way they stand. Normalisation is
+    exactly invariant with ``eps=0`` only.
 
     * Weights, with the biases behind them, in front of a normalisation: scale-invariant, unless something that is not
       homogeneous stands between; normalised weights.

@@ -242,11 +242,15 @@ class RescalingSymmetry(Quadratic):
         The bias of the first of them, which is rescaled with it.
     matrix : bool
         Whether D is any invertible matrix, and not only a positive diagonal one.
+    axes : tuple of two int
+        The axis of each matrix along which the hidden units stand: (0, 1) where matrices are outputs × inputs, as here
+        and in PyTorch; (1, 0) where they are inputs × outputs, as is usual in JAX, and W above stands for their
+        transposes.
 
     Raises
     ------
     InputError
-        `layers` are not two names.
+        `layers` are not two names, or `axes` not two of 0 and 1.
 
     Examples
     --------
@@ -267,27 +271,41 @@ class RescalingSymmetry(Quadratic):
     layers: tuple[str, str]
     bias: str | None = None
     matrix: bool = False
+    axes: tuple[int, int] = (0, 1)
     quantity = "balancedness"
 
     def __post_init__(self) -> None:
         if not (isinstance(self.layers, tuple) and len(self.layers) == 2):
             raise InputError(f"layers must be two names such as ('W1', 'W2'), got {self.layers!r}")
+        if not (isinstance(self.axes, tuple) and len(self.axes) == 2 and set(self.axes) <= {0, 1}):
+            raise InputError(
+                f"axes={self.axes!r}: expected two of 0 and 1, one for each layer; type axes=(0, 1) for matrices of "
+                "outputs × inputs, axes=(1, 0) for inputs × outputs"
+            )
 
     def __str__(self) -> str:
         rest = (f", bias={self.bias!r}" if self.bias else "") + (", matrix=True" if self.matrix else "")
+        rest += f", axes={self.axes!r}" if self.axes != (0, 1) else ""
         return f"RescalingSymmetry({self.layers!r}{rest})"
 
     def _factors(self, loss: Objective, theta: Array) -> tuple[Array, Array]:
-        """The layer below with its bias as a last column, and the layer above."""
+        """The layer below with its bias as a last column, and the layer above, both as outputs × inputs."""
         below, above = (theta[places_of(loss, name)].reshape(loss.blocks[name].shape) for name in self.layers)
+        flat = below.ndim != 2 or above.ndim != 2
+        if flat or below.shape[self.axes[0]] != above.shape[self.axes[1]]:
+            raise ShapeError(
+                f"layers {self.layers} have shapes {below.shape} and {above.shape}; expected two matrices, the first "
+                f"with as many {('rows', 'columns')[self.axes[0]]} as the second has "
+                f"{('rows', 'columns')[self.axes[1]]}; type axes=(1, 0) for matrices of inputs × outputs"
+            )
+        below, above = self._oriented(below, above)
         if self.bias:
             below = np.column_stack([below, theta[places_of(loss, self.bias)]])
-        if below.ndim != 2 or above.ndim != 2 or below.shape[0] != above.shape[1]:
-            raise ShapeError(
-                f"layers {self.layers} have shapes {below.shape} and {above.shape}; expected two matrices, the "
-                "first with as many rows as the second has columns"
-            )
         return below, above
+
+    def _oriented(self, below: Array, above: Array) -> tuple[Array, Array]:
+        """From the matrices as they stand to outputs × inputs, and back."""
+        return below if self.axes[0] == 0 else below.T, above if self.axes[1] == 1 else above.T
 
     def form(self, loss: Objective, left: Array, right: Array) -> Array:
         (below, above), (under, over) = self._factors(loss, left), self._factors(loss, right)
@@ -321,6 +339,6 @@ class RescalingSymmetry(Quadratic):
         if self.bias:
             out[places_of(loss, self.bias)] = moved[:, -1]
             moved = moved[:, :-1]
-        out[places_of(loss, self.layers[0])] = moved.ravel()
-        out[places_of(loss, self.layers[1])] = -(above @ turn).ravel()
+        for name, matrix in zip(self.layers, self._oriented(moved, -(above @ turn)), strict=True):
+            out[places_of(loss, name)] = matrix.ravel()
         return out

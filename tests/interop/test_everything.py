@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import eomsym as eom
-from eomsym.errors import HypothesisError, InputError
+from eomsym.errors import HypothesisError, InputError, ShapeError
 from eomsym.symmetries import RescalingSymmetry, ScaleInvariance, TranslationInvariance, predict, symmetries_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
@@ -16,6 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::Deprec
 RNG = np.random.default_rng(8)
 INPUTS, LABELS = RNG.standard_normal((9, 3)), RNG.integers(0, 2, 9)
 WEIGHTS = {"0.weight": RNG.standard_normal((4, 3)) / 2, "2.weight": RNG.standard_normal((2, 4)) / 2}
+TARGETS = RNG.standard_normal((9, 2))
 
 
 def of_torch(activation="tanh", normalised=False):
@@ -121,6 +122,40 @@ def test_symmetries_are_found_and_norms_predicted(read):
         assert series.misfit < 1e-7
     with pytest.raises(eom.errors.SymmetryError, match="does not have"):
         ScaleInvariance(list(loss.blocks)[1]).check(loss, loss.start)
+
+
+@pytest.mark.parametrize("activation", ["relu", "linear"])
+@pytest.mark.parametrize("form", ["list", "dict", "no bias"])
+def test_rescalings_of_matrices_that_are_inputs_times_outputs(activation, form):
+    """The hidden units are columns below and rows above; a dictionary puts the bias behind both matrices."""
+    jax = pytest.importorskip("jax")
+    below, above, bias = RNG.standard_normal((3, 4)), RNG.standard_normal((4, 2)), RNG.standard_normal(4)
+    params, names = {
+        "list": ([below, bias, above], ("0", "2", "1")),
+        "dict": ({"W1": below, "W2": above, "b": bias}, ("W1", "W2", "b")),
+        "no bias": ([below, above], ("0", "1", None)),
+    }[form]
+
+    def loss_fn(params):
+        first, second, *rest = params.values() if form == "dict" else params
+        if form == "list":
+            second, rest = rest[0], [second]
+        hidden = INPUTS @ first + (rest[0] if rest else 0.0)
+        hidden = jax.nn.relu(hidden) if activation == "relu" else hidden
+        return ((hidden @ second - TARGETS) ** 2).mean()
+
+    loss = eom.from_jax(loss_fn, params)
+    (found,) = [one for one in symmetries_of(loss) if isinstance(one, RescalingSymmetry)]
+    expected = RescalingSymmetry(names[:2], bias=names[2], matrix=activation == "linear", axes=(1, 0))
+    assert found == expected
+    turned = above @ above.T - below.T @ below - (0 if form == "no bias" else np.outer(bias, bias))
+    balance = np.diag(turned) if activation == "relu" else turned[np.triu_indices(4)]
+    np.testing.assert_allclose(found.value(loss, loss.start), balance, rtol=1e-12, atol=1e-12)
+    assert "axes=(1, 0)" in str(found)
+    with pytest.raises(InputError, match=r"expected two of 0 and 1.*type axes=\(0, 1\)"):
+        RescalingSymmetry(names[:2], axes=(1, 2))
+    with pytest.raises(ShapeError, match=r"type axes=\(1, 0\) for matrices of inputs × outputs"):
+        RescalingSymmetry(names[:2]).check(loss, loss.start)
 
 
 def test_measured_symmetries_are_those_of_the_layers():

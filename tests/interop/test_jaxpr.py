@@ -203,6 +203,27 @@ def test_what_is_not_a_loss_is_refused():
         eom.from_jax(lambda p: p["x"].sum(), {"x": np.ones(2), "n": np.arange(2)})
     with pytest.raises(InputError, match="does not depend on the parameters"):
         eom.from_jax(lambda x: jnp.ones(()), np.ones(3))
+    with pytest.raises(InputError, match=r"shapes \[\(\), \(3,\)\]; return the loss alone"):
+        eom.from_jax(lambda x: (x.sum(), x), np.ones(3))
+    with pytest.raises(
+        InputError, match=r"audit takes a module.*got function and 0 more; type eom.audit\(loss_fn, params\)"
+    ):
+        eom.audit(lambda x: x.sum())
+
+
+def test_what_jax_itself_cannot_trace_is_refused_with_its_line():
+    for asks in (lambda x: x.sum() if x.sum() > 0 else -x.sum(), lambda x: float(x.sum())):
+        with pytest.raises(ExpressionError, match=r"use jnp\.where.*test_jaxpr\.py:\d+\)"):
+            eom.from_jax(asks, np.ones(3))
+    with pytest.raises(ExpressionError, match=r"hands parameters to NumPy.*use jax\.numpy \(at .*test_jaxpr\.py:\d+\)"):
+        eom.from_jax(lambda x: np.tanh(x).sum(), np.ones(3))
+
+
+def test_a_truth_value_becomes_a_number_and_a_cond_on_it_is_refused():
+    loss = eom.from_jax(lambda x: (x.sum() > 0).astype(float) * (x**2).sum(), np.arange(3.0))
+    assert (loss.value(np.arange(3.0)), loss.value(-np.arange(3.0))) == (5.0, 0.0)
+    with pytest.raises(ExpressionError, match=r"a cond that depends on the parameters; use where\(\)"):
+        eom.from_jax(lambda x: lax.cond(x.sum() > 0, lambda: x.sum(), lambda: -x.sum()), np.ones(3))
 
 
 def test_a_custom_derivative_and_a_maximum_that_does_not_cancel_are_refused():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -190,7 +192,19 @@ def test_adaptive_optimisers_are_held_against_their_preconditioned_limit(name, o
     (look,) = monitor.looks
     assert look.limit == pytest.approx(limit)
     assert look.product == pytest.approx(0.01 * exact, rel=1e-6)
-    assert np.isnan([look.drift, look.radius]).all()
+    beta = {"Adam": 0.8, "AdamW": 0.9}.get(name)
+    momentum = (1 + beta) / (1 - beta) if beta else (1 + 0.5) / (1 - 0.5) ** 2
+    for p in module.parameters():
+        p.grad = None
+    closure().backward()
+    point, slopes = (
+        torch.nn.utils.parameters_to_vector(found).detach().numpy()
+        for found in (list(module.parameters()), [p.grad for p in module.parameters()])
+    )
+    moved = (slopes + (0.1 * point if name == "Adam" else 0.0)) / divisor
+    bent = hessian @ moved / divisor
+    assert look.drift == pytest.approx(momentum * 0.01 / 2 * np.linalg.norm(bent) / np.linalg.norm(moved), rel=1e-6)
+    assert np.isnan(look.radius)
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.5, 0.9])
@@ -205,6 +219,49 @@ def test_the_limits_are_where_a_frozen_divisor_makes_runs_unstable(beta):
             step = np.array([[beta, share * product], [-beta, 1 - share * product]])
             sizes.append(abs(np.linalg.eigvals(step)).max())
         assert sizes[0] < 1 < sizes[1]
+
+
+def preconditioned():
+    """A loss of two variables, a divisor, a point."""
+    return eom.Loss("x**4/4 + x*y + cos(y)", variables="x y"), np.array([4.0, 0.25]), np.array([0.9, 0.4])
+
+
+def test_the_drift_with_a_frozen_divisor_is_what_is_observed():
+    """What is observed over eta, extrapolated from two learning rates."""
+    from eomsym.interop.preconditioners import Preconditioner
+
+    loss, divisor, theta = preconditioned()
+    kernel = eom.compile(loss, 1)
+    moved = loss.gradient(theta) / divisor
+
+    def share(eta):
+        found = eom.observe(lambda x: x - eta * loss.gradient(x) / divisor, theta, 4).velocity(eta)
+        return np.linalg.norm(found + moved) / np.linalg.norm(moved) / eta
+
+    drift = Preconditioner(divisor, 2.0).drift(
+        loss.gradient(theta), lambda v: kernel.hessian_vector(theta, v), 1e-3, decay=0.0
+    )
+    assert drift / 1e-3 == pytest.approx(2 * share(5e-4) - share(1e-3), rel=1e-4)
+    assert drift / 1e-3 != pytest.approx(
+        np.linalg.norm(kernel.terms(theta)[1] / divisor) / np.linalg.norm(moved), rel=0.1
+    )
+
+
+@pytest.mark.parametrize("beta", ["1/2", "9/10"])
+def test_the_drift_with_momentum_is_that_of_a_heavy_ball_in_the_stretched_space(beta):
+    from eomsym.interop.preconditioners import Preconditioner, added_terms, averaged_terms
+
+    loss, divisor, theta = preconditioned()
+    stretched = eom.Loss("(x/2)**4/4 + x/2*y*2 + cos(y*2)", variables="x y")
+    zeroth, first = eom.compile(stretched, 1, method=eom.HeavyBall(beta)).terms(np.sqrt(divisor) * theta) / np.sqrt(
+        divisor
+    )
+    share, eta, size = float(Fraction(beta)), 0.1, np.linalg.norm
+    for terms, step in ((added_terms(share), eta), (averaged_terms(share), eta * (1 - share))):
+        drift = Preconditioner(divisor, 2.0, terms).drift(
+            loss.gradient(theta), lambda v: eom.compile(loss, 1).hessian_vector(theta, v), eta, decay=0.0
+        )
+        assert drift == pytest.approx(step * size(first) / size(zeroth), rel=1e-12)
 
 
 # JAX ----------------------------------------------------------------------------------------------------------------

@@ -268,6 +268,20 @@ def test_what_is_no_function_of_the_parameters_is_refused():
         ExpressionError, match=r"aten\.sort of PyTorch has no rule here.*test_torch_export\.py:\d+ \(forward\)"
     ):
         eom.from_torch(Sorting(), *data)
+    mse = F.mse_loss
+    with pytest.raises(InputError, match=r"itself raises RuntimeError: .*give inputs and targets for which it runs"):
+        eom.from_torch(nn.Linear(4, 2), mse, normal(6, 3), normal(6, 2))
+    with pytest.raises(InputError, match=r"got object; type inputs, targets = next\(iter\(loader\)\)"):
+        eom.from_torch(nn.Linear(4, 2), mse, object(), normal(6, 2))
+    with pytest.raises(InputError, match="entries that are not finite; give finite data"):
+        eom.from_torch(nn.Linear(4, 2), mse, normal(6, 4) * float("nan"), normal(6, 2))
+    complex_one = nn.Linear(4, 2).to(torch.complex64)
+    with pytest.raises(InputError, match=r"the parameter weight is of type torch\.complex"):
+        eom.from_torch(complex_one, lambda out, y: out.real.sum(), normal(6, 4), normal(6, 2))
+    with pytest.raises(ExpressionError, match="batch normalisation has a momentum that is a number, not None"):
+        eom.from_torch(
+            nn.Sequential(nn.Linear(4, 2), nn.BatchNorm1d(2, momentum=None)), mse, normal(6, 4), normal(6, 2)
+        )
     with pytest.raises(InputError, match="the loss must be one number, got an array of shape"):
         eom.from_torch(nn.Linear(4, 2), lambda out, y: out, normal(6, 4), torch.zeros(()))
     with pytest.raises(InputError, match=r"expected a torch\.nn\.Module, got function"):
@@ -295,7 +309,7 @@ def test_the_audit_passes_where_normalisation_is_written_out():
     found = eom.audit(written(module), *rest)
     assert found.status == "agrees", found
     assert (found.culprits, len(found.comparisons)) == ((), 6)
-    with pytest.raises(InputError, match="expected positive integers"):
+    with pytest.raises(InputError, match=r"orders must be integers >= 1, got \(0,\); type orders=\(2, 3, 4\)"):
         eom.audit(module, *rest, orders=(0,))
 
 

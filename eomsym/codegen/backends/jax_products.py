@@ -20,7 +20,11 @@ def plus(a: Any, b: Any) -> Any:
 
 
 def convolution(
-    d: int, pieces: Sequence[tuple[float, int, Entries, Entries]], shares: np.ndarray | None, square: bool
+    d: int,
+    pieces: Sequence[tuple[float, int, Entries, Entries]],
+    shares: np.ndarray | None,
+    square: bool,
+    early: bool = False,
 ) -> Entries:
     """Degree d of products, lane by lane.
 
@@ -30,16 +34,19 @@ def convolution(
     pieces : sequence of (float, int, list, list)
         A weight, the degree k of the first factor, and the entries of degree k of the first factor and d - k of the
         second.
-    shares : ndarray or None
-        Weights of the one sum that is wanted.
+    shares : ndarray, shape (sums, d + 1), or None
+        Weights of the sums that are wanted; None for all entries.
     square : bool
         Whether the factors are one table.
+    early : bool
+        Whether of degree d - 1 there are two sums, of which the second is for the product with degree 1.
     """
-    found: Entries = [None] * (d + 1 if shares is None else 1)
+    found: Entries = [None] * (d + 1 if shares is None else len(shares))
     for weight, k, left, right in pieces:
         if shares is not None:
-            for x, y in _weighted(left, right, shares, 0 < k < d):
-                found[0] = plus(found[0], _times(weight, x * y))
+            for row, known in enumerate(_summed(d, k, left, right, shares, early)):
+                for x, y in known:
+                    found[row] = plus(found[row], _times(weight, x * y))
             continue
         for p, x in enumerate(left):
             for q, y in enumerate(right):
@@ -54,15 +61,25 @@ def _times(weight: float, x: Any) -> Any:
     return x if weight == 1 else weight * x
 
 
-def _weighted(left: Entries, right: Entries, shares: np.ndarray, inner: bool) -> list[tuple[Any, Any]]:
-    """Pairs of factors whose products make up the weighted sum of all products: as many as the shorter one has entries.
+def _summed(
+    d: int, k: int, left: Entries, right: Entries, shares: np.ndarray, early: bool
+) -> list[list[tuple[Any, Any]]]:
+    """For each row of weights, pairs of factors whose products make up the weighted sum of all products.
 
-    Where one factor is of degree 0, the other one is a sum already.
+    Of degree d, the factors are such sums already.
     """
-    if not inner:
-        return [(x, y) for x in left for y in right if x is not None and y is not None]
+    if early and k in (1, d - 1):
+        return [[(x, y) for x, y in zip(left[1:], right[1:], strict=True) if x is not None and y is not None]]
+    if 0 < k < d:
+        return [_weighted(left, right, row) for row in shares]
+    pairs = zip(left * len(shares), right, strict=True) if k == 0 else zip(left, right * len(shares), strict=True)
+    return [[(x, y)] if x is not None and y is not None else [] for x, y in pairs]
+
+
+def _weighted(left: Entries, right: Entries, shares: np.ndarray) -> list[tuple[Any, Any]]:
+    """As many pairs as the factor with fewer entries has."""
     if len(left) > len(right):
-        return [(x, y) for y, x in _weighted(right, left, shares, inner)]
+        return [(x, y) for y, x in _weighted(right, left, shares)]
     found = []
     for p, x in enumerate(left):
         total = None
@@ -79,6 +96,7 @@ def product(
     left: tuple[list[Entries], bool],
     right: tuple[list[Entries], bool],
     shares: np.ndarray | None,
+    early: bool = False,
 ) -> Entries:
     """Degree d of products of matrices.
 
@@ -87,21 +105,23 @@ def product(
     d : int
     left, right : (list of lists, bool)
         Entries of degrees 0..d, and whether each stands there transposed.
-    shares : ndarray or None
-        Weights of the one sum that is wanted.
+    shares : ndarray, shape (sums, d + 1), or None
+        Weights of the sums that are wanted; None for all entries.
+    early : bool
+        Whether of degree d - 1 there are two sums, of which the second is for the product with degree 1.
     """
-    found: Entries = [None] * (d + 1 if shares is None else 1)
+    found: Entries = [None] * (d + 1 if shares is None else len(shares))
     for k in range(d + 1):
         x, y = left[0][k], right[0][d - k]
-        if shares is not None and 0 < k < d:
-            for a, b in _weighted(x, y, shares, True):
-                found[0] = plus(found[0], _dot(a, b, left[1], right[1]))
+        if shares is not None:
+            for row, known in enumerate(_summed(d, k, x, y, shares, early)):
+                for a, b in known:
+                    found[row] = plus(found[row], _dot(a, b, left[1], right[1]))
             continue
         for p, a in enumerate(x):
             for q, b in enumerate(y):
                 if a is not None and b is not None:
-                    place = p + q if shares is None else 0
-                    found[place] = plus(found[place], _dot(a, b, left[1], right[1]))
+                    found[p + q] = plus(found[p + q], _dot(a, b, left[1], right[1]))
     return found
 
 

@@ -7,6 +7,7 @@ known to vanish. Of the last degree, a table that is asked for one weighted sum 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import factorial
 from typing import Any
 
@@ -20,6 +21,22 @@ __all__ = ["FUNCTIONS", "Entries", "Sweep"]
 Entries = list[Any]
 
 
+@dataclass(frozen=True)
+class Early:
+    """What the degree before the last consists of: two sums of entries.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (2, order)
+        Weights of the sum that is the term, and of the one that the last degree reads.
+    parts : ndarray, shape (2,)
+        What the state reads of the velocity, in these two sums of what the filter is given.
+    """
+
+    rows: np.ndarray
+    parts: np.ndarray
+
+
 class Sweep:
     """One degree of all tables.
 
@@ -31,10 +48,10 @@ class Sweep:
         Entries of the lower degrees.
     arrays : dict of int to array
         Constant arrays by their places.
-    weights : list of ndarray
-        Of the sums that are asked for.
-    sums : set of int
-        Tables of which this degree is a sum.
+    sums : dict of int to ndarray
+        Tables of which this degree is sums of its entries alone; for each sum a row of weights.
+    early : Early, optional
+        What the degree before the last consists of, if not of all its entries.
     """
 
     def __init__(
@@ -44,19 +61,19 @@ class Sweep:
         order: int,
         tables: dict[int, list[Entries]],
         arrays: dict[int, Any],
-        weights: list[np.ndarray],
-        sums: set[int],
+        sums: dict[int, np.ndarray],
+        early: Early | None = None,
     ) -> None:
         self.machine, self.plan, self.d, self.order = machine, machine.plan, d, order
         self.turned: dict[int, int] = machine.turned
-        self._below, self._arrays, self._weights, self._sums = tables, arrays, weights, sums
+        self._below, self._arrays, self._sums = tables, arrays, sums
         self._found: dict[int, Entries] = {}
+        self.last, self.early = d == order > 0, early
 
     def run(self) -> None:
         """All instructions."""
-        last = self.d == self.order > 0
         for lines in self.machine.groups:
-            if last and lines[0].mix == SKIP:
+            if self.last and lines[0].mix == SKIP:
                 continue
             line = lines[0]
             found = _copies(self, lines) if line.primitive == "copy" else PRIMITIVES[line.primitive](self, line)
@@ -69,29 +86,25 @@ class Sweep:
         """Set this degree of a table."""
         self._found[table] = found
 
-    def knows(self, table: int) -> bool:
-        """Whether this degree of a table was computed."""
-        return table in self._found
+    def known(self) -> list[int]:
+        """Tables of which this degree was computed."""
+        return sorted(self._found)
 
     def entries(self, table: int, degree: int | None = None) -> Entries:
         """Entries of a degree, this one by default."""
         return self._found[table] if degree is None or degree == self.d else self._below[table][degree]
 
-    def summed(self, line: Instruction) -> bool:
-        """Whether this degree of its output is one weighted sum."""
-        return line.out in self._sums
+    def shares(self, line: Instruction) -> np.ndarray | None:
+        """The weights of the sums that this degree of its output consists of, or None: all entries."""
+        return self._sums.get(line.out)
 
-    def shares(self, line: Instruction) -> np.ndarray:
-        """The weights of that sum."""
-        return self._weights[max(line.mix, 0)]
+    def summed(self, line: Instruction) -> bool:
+        """Whether this degree of its output is one weighted sum, as the last degree is."""
+        return self.last and line.out in self._sums
 
     def sum(self, line: Instruction, found: Entries) -> Entries:
-        """That sum."""
-        total = None
-        for share, entry in zip(self.shares(line), found, strict=False):
-            if entry is not None and share != 0:
-                total = plus(total, float(share) * entry)
-        return [total]
+        """Those sums of all entries."""
+        return [weighted(row, found) for row in self._sums[line.out]]
 
     def shape(self, table: int) -> tuple[int, int]:
         """Of the array that a table expands."""
@@ -121,6 +134,15 @@ class Sweep:
         return self._arrays[line.numbers].reshape(shape)
 
 
+def weighted(shares: np.ndarray, found: Entries) -> Any:
+    """A sum of entries with weights."""
+    total = None
+    for share, entry in zip(shares, found, strict=False):
+        if entry is not None and share != 0:
+            total = plus(total, float(share) * entry)
+    return total
+
+
 def _each(function: Callable[[Any], Any], found: Entries) -> Entries:
     return [None if x is None else function(x) for x in found]
 
@@ -138,7 +160,7 @@ def _convolve(t: Sweep, line: Instruction) -> Entries | None:
         weight = (c[0] + c[1] * k + c[2] * d) * (2 if square and k < d - k else 1) / (d if divide else 1)
         if weight != 0:
             pieces.append((weight, k, t.entries(line.x, k), t.entries(line.y, d - k)))
-    found = convolution(d, pieces, t.shares(line) if t.summed(line) else None, bool(square))
+    found = convolution(d, pieces, t.shares(line), bool(square), t.last and t.early is not None)
     return [plus(found[0], c[3])] if d == 0 and c[3] != 0 else found
 
 
@@ -155,7 +177,7 @@ def _matmuls(t: Sweep, line: Instruction) -> Entries:
 
     def operand(table: int, height: int, width: int) -> tuple[list[Entries], bool]:
         """All degrees, and whether they are to be turned."""
-        turned = batch == 1 and table in t.turned
+        turned = line.primitive == "matmul" and table in t.turned
         table = t.turned[table] if turned else table
         found = [t.entries(table, k) for k in range(t.d + 1)]
         if batch > 1:
@@ -163,7 +185,7 @@ def _matmuls(t: Sweep, line: Instruction) -> Entries:
         return found, turned
 
     left, right = operand(line.x, rows, inner), operand(line.y, inner, columns)
-    found = product(t.d, left, right, t.shares(line) if t.summed(line) else None)
+    found = product(t.d, left, right, t.shares(line), t.last and t.early is not None)
     return _each(lambda x: x.reshape(t.shape(line.out)), found)
 
 
@@ -255,7 +277,8 @@ def _copies(t: Sweep, lines: list[Instruction]) -> Entries:
 
 
 def _nothing(t: Sweep, line: Instruction) -> Entries:
-    return [None] * (1 if t.summed(line) else t.d + 1)
+    rows = t.shares(line)
+    return [None] * (t.d + 1 if rows is None else len(rows))
 
 
 def _total(t: Sweep, line: Instruction) -> Entries:
@@ -320,12 +343,16 @@ def _state(t: Sweep, line: Instruction) -> Entries | None:
     if t.d == 0:
         return None
     below = t.entries(line.x, t.d - 1)
+    if t.last and t.early is not None:  # the sum was made one degree below
+        return below[1:]
     found = [None, *(None if x is None else x * (-1.0 / (e + 1)) for e, x in enumerate(below))]
-    return t.sum(line, found) if t.summed(line) else found
+    return found if t.shares(line) is None else t.sum(line, found)
 
 
 def _filtered(t: Sweep, line: Instruction) -> Entries:
     given, d = t.entries(line.x), t.d
+    if t.early is not None and not t.last:
+        return [given[0], weighted(t.early.parts, given)]
     if t.summed(line):
         return given if t.integers(line, 1)[0] else t.sum(line, given)
     coefficients = [t.number(line, k) for k in range(t.order + 1)]
