@@ -33,8 +33,8 @@ Velocity = Callable[[Array], Array]
 
 #: How much tighter the run is that is the answer.
 TIGHTENING = 10.0
-#: Of DOP853; 200,000 steps are 2.4 million evaluations.
-MOST_STEPS = 200_000
+#: Of DOP853, and how many evaluations each of them takes: 2.4 million in all, as many as stabilised steps may take.
+MOST_STEPS, STAGES = 200_000, 12
 #: After so many steps it is seen whether the rest could be done.
 HOPELESS = 1000
 #: After so many steps of DOP853 stiffness is measured first.
@@ -204,11 +204,7 @@ class Pair:
                 return float(solver.t), reached
             if steps % HOPELESS == 0 and abs((solver.t - begin) / (end - begin)) * 5 * MOST_STEPS < steps:
                 break  # at this pace it would take five times as many
-        raise DivergenceError(
-            f"the field is too stiff: {steps} steps only reach time {self._way * solver.t:.6g} of "
-            f"{self.times[-1]:.6g}; take a smaller eta or order",
-            reached,
-        )
+        raise self._too_stiff(f"{steps} steps", solver.t, reached)
 
     def _is_stiff(self, solver: DOP853) -> bool:
         """Whether stability bounds the last step, and more than one like it remain."""
@@ -223,6 +219,13 @@ class Pair:
         return DivergenceError(
             f"the solution leaves the finite numbers at about time {self._way * when:.6g}; "
             f"integrate to an earlier time than {self.times[-1]:.6g}, or take a smaller eta or order",
+            reached,
+        )
+
+    def _too_stiff(self, spent: str, when: float, reached: int) -> DivergenceError:
+        return DivergenceError(
+            f"the field is too stiff: {spent} only reach time {self._way * when:.6g} of {self.times[-1]:.6g}; "
+            "take a smaller eta or order",
             reached,
         )
 
@@ -255,6 +258,9 @@ class Pair:
             slopes, pairs = [self._field(state) for state in found], pairs + 1
             if pairs % RENEWED == 0 and self._reached < len(self.times):
                 self._measure(found[0], slopes[0], AGAIN)
+                share = (self._now - self._marks[0]) / (self._marks[-1] - self._marks[0])
+                if self.evaluations > STAGES * HOPELESS and share * 5 * STAGES * MOST_STEPS < self.evaluations:
+                    raise self._too_stiff(f"{self.evaluations} evaluations", self._now, self._reached)
         self._look *= 2  # looks that did not pay become rare
 
     def _both(self, h: float, rate: float, slopes: list[Array]) -> tuple[Array, Array]:

@@ -52,6 +52,11 @@ def sharpness(kernel: Kernel, theta: NDArray[np.float64]) -> float:
     kernel : Kernel
     theta : ndarray, shape (n,)
 
+    Returns
+    -------
+    float
+        NaN where the Hessian is not finite.
+
     Examples
     --------
     >>> import eomsym as eom
@@ -62,7 +67,8 @@ def sharpness(kernel: Kernel, theta: NDArray[np.float64]) -> float:
     n = kernel.loss.size
     point = theta[:n]
     if n <= DENSE:
-        return float(np.max(np.abs(np.linalg.eigvals(kernel.hessian_vector(point, np.eye(n))))))
+        hessian = kernel.hessian_vector(point, np.eye(n))
+        return float(np.max(np.abs(np.linalg.eigvals(hessian)))) if np.isfinite(hessian).all() else float("nan")
     from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs  # slow to import
 
     operator = LinearOperator((n, n), matvec=lambda v: kernel.hessian_vector(point, np.ravel(v)), dtype=np.float64)

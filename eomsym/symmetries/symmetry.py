@@ -276,11 +276,11 @@ class RescalingSymmetry(Quadratic):
 
     def __post_init__(self) -> None:
         if not (isinstance(self.layers, tuple) and len(self.layers) == 2):
-            raise InputError(f"layers must be two names such as ('W1', 'W2'), got {self.layers!r}")
+            raise InputError(f"layers must be two names such as ('W1', 'W2'), got {checks.shown(self.layers)}")
         if not (isinstance(self.axes, tuple) and len(self.axes) == 2 and set(self.axes) <= {0, 1}):
             raise InputError(
-                f"axes={self.axes!r}: expected two of 0 and 1, one for each layer; type axes=(0, 1) for matrices of "
-                "outputs × inputs, axes=(1, 0) for inputs × outputs"
+                f"axes={checks.shown(self.axes)}: expected two of 0 and 1, one for each layer; type axes=(0, 1) for "
+                "matrices of outputs × inputs, axes=(1, 0) for inputs × outputs"
             )
 
     def __str__(self) -> str:

@@ -44,6 +44,7 @@ Progress = Callable[[int, int, str], None]
 MORE = 3
 
 
+@np.errstate(all="ignore")  # what overflows is judged, and needs no warning beside
 def verify(
     loss: Objective | Sequence[Objective] | Kernel,
     start: Any,

@@ -132,3 +132,15 @@ def test_an_explosion_of_a_stiff_field_is_told_with_its_time() -> None:
 
     with pytest.raises(DivergenceError, match=r"leaves the finite numbers at about time (99\.9|100)"):
         Pair(field, np.ones(2), np.array([0.0, 150.0]), 1e-5, 1e-7)
+
+
+def test_a_time_that_cannot_be_reached_is_refused_soon() -> None:
+    rates, spent = np.array([1.0, 50.0]), []
+
+    def velocity(state: np.ndarray) -> np.ndarray:
+        spent.append(1)
+        return np.cos(state[::-1]) - rates * state
+
+    with pytest.raises(DivergenceError, match=r"too stiff: \d+ evaluations only reach time .* of 1e\+15"):
+        Pair(velocity, np.array([1.0, 2.0]), np.array([0.0, 1e15]), 1e-6, 1e-9)
+    assert len(spent) < 50_000

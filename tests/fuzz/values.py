@@ -354,6 +354,7 @@ ARGUMENTS: dict[str, Callable[[Problem], st.SearchStrategy[Any]]] = {
     "simulate.steps": just(10, 20),
     "reproduce.name": just("nobody2000"),
     "RescalingSymmetry.layers": just(("w1", "w2")),
+    "RescalingSymmetry.axes": just((0, 1), (1, 0)),
     "order_conditions.order": just(0, 1, 2, 3, 4),
     "watch.path": lambda problem: st.lists(numbers(problem.size), min_size=1, max_size=3),
     "assert_order.steps": just((10, 20), (5, 10, 20)),

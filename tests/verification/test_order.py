@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from fractions import Fraction
@@ -212,3 +213,19 @@ def test_networks_have_the_size_of_their_weights() -> None:
 def test_progress_is_a_function() -> None:
     with pytest.raises(InputError, match=r"progress must be a function of \(done, total, label\), got int 3"):
         ROSENBROCK.verify([0], progress=3)
+
+
+def test_a_run_that_overflows_leaks_no_warning() -> None:
+    text = "-1.8872085849520947e46*x**6 + 3.9060800532114207e25*x**3 + 2.1571001847287431e19*x**2"
+    start, ladder, nesterov = [-1.2248269306794174e-05], (29, 90, 277), eom.Nesterov("3/20")
+    with np.errstate(all="warn"):  # and warnings are errors
+        with contextlib.suppress(eom.EomsymError):
+            eom.verify(
+                eom.Loss(text, variables="x"),
+                start,
+                time=7.262890241500164e-16,
+                ladder=ladder,
+                orders=[2],
+                method=nesterov,
+            )
+        assert np.geterr()["over"] == "warn"
