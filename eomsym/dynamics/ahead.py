@@ -281,7 +281,9 @@ class Ahead:
                 return 0, ""
             self.memory = flow.memories(self.theta, self.eta)
         slowest = max((plan.slowest, *(rate for _, rate in plan.clocks)))
-        count = max(64, math.ceil(math.log(SETTLED) / math.log(slowest)) if 0 < slowest < 1 else 0)
+        if slowest >= 1:
+            return 0, f"the memory of {method} never settles"
+        count = max(64, math.ceil(math.log(SETTLED) / math.log(slowest)) if slowest > 0 else 0)
         if 4 * count > steps:
             return 0, f"the memory of {method} needs {count:,} steps to settle"
         self._optimise(eta, count)

@@ -148,7 +148,9 @@ class Case:
 
     def verify(self, *, progress: Progress = lambda done, total, label: None) -> Report:
         """The verdict; errors are raised."""
-        given = self.problem()
+        return self._verified(self.problem(), progress)
+
+    def _verified(self, given: Given, progress: Progress = lambda done, total, label: None) -> Report:
         report = verify(
             given.batches(given.method),
             given.start,
@@ -162,11 +164,12 @@ class Case:
         )
         return replace(report, seed=given.seed, setting={**report.setting, "case": dict(self.definition)})
 
-    def measured(self, report: Report) -> dict[str, dict[str, Any]]:
-        """What the case asks for beside its verdict, at the largest learning rate of the verdict."""
-        if not (names := self.definition.get("measure")):
-            return {}
-        return measured(names, self.problem(), report.etas[0], report.steps[0], [one.order for one in report.orders])
+    def outcome(self) -> tuple[Report, dict[str, dict[str, Any]]]:
+        """The verdict, and what the case asks for beside it, at the largest learning rate of the verdict."""
+        given = self.problem()
+        report = self._verified(given)
+        orders = [one.order for one in report.orders]
+        return report, measured(self.definition.get("measure", ()), given, report.etas[0], report.steps[0], orders)
 
 
 @dataclass(frozen=True)
@@ -222,8 +225,7 @@ def run_case(case: Case) -> Outcome:
     began = clock.perf_counter()
     try:
         with np.errstate(all="ignore"):  # what overflows is judged, and needs no warning beside
-            report = case.verify()
-            measures = case.measured(report)
+            report, measures = case.outcome()
     except EomsymError as error:
         message = f"{type(error).__name__}: {error}"
         return Outcome(case, "error", [], message, seconds=clock.perf_counter() - began)

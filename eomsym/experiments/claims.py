@@ -17,8 +17,7 @@ from eomsym.types import Array
 from eomsym.verification.order import verify
 from eomsym.verification.verdict import MISFIT_TOLERANCE
 
-__all__ = ["ORDERS", "RATIOS", "claims_of_any", "claims_of_ratios", "claims_of_region", "error_claims",
-           "leading_claims", "norms"]  # fmt: skip
+__all__ = ["ORDERS", "RATIOS", "claims_of_any", "claims_of_ratios", "claims_of_region", "leading_claims", "norms"]
 
 #: Orders that are compared, and by how much smaller the other learning rates are.
 ORDERS = (0, 1, 2, 3)
@@ -67,14 +66,29 @@ def claims_of_ratios(last: dict[Any, float], errors: dict[Any, float], travelled
     return claims
 
 
-def leading_claims(sizes: Array, last: dict[Any, float], errors: dict[Any, float]) -> list[Claim]:
-    """Each distance over its predicted leading part, as long as it is far above the error of the integration."""
+def leading_claims(
+    sizes: Array, last: dict[Any, float], errors: dict[Any, float], *, width: float, falls: float
+) -> list[Claim]:
+    """At the end: each distance over its predicted leading part, and over that of the order before.
+
+    Parameters
+    ----------
+    sizes : ndarray, shape (orders,)
+        Predicted leading errors.
+    last, errors : dict
+        Distance at the end by order, and the error of its integration; where this is not far below the prediction,
+        nothing is claimed.
+    width : float
+        How far from 1 the ratio to the prediction may be.
+    falls : float
+        By what factor each order must at least be nearer than the one before.
+    """
     claims = [
         Claim(
             f"distance of {label(order)} over its predicted leading error eta^{order + 1} |v|",
             last[order] / float(size),
-            0.97,
-            1.03,
+            1 - width,
+            1 + width,
             errors[order] / float(size),
         )
         for order, size in zip(ORDERS, sizes, strict=True)
@@ -85,7 +99,7 @@ def leading_claims(sizes: Array, last: dict[Any, float], errors: dict[Any, float
             f"distance of order {order} over that of {label(order - 1)}",
             last[order] / last[order - 1],
             -np.inf,
-            0.02,
+            falls,
             errors[order] / last[order - 1],
         )
         for order in ORDERS[1:]
@@ -110,30 +124,6 @@ def claims_of_region(net: Any, kernel: Kernel, theta: Array) -> list[Claim]:
     ratio = gaps[0][0] / gaps[1][0] if not any(gap[2] for gap in gaps) else float("nan")
     reference = ratio * sum(gap[1] / gap[0] for gap in gaps)
     return [Claim("inside one activation region: distance at eta over that at eta/2", ratio, 1.9, 2.1, reference)]
-
-
-def error_claims(predicted: Array, last: dict[Any, float], errors: dict[Any, float]) -> list[Claim]:
-    """At the end: each distance over its predicted leading part, and over that of the order before."""
-    claims = [
-        Claim(
-            f"distance of {label(order)} over its predicted leading error eta^{order + 1} |v|",
-            last[order] / float(predicted[order]),
-            0.9,
-            1.1,
-            errors[order] / float(predicted[order]),
-        )
-        for order in ORDERS
-    ]
-    return claims + [
-        Claim(
-            f"distance of order {order} over that of {label(order - 1)}",
-            last[order] / last[order - 1],
-            -np.inf,
-            0.5,
-            errors[order] / last[order - 1],
-        )
-        for order in ORDERS[1:]
-    ]
 
 
 def norms(rows: Array) -> Array:

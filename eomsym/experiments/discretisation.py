@@ -32,7 +32,6 @@ from eomsym.experiments.claims import (
     claims_of_any,
     claims_of_ratios,
     claims_of_region,
-    error_claims,
     leading_claims,
     norms,
 )
@@ -148,7 +147,8 @@ def compare(
     }
     claims = claims_of_ratios(last, errors, travelled, smooth) if start is None else []
     if smooth and start is None:
-        claims += leading_claims(eta ** (np.array(ORDERS) + 1.0) * found["leading"].norms, last, errors)
+        sizes = eta ** (np.array(ORDERS) + 1.0) * found["leading"].norms
+        claims += leading_claims(sizes, last, errors, width=0.03, falls=0.02)
     elif smooth:
         claims, figures["not judged"] = claims_of_any(net, theta, eta, steps)
     else:
@@ -283,7 +283,7 @@ def over_steps(
     }
     figures: dict[str, Any] = {"distances": list(last.values()), "errors of their integration": list(errors.values())}
     if start is None:
-        claims = error_claims(predicted[-1], last, errors)
+        claims = leading_claims(predicted[-1], last, errors, width=0.1, falls=0.5)
     else:
         claims, figures["not judged"] = claims_of_any(net, theta, eta, count)
     return Experiment(
@@ -340,7 +340,9 @@ def loss_panel(net: Any, steps: Array, descent: Array, motion: Array) -> Panel:
         Line("descent", steps, values(descent), DESCENT),
         Line("gradient flow", steps, values(motion), 0, "predicted"),
     )
-    return Panel("training loss", "step of gradient descent", "loss with penalty", lines)
+    return Panel(
+        "training loss", "step of gradient descent", "loss with penalty" if net.weight_decay else "loss", lines
+    )
 
 
 def run_jobs(jobs: dict[Any, Callable[[], Any]], progress: Progress | None) -> dict[Any, Any]:
