@@ -195,6 +195,16 @@ def test_bias_corrections_that_have_not_ended_are_not_forgotten() -> None:
     assert np.linalg.norm(restarted.end - then.end) > 1e-6
 
 
+def test_a_memory_that_never_settles_leaves_the_run_to_the_optimiser() -> None:
+    """The leapfrog rule has a second root on the unit circle."""
+    leapfrog = eom.optimisers.LinearMultistep([1, 0, -1], [0, 2, 0])
+    found = forward(LOSS, START, eta=0.0005, steps=2000, method=leapfrog)
+    end = eom.descend(LOSS, START, eta=0.0005, steps=2000, every=2000, method=leapfrog).end
+    np.testing.assert_allclose(found.theta, end, rtol=1e-13)
+    assert (found.error, found.gradients) == (0.0, 2000.0)
+    assert "never settles; the optimiser ran" in found.notes[0]
+
+
 def test_a_memory_follows_the_learning_rate_of_a_schedule() -> None:
     """Where the learning rate changes, momentum is that of the old one; the equation waits until it has settled."""
     net, start = network(1)
