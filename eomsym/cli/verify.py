@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     "--ladder", metavar="INTEGERS", help="Numbers of steps.  [default: that of the problem, or of eom.verify]"
 )
 @click.option("--orders", metavar="INTEGERS", help="Orders K.  [default: those of a case file, or 0-4]")
+@click.option("--limit", type=float, metavar="S", help="Seconds of CPU time for each problem; what is not measured by "
+              "then is not judged.  [default: 60]")  # fmt: skip
 @output_options("eomsym-verify", "verify")
 def command(
     suite: bool,
@@ -45,6 +47,7 @@ def command(
     time: float | None,
     ladder: str | None,
     orders: str | None,
+    limit: float | None,
     files: Files,
 ) -> None:
     """Check that the equation of motion of order K is O(eta^(K+1)) away from the running optimiser.
@@ -58,12 +61,12 @@ def command(
     page of them.
     """
     if suite or quick:
-        typed = {"--method": method, "--time": time, "--ladder": ladder, "--orders": orders}
+        typed = {"--method": method, "--time": time, "--ladder": ladder, "--orders": orders, "--limit": limit}
         if problem.described or problem.weight_decay is not None or any(value is not None for value in typed.values()):
             raise InputError("--suite has problems, optimisers, times and orders of its own; give it no others")
         run_suite(quick, files)
     own = _Own(time, method, None if ladder is None else integers(ladder, "--ladder"),
-               None if orders is None else integers(orders, "--orders"))  # fmt: skip
+               None if orders is None else integers(orders, "--orders"), limit)  # fmt: skip
     run_problems(problem, own, files)
 
 
@@ -74,6 +77,7 @@ class _Own(NamedTuple):
     method: Method | None
     ladder: list[int] | None
     orders: list[int] | None
+    limit: float | None
 
 
 def run_problems(problem: Problem, own: _Own, files: Files) -> NoReturn:
@@ -97,6 +101,7 @@ def run_problems(problem: Problem, own: _Own, files: Files) -> NoReturn:
                 orders=_first(own.orders, given.orders, range(5)),
                 method=chosen,
                 name=given.name,
+                limit=_first(own.limit, 60.0),
                 progress=progress,
             )
         reports.append(replace(report, seed=given.seed, setting={**report.setting, "case": dict(given.definition)}))

@@ -79,7 +79,7 @@ def hidden_orders(
         if seconds > limit:
             return dict.fromkeys(
                 orders,
-                f"a verification to order {last - 1} takes more than {seconds:.0f} s, and limit={limit:g}: take lower "
+                f"a verification to order {last - 1} takes more than {seconds:.3g} s, and limit={limit:g}: take lower "
                 "orders, or a larger limit",
             )
         top = min(2 * top, last)

@@ -125,7 +125,7 @@ class Measurement:
         if not seconds > self.limit:
             return ""
         return (
-            f"time times sharpness is {product:.3g}: that takes about {seconds:.0f} s, more than limit={self.limit:g}; "
+            f"time times sharpness is {product:.3g}: that takes about {seconds:.3g} s, more than limit={self.limit:g}; "
             "take a shorter time, or a larger limit"
         )
 

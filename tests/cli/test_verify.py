@@ -43,6 +43,13 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["verify", *arguments])
 
 
+def test_what_a_limit_leaves_unmeasured_is_not_judged() -> None:
+    result = run(*OWN, "--limit", "1e-9", "--no-plot")
+    assert result.exit_code == 3, result.output
+    assert "inconclusive" in result.stdout
+    assert "more than limit=1e-09" in result.output
+
+
 def test_default_run_writes_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valid: Any) -> None:
     monkeypatch.setattr(suite, "DEFAULT_PROBLEMS", ("rosenbrock",))
     result = run()
@@ -215,7 +222,7 @@ def test_a_suite_without_data_does_what_it_can(monkeypatch: pytest.MonkeyPatch) 
     assert "on digits is left out: the digits need scikit-learn" in result.stderr
 
 
-@pytest.mark.parametrize("typed", [("--problem", "rosenbrock"), ("--orders", "0"), ("--weight-decay", "1")])
+@pytest.mark.parametrize("typed", [("--problem", "rosenbrock"), ("--orders", "0"), ("--weight-decay", "1"), ("--limit", "9")])
 def test_a_suite_takes_no_other_problem(typed: tuple[str, ...]) -> None:
     result = run("--suite", *typed)
     assert result.exit_code == 2
