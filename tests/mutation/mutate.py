@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 import tomllib
+import traceback
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -57,6 +58,8 @@ LIBRARIES = (
 )  # fmt: skip
 #: Seconds of the first round, in which most mutants are noticed; of the processor and of the clock for all tests.
 FIRST, CPU, CLOCK = 4.0, 300, 1800
+#: What a process says that could not even start the tests.
+BROKEN = 70
 
 
 fork = multiprocessing.get_context("fork")
@@ -73,8 +76,8 @@ def run(folder: Path, tests: list[str]) -> tuple[str, str]:
         with said.open("w") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-        code = 70
-        with contextlib.suppress(BaseException):
+        code = BROKEN
+        try:
             os.setsid()
             os.chdir(folder)
             os.environ["PYTHONPATH"] = str(folder)
@@ -84,8 +87,12 @@ def run(folder: Path, tests: list[str]) -> tuple[str, str]:
                 *(one for one in sys.path if one not in (str(ROOT), str(Path(__file__).parent))),
             ]
             resource.setrlimit(resource.RLIMIT_CPU, (CPU, CPU + 10))
-            options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--durations=0", "--tb=no"]
+            options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--tb=no", "--durations=0"]
+            options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
             code = int(importlib.import_module("pytest").main([*options, *tests]))
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
         os._exit(code)
     began = time.monotonic()
     while True:
@@ -100,6 +107,8 @@ def run(folder: Path, tests: list[str]) -> tuple[str, str]:
     code = os.waitstatus_to_exitcode(status)
     if code in (0, 5):
         return "survived", ""
+    if code == BROKEN:
+        raise RuntimeError(said.read_text(errors="replace"))
     failed = re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", said.read_text(errors="replace"), re.MULTILINE)
     return "killed", (failed or [f"exit status {code}"])[0]
 
