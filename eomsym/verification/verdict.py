@@ -290,8 +290,8 @@ def _coincidence(
         expected = evidence(j, slope).expected
         if expected > ASYMPTOTIC:
             return (
-                f"misfit {short(misfits[j])} is within tolerance, but it does not shrink with eta, and the series is not "
-                f"asymptotic yet: by the next order, a right equation may have a misfit of {short(expected)}"
+                f"misfit {short(misfits[j])} is within tolerance, but it does not shrink with eta, and the series is "
+                f"not asymptotic yet: by the next order, a right equation may have a misfit of {short(expected)}"
             )
     return ""
 

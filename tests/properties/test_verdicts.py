@@ -28,7 +28,7 @@ def test_no_right_equation_fails(number: int) -> None:
 # The error of these, wrong by 1 % in one coefficient, was within the tolerance on the judged rung, as the next term
 # cancelled it: the extrapolated misfit of two gives them away, and of the third that its misfit does not shrink.
 @pytest.mark.parametrize(
-    ("number", "said"),
+    "number, said",
     [
         (205_062, "is within tolerance, but where eta vanishes it would tend to 0.0563"),
         (207_196, "is within tolerance, but where eta vanishes it would tend to 0.0553"),
