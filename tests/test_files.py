@@ -1,16 +1,18 @@
-"""Files are written whole or not at all, with the mode of ordinary files."""
+"""Files are written whole or not at all, with the mode of ordinary files; what never ends is not read."""
 
 from __future__ import annotations
 
 import os
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from eomsym import files
 from eomsym.errors import InputError
-from eomsym.files import check_writable, replace, write
+from eomsym.files import check_writable, content, replace, write
 
 
 def mode(path: Path) -> int:
