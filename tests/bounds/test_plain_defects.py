@@ -1,4 +1,4 @@
-"""Bounds on the defect of a step against a plain reading of their formulas: one circle, one ball, one case at a time."""
+"""Bounds on the defect of a step against a plain reading of their formulas: one circle, one ball, one case at once."""
 
 from __future__ import annotations
 
