@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from contextlib import suppress
 from functools import partial
@@ -293,7 +294,8 @@ def test_into_how_many_parts_a_step_is_cut(monkeypatch: pytest.MonkeyPatch) -> N
     assert parts_of(monkeypatch, eom.Loss("-x**4", variables="x"), [1.0], 1.0) == [50, 200, 800]
     # With the most parts a change of a millionth will do.
     for share, fine in ((0.9e-6, True), (1.1e-6, False)):
-        monkeypatch.setattr(measured, "_move", lambda k, p, e, n, s=share: np.full_like(p, 1.0 + (n % 256 > 0) * s / 2))
+        turns = itertools.cycle([0.0, share / 2])  # what halving changes
+        monkeypatch.setattr(measured, "_move", lambda k, p, e, n, t=turns: np.full_like(p, 1.0 + next(t)))
         monkeypatch.setattr(measured, "_rounding", lambda *rest: 0.0)
         monkeypatch.setattr(measured, "MOST_PARTS", 256)
         if fine:
