@@ -291,7 +291,6 @@ def test_into_how_many_parts_a_step_is_cut(monkeypatch: pytest.MonkeyPatch) -> N
         assert parts_of(monkeypatch, square, [1.0], eta)[0] == first
     assert parts_of(monkeypatch, square, [1.0], 100.0)[0] == 128
     assert parts_of(monkeypatch, square, [1.0], 0.4) == [2, 1, 8, 4]
-    assert parts_of(monkeypatch, eom.Loss("-x**4", variables="x"), [1.0], 1.0) == [50, 200, 800]
     # With the most parts a change of a millionth will do.
     for share, fine in ((0.9e-6, True), (1.1e-6, False)):
         turns = itertools.cycle([0.0, share / 2])  # what halving changes
