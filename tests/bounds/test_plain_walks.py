@@ -108,6 +108,7 @@ STATES = [
     (2.0, 1e-12, 1e-3),
     (1e-15, 1e-15, 1e-15),
     (1e-3, 9.0, 1.0),
+    (1e-9, 0.0, 1e6),  # rounding of the vector alone
 ]
 
 
@@ -244,6 +245,24 @@ def test_many_measured_walks(order: int, scale: float) -> None:
                     around, state, after, after - here, around.gradient, defect, around.hessian, eta
                 )
                 assert found[i, k + 1] == pytest.approx(outward(state[0] + error), rel=1e-9)
+
+
+def test_rounding_is_all_that_is_left_of_a_walk_there_and_back() -> None:
+    # On x**2/2 the vector is exact and comes back to zero: what is left is what the vector may have lost on the way.
+    losses, eta, far = PolynomialFamily([[2]], [[0.5]]), 0.25, 2.0**20
+    for doubt in (0.0, 1e-9):
+        centres, moves = np.array([[[0.0], [far], [0.0]]]), np.array([[[far], [-far]]])
+        arounds = [losses.around(centres[:, k]) for k in range(2)]
+        found = batches._walk(losses, arounds, centres, moves, np.full((1, 2), doubt), np.array([eta]), 0)
+        error, state = 0.0, (0.0, 0.0, np.zeros(1))
+        for k, (here, after) in enumerate(((0.0, far), (far, 0.0))):
+            around = One(arounds[k], 0)
+            error = flow_stepped(around, error, far, doubt, eta, lambda r: 0.0)
+            way, defect = np.array([after - here]), np.array([after - here + eta * here])
+            state = descent_stepped(around, state, np.array([after]), way, around.gradient, defect, around.hessian, eta)
+        assert state[2][0] == 0
+        assert found[0, 2] == pytest.approx(outward(state[0] + error), rel=1e-12)
+        assert found[0, 2] < 1e-7
 
 
 def test_a_measured_distance_is_its_walk(monkeypatch: pytest.MonkeyPatch) -> None:
