@@ -263,6 +263,11 @@ def test_a_best_order_is_read_from_its_numbers() -> None:
     marks = {line.get_label(): line for line in axes.lines}
     assert marks["best order"].get_xydata().tolist() == [[1.0, 1.0]]
     assert marks["measured"].get_ydata().tolist() == [3.0, 1.0, 2.0]
+    assert axes.patches[0].get_zorder() == 0
+    looks = {name: (line.get_linewidth(), line.get_markersize()) for name, line in marks.items()}
+    assert (looks["predicted"][0], looks["measured"][0], looks["best order"][1]) == (1.0, 0.6, 10)
+    assert marks["predicted"].get_linestyle() == "--"
+    assert axes.title.get_fontsize() == 9
     assert axes.patches[0].get_bbox().y0 == pytest.approx(0.5 / 30)
     assert axes.patches[0].get_bbox().y1 == pytest.approx(0.5)
     assert made([3.0, 1.0, 2.0], 0.5).record()["proven"] is False
@@ -400,15 +405,22 @@ def test_steps_that_are_kept_and_rows_that_are_violated() -> None:
         assert list(row.bounds) == ["measured", "proven", "rigorous"]
     calls: list[tuple[int, int, str]] = []
     found = tables.compare_distances(
-        SQUARE, [1.0], eta=0.1, steps=3, orders=[0, 2], progress=lambda *told: calls.append(told)
+        SQUARE, [1.0], eta=0.1, steps=3, orders=[0, 1], progress=lambda *told: calls.append(told)
     )
-    assert calls == [(0, 2, "order 0"), (1, 2, "order 2")]
-    assert (len(found), found[1].order, found.time, found.start) == (2, 2, pytest.approx(0.3), (1.0,))
-    assert [row.order for row in found[0:2]] == [0, 2]
+    assert calls == [(0, 2, "order 0"), (1, 2, "order 1")]
+    assert (len(found), found[1].order, found.time, found.start) == (2, 1, pytest.approx(0.3), (1.0,))
+    assert [row.order for row in found[0:2]] == [0, 1]
     assert found.data is None
     assert found[0].rigorous is None
     assert isinstance(found[0].proven, Bound)
     assert found[0].proven.certificate == "proven"
+    drawn = tables.compare_distances(SQUARE, [1.0], eta=0.01, steps=40, orders=[0]).plot().axes[0]
+    assert drawn.title.get_fontsize() == 9
+    looks = [(line.get_linewidth(), line.get_markersize(), line.get_zorder()) for line in drawn.lines[:4]]
+    assert [look[0] for look in looks] == [1.0, 1.5, 1.4, 1.4]
+    assert looks[1][1:] == (4, 3)
+    assert drawn.lines[4].get_linewidth() == 1.0
+    np.testing.assert_allclose(drawn.lines[1].get_xdata(), 0.01 * np.arange(1, 41, 2))
     rates = tables.compare_step_sizes(
         SQUARE, [1.0], time=1.0, epsilon=0.1, orders=[0, 1], progress=lambda *told: calls.append(told)
     )
@@ -418,6 +430,7 @@ def test_steps_that_are_kept_and_rows_that_are_violated() -> None:
     assert rates[1].theorem is None
     assert str(rates).splitlines()[0] == f"{SQUARE.name}: learning rates for a distance below 0.1 up to time 1"
     axes = rates.plot().axes[0]
+    assert axes.title.get_fontsize() == 9
     assert {line.get_label(): (line.get_marker(), line.get_linestyle()) for line in axes.lines} == {
         "theorem": ("o", "-"), "proven": ("s", "-"), "measured": ("^", "-"), "predicted": ("D", "--"),
     }  # fmt: skip
