@@ -1,0 +1,535 @@
+"""Measured and closed-form distances against a plain reading of their formulas, one case and many."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from contextlib import suppress
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.integrate import DOP853
+
+import eomsym as eom
+from eomsym.bounds import batches, measured, proven
+from eomsym.bounds.batch_defects import batch_step_defects
+from eomsym.bounds.rounding import field_rounding, outward, step_rounding
+from eomsym.bounds.terms import tree_bounds
+from eomsym.bounds.truncation import step_defect
+from eomsym.curvature import PolynomialFamily, curvature_of
+from eomsym.curvature.derivatives import Derivatives
+from eomsym.curvature.hessian import EstimatedCurvature, GivenCurvature, Spectrum
+from eomsym.errors import DivergenceError, HypothesisError, InputError, ShapeError
+
+EPS, TINY = 2.0**-52, 2.0**-1022
+LOSS = eom.Loss("(1/2-x)**2/2 + 3/8*(y-3/4*x**2)**2/2 + x*y/8", variables="x y")
+CENTRE = np.array([0.75, -0.5])
+POWERS = [[1, 0], [2, 0], [0, 2], [1, 1], [2, 1], [4, 0]]
+ROWS = [
+    [-0.5, 0.5, 0.1875, 0.125, -0.28125, 0.10546875],
+    [0.3, -0.4, 1.1, 0.2, 0.7, 0.05],
+    [0.0, 3.0, 2.0, 0.0, 0.0, 0.0],
+]
+FAMILY = PolynomialFamily(POWERS, ROWS)
+STARTS = np.array([[0.75, -0.5], [-1.5, 0.25], [1e-3, 2.0]])
+ETAS = np.array([0.25, 0.1, 0.3])
+WEIGHT = sum(abs(b) for b in DOP853.B)
+
+
+class One:
+    """One of many neighbourhoods as a neighbourhood."""
+
+    def __init__(self, around: Any, i: int) -> None:
+        self.many, self.i = around, i
+        self.gradient, self.hessian = around.gradients[i], around.hessians[i]
+
+    def spectrum(self, radius: float) -> Spectrum:
+        found = self.many.spectrum(np.full(len(self.many.thetas), radius))
+        return Spectrum(found.lower[self.i], found.upper[self.i], found.slope[self.i])
+
+    def third(self, radius: float) -> float:
+        return float(self.many.third(np.full(len(self.many.thetas), radius))[self.i])
+
+    def rounding(self) -> float:
+        return float(self.many.rounding()[self.i])
+
+    def derivatives(self) -> Derivatives:
+        return Derivatives(self.many.known.known[:, self.i])
+
+
+def length(vector: Any) -> float:
+    return math.sqrt(sum(float(x) ** 2 for x in vector))
+
+
+def step_rounded(around: Any, size: float, eta: float, slope: float) -> float:
+    return EPS * (size + 2 * eta * slope) + 2 * eta * around.rounding() + 4 * TINY
+
+
+def chord(around: Any, radius: float, eta: float, order: int) -> float:
+    if order == 0:
+        return 0.0
+    wide = max(radius, 1e-6)
+    near, far = (tree_bounds(around.derivatives().at(f * wide, order), order) for f in (1.0, 1.125))
+    return sum(eta**k * (far[k] - near[k]) / (wide / 8) for k in range(1, order + 1))
+
+
+def flow_stepped(around: Any, error: float, moved: float, jump: float, eta: float, further: Any) -> float:
+    radius = error + 1.5 * moved
+    return outward(math.exp(eta * (around.spectrum(radius).growth + further(radius))) * error + jump)
+
+
+def descent_stepped(
+    around: Any, state: tuple[float, float, np.ndarray], after: Any, way: Any, gradient: Any, defect: Any, hessian: Any,
+    eta: float,
+) -> tuple[float, float, np.ndarray]:  # fmt: skip
+    """Distance, the part of it that is bounded in the norm, and the part that is a vector."""
+    distance, rest, vector = state
+    slope, ball = length(gradient), around.spectrum(distance)
+    rounding = EPS * (length(way) + 2 * eta * slope) + 2 * eta * around.rounding()
+    rounding += step_rounded(around, length(after) + 2 * distance, eta, slope + ball.smoothness * distance)
+    plain = ball.amplification(eta) * distance + length(defect) + rounding
+    third = around.third(distance)
+    if third is not None:
+        here = around.spectrum(0.0)
+        lost = (8 + 8 * eta * here.smoothness * len(after)) * EPS * length(vector)
+        rest = here.amplification(eta) * rest + eta / 2 * third * distance**2 + rounding + lost
+        vector = vector - eta * hessian @ vector + defect
+        plain = min(plain, length(vector) + rest)
+    return outward(plain), rest, vector
+
+
+STATES = [
+    (0.0, 0.0, 0.0),
+    (1e-9, 1e-16, 0.0),
+    (0.125, 0.01, 0.0625),
+    (2.0, 1e-12, 1e-3),
+    (1e-15, 1e-15, 1e-15),
+    (1e-3, 9.0, 1.0),
+    (1e-9, 0.0, 1e6),  # rounding of the vector alone
+]
+
+
+@pytest.mark.parametrize("distance, rest, vector", STATES)
+@pytest.mark.parametrize("defect", [0.0, 1e-17, 1e-3])
+def test_a_step_of_a_measured_walk(distance: float, rest: float, vector: float, defect: float) -> None:
+    kernel, eta = eom.compile(LOSS, 3), 0.25
+    gradient = kernel.gradient(CENTRE)
+    hessian = np.array([kernel.hessian_vector(CENTRE, e) for e in np.eye(2)])
+    after, missed = CENTRE - eta * gradient + np.array([0.0, defect]), np.array([0.3 * defect, -defect])
+    for known in (curvature_of(LOSS), EstimatedCurvature(eom.compile(LOSS, 0))):
+        around = known.at(CENTRE)
+        walk = measured._Walk(kernel.at_order(0), eta)
+        walk.distance, walk.rest, walk.vector = distance, rest, vector * np.array([0.6, -0.8])
+        state = (walk.distance, walk.rest, walk.vector)
+        expected = descent_stepped(around, state, after, after - CENTRE, gradient, missed, hessian, eta)
+        walk.descent_step(around, CENTRE, after, gradient, missed)
+        assert walk.distance == pytest.approx(expected[0], rel=1e-12)
+        assert walk.rest == pytest.approx(expected[1], rel=1e-12)
+        np.testing.assert_allclose(walk.vector, expected[2], rtol=1e-12)
+        for order in range(3):
+            walk = measured._Walk(kernel.at_order(order), eta)
+            walk.error = distance
+            if known.proven or not order:
+                steeper = partial(chord, around, eta=eta, order=order)
+                expected_error = flow_stepped(around, distance, 0.01, defect, eta, steeper)
+            else:
+                jacobian = [kernel.at_order(order).jacobian_vector(CENTRE, e, eta) for e in np.eye(2)]
+                twice = 2 * float(np.linalg.norm(np.array(jacobian) + hessian))
+                expected_error = flow_stepped(around, distance, 0.01, defect, eta, lambda r, t=twice: t)
+            walk.flow_step(around, CENTRE, 0.01, defect)
+            assert walk.error == pytest.approx(expected_error, rel=1e-9)
+
+
+def dop(field: Any, point: np.ndarray, time: float, parts: int) -> np.ndarray:
+    """Equal steps of DOP853, as its tableau says."""
+    h, moved = time / parts, np.zeros_like(point)
+    for _ in range(parts):
+        slopes: list[np.ndarray] = []
+        for row in DOP853.A[:12]:
+            slopes.append(field(point + (moved + h * sum((a * s for a, s in zip(row, slopes)), 0 * point))))  # noqa: B905
+        moved = moved + h * sum(b * s for b, s in zip(DOP853.B, slopes, strict=True))
+    return moved
+
+
+def test_the_ways_of_motions() -> None:
+    kernel = eom.compile(LOSS, 3).at_order(2)
+    points = np.array([CENTRE, -CENTRE])
+    for parts in (1, 3):
+        found = measured._move(kernel, points, 0.2, parts)
+        for row, point in zip(found, points, strict=True):
+            np.testing.assert_allclose(row, dop(lambda p: kernel.field(p, 0.2), point, 0.2, parts), rtol=1e-13)
+        many = batches._moves(FAMILY, STARTS, ETAS, 2, parts)
+        for i in range(3):
+            part = FAMILY[[i]]
+            expected = dop(lambda p, f=part, e=ETAS[[i]]: f.field(p[None], e, 2)[0], STARTS[i], ETAS[i], parts)
+            np.testing.assert_allclose(many[i], expected, rtol=1e-13)
+    assert np.isnan(measured._move(kernel, np.full((1, 2), 1e200), 1.0, 2)).all()
+    centres, moves = batches._motions(FAMILY, STARTS, ETAS, 3, 1, 4)
+    np.testing.assert_array_equal(centres[:, 0], STARTS)
+    for k in range(3):
+        np.testing.assert_array_equal(moves[:, k], batches._moves(FAMILY, centres[:, k], ETAS, 1, 4))
+        np.testing.assert_array_equal(centres[:, k + 1], centres[:, k] + moves[:, k])
+
+
+def way_rounding(stiff: float, size: float, speed: float, field: float, eta: float) -> float:
+    return EPS * size + 8 * EPS * (stiff * size + eta * speed) + WEIGHT * eta * field * (1 + stiff)
+
+
+@pytest.mark.parametrize("order", range(3))
+def test_the_rounding_of_ways(order: int) -> None:
+    kernel, known = eom.compile(LOSS, 3).at_order(order), curvature_of(LOSS)
+    for points in (np.array([CENTRE, -3 * CENTRE]), np.zeros((1, 2)), 1e6 * CENTRE[None]):
+        around = [known.at(point) for point in points]
+        for eta in (0.25, 1e-4):
+            found = measured._rounding(kernel, around, points, eta)
+            for i, here in enumerate(around):
+                terms = kernel.terms(points[i])
+                field = field_rounding(kernel, here, terms, eta)
+                stiff = eta * here.spectrum(0.0).smoothness
+                expected = way_rounding(stiff, length(points[i]), length(terms[0]), field, eta)
+                assert found[i] == pytest.approx(expected, rel=1e-13)
+
+
+@pytest.mark.parametrize("order", range(3))
+def test_the_doubts_of_many_ways(order: int) -> None:
+    for starts, parts in ((STARTS, 8), (1e-3 * STARTS, 8), (STARTS, 2)):
+        centres, moves = batches._motions(FAMILY, starts, ETAS, 2, order, parts)
+        arounds = [FAMILY.around(centres[:, k]) for k in range(2)]
+        doubts, good = batches._doubts(FAMILY, arounds, centres, moves, ETAS, order, parts)
+        for i in range(3):
+            fine = True
+            for k in range(2):
+                around = One(arounds[k], i)
+                point, part = centres[i, k], FAMILY[[i]]
+                again = batches._moves(part, point[None], ETAS[[i]], order, parts // 2)[0]
+                change = 2 * length(moves[i, k] - again)
+                speed = length(part.terms(point[None], order)[0, 0])
+                sizes = tree_bounds(around.derivatives().at(0.0, order), order)
+                series = sum(ETAS[i] ** j * sizes[j] for j in range(1, order + 1))
+                field = around.rounding() + 256 * EPS * series + 4 * EPS * speed
+                stiff = ETAS[i] * around.spectrum(0.0).smoothness
+                rounding = way_rounding(stiff, length(point), speed, field, ETAS[i])
+                assert doubts[i, k] == pytest.approx(change + rounding, rel=1e-12)
+                fine = fine and change <= 1e-14 * length(moves[i, k]) + rounding
+            assert good[i] == fine
+        assert good.any() == (parts == 8)
+    moves[0, 1] = np.nan
+    _, good = batches._doubts(FAMILY, arounds, centres, moves, ETAS, order, parts)
+    assert not good[0]
+
+
+@pytest.mark.parametrize("order", range(3))
+@pytest.mark.parametrize("scale", [1.0, 1e-7])
+def test_many_measured_walks(order: int, scale: float) -> None:
+    starts = scale * STARTS
+    centres, moves = batches._motions(FAMILY, starts, ETAS, 4, order, 8)
+    arounds = [FAMILY.around(centres[:, k]) for k in range(4)]
+    doubts = np.random.default_rng(0).random((3, 4)) * scale * 10.0 ** np.array([-16, -3, -9, -1])
+    for wide in (doubts, 1e-18 * doubts, 0 * doubts):
+        found = batches._walk(FAMILY, arounds, centres, moves, wide, ETAS, order)
+        for i in range(3):
+            error, state, eta = 0.0, (0.0, 0.0, np.zeros(2)), ETAS[i]
+            assert found[i, 0] == 0
+            for k in range(4):
+                around, here, after = One(arounds[k], i), centres[i, k], centres[i, k + 1]
+                jump = length(after - here - moves[i, k]) + wide[i, k]
+                error = flow_stepped(
+                    around, error, length(moves[i, k]), jump, eta,
+                    lambda r, a=around, e=eta: chord(a, r, e, order) if order else 0.0,
+                )  # fmt: skip
+                defect = after - here + eta * around.gradient
+                state = descent_stepped(
+                    around, state, after, after - here, around.gradient, defect, around.hessian, eta
+                )
+                assert found[i, k + 1] == pytest.approx(outward(state[0] + error), rel=1e-9)
+
+
+def test_rounding_is_all_that_is_left_of_a_walk_there_and_back() -> None:
+    # On x**2/2 the vector is exact and comes back to zero: what is left is what the vector may have lost on the way.
+    losses, eta, far = PolynomialFamily([[2]], [[0.5]]), 0.25, 2.0**20
+    for doubt in (0.0, 1e-9):
+        centres, moves = np.array([[[0.0], [far], [0.0]]]), np.array([[[far], [-far]]])
+        arounds = [losses.around(centres[:, k]) for k in range(2)]
+        found = batches._walk(losses, arounds, centres, moves, np.full((1, 2), doubt), np.array([eta]), 0)
+        error, state = 0.0, (0.0, 0.0, np.zeros(1))
+        for k, (here, after) in enumerate(((0.0, far), (far, 0.0))):
+            around = One(arounds[k], 0)
+            error = flow_stepped(around, error, far, doubt, eta, lambda r: 0.0)
+            way, defect = np.array([after - here]), np.array([after - here + eta * here])
+            state = descent_stepped(around, state, np.array([after]), way, around.gradient, defect, around.hessian, eta)
+        assert state[2][0] == 0
+        assert found[0, 2] == pytest.approx(outward(state[0] + error), rel=1e-12)
+        assert found[0, 2] < 1e-7
+
+
+def test_a_measured_distance_is_its_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel, known, eta = eom.compile(LOSS, 3).at_order(1), curvature_of(LOSS), 0.2
+    found, part = measured.measured_distances(kernel, known, CENTRE, eta, 3)
+    asked: list[int] = []
+    move = measured._move
+    with monkeypatch.context() as patch:
+        patch.setattr(measured, "_move", lambda k, p, e, parts: asked.append(parts) or move(k, p, e, parts))
+        centres, moves, doubts, around = measured._motion(kernel, known, CENTRE, eta, 3)
+    walk, expected = measured._Walk(kernel, eta), [0.0]
+    for k in range(3):
+        jump = float(np.linalg.norm(centres[k + 1] - centres[k] - moves[k])) + doubts[k]
+        gradient = kernel.gradient(centres[k])
+        walk.flow_step(around[k], centres[k], float(np.linalg.norm(moves[k])), float(jump))
+        walk.descent_step(around[k], centres[k], centres[k + 1], gradient, centres[k + 1] - centres[k] + eta * gradient)
+        expected.append(outward(walk.distance + walk.error))
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
+    assert part == walk.error
+    assert len(measured.measured_distances(kernel, known, CENTRE, eta, 3, found[1])[0]) == 3
+    assert len(measured.measured_distances(kernel, known, CENTRE, eta, 3, found[1] * (1 - 1e-9))[0]) == 2
+    rounded = measured._rounding(kernel, around, centres[:3], eta)
+    change = 2 * np.linalg.norm(moves - move(kernel, centres[:3], eta, asked[-1]), axis=1)
+    np.testing.assert_allclose(doubts, change + rounded, rtol=1e-12)
+    monkeypatch.setattr(measured._Walk, "flow_step", lambda self, *rest: setattr(self, "error", self.error * np.inf))
+    monkeypatch.setattr(measured, "outward", lambda value: np.inf)
+    with pytest.raises(HypothesisError, match="needed a finite tube, got inf after 1 steps; use fewer"):
+        measured.measured_distances(kernel, known, CENTRE, eta, 3)
+
+
+def parts_of(monkeypatch: pytest.MonkeyPatch, loss: Any = LOSS, start: Any = CENTRE, eta: float = 0.2) -> list[int]:
+    """Into how many parts the steps of a motion of order 0 are cut, attempt by attempt."""
+    asked: list[int] = []
+    move = measured._move
+    with monkeypatch.context() as patch:
+        patch.setattr(measured, "_move", lambda k, p, e, parts: asked.append(parts) or move(k, p, e, parts))
+        with suppress(DivergenceError):
+            measured._motion(eom.compile(loss, 0), curvature_of(loss), np.asarray(start, dtype=float), eta, 1)
+    return asked
+
+
+def test_into_how_many_parts_a_step_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    square = eom.Loss("x**2/2", variables="x")
+    for eta, first in ((1e-3, 2), (0.5 - 1e-9, 2), (0.5 + 1e-9, 4), (1 - 1e-9, 4), (1.2, 6)):
+        assert parts_of(monkeypatch, square, [1.0], eta)[0] == first
+    assert parts_of(monkeypatch, square, [1.0], 100.0)[0] == 128
+    assert parts_of(monkeypatch, square, [1.0], 0.4) == [2, 1, 8, 4]
+    # With the most parts a change of a millionth will do.
+    for share, fine in ((0.9e-6, True), (1.1e-6, False)):
+        turns = itertools.cycle([0.0, share / 2])  # what halving changes
+        monkeypatch.setattr(measured, "_move", lambda k, p, e, n, t=turns: np.full_like(p, 1.0 + next(t)))
+        monkeypatch.setattr(measured, "_rounding", lambda *rest: 0.0)
+        monkeypatch.setattr(measured, "MOST_PARTS", 256)
+        if fine:
+            centres, _, doubts, _ = measured._motion(eom.compile(square, 0), curvature_of(square), np.ones(1), 16.0, 1)
+            assert doubts[0] == pytest.approx(share)
+            assert centres.tolist() == [[1.0], [2.0]]
+        else:
+            with pytest.raises(
+                DivergenceError, match="order 0 cannot be followed beyond step 0 of 1 with eta = 16; use"
+            ):
+                measured._motion(eom.compile(square, 0), curvature_of(square), np.ones(1), 16.0, 1)
+
+
+def test_into_how_many_parts_many_steps_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert batches.MOST_PARTS == 32
+    losses = PolynomialFamily([[2]], [[0.5]] * 7)
+    etas = np.array([1e-3, 0.5 - 1e-9, 0.5 + 1e-9, 1 - 1e-9, 8 - 1e-9, 8 + 1e-9, 1e9])
+    asked: list[tuple[int, list[float]]] = []
+    motions = batches._motions
+
+    def noted(family: Any, starts: Any, eta: Any, steps: int, order: int, parts: int) -> Any:
+        asked.append((parts, eta.tolist()))
+        return motions(family, starts, eta, steps, order, parts)
+
+    monkeypatch.setattr(batches, "_motions", noted)
+    monkeypatch.setattr(batches, "_doubts", lambda f, a, c, m, e, o, p: (0 * m[..., 0], p * np.ones(len(e)) >= 16))
+    values = batches.many_distances(losses, np.ones((7, 1)), eta=etas, steps=2)
+    assert [parts for parts, _ in asked] == [2, 4, 8, 16, 32]
+    assert asked[0][1] == etas[:2].tolist()
+    assert asked[1][1] == etas[2:4].tolist()
+    assert asked[2][1] == etas[:2].tolist()
+    assert asked[3][1] == etas[2:4].tolist()
+    assert asked[4][1] == [etas[0], etas[1], *etas[4:]]
+    assert np.isfinite(values[:6]).all()
+    # Four times as many where they do not do, up to the most; then there is no number.
+    asked.clear()
+    monkeypatch.setattr(batches, "_doubts", lambda f, a, c, m, e, o, p: (0 * m[..., 0], np.zeros(len(e), dtype=bool)))
+    values = batches.many_distances(losses, np.ones((7, 1)), eta=etas, steps=2)
+    assert [parts for parts, _ in asked] == [2, 4, 8, 16, 32]
+    np.testing.assert_array_equal(values, np.tile([0.0, np.inf, np.inf], (7, 1)))
+
+
+def euler(around: Any, distance: float, eta: float, curved: float) -> float | None:
+    """The first of growing balls that the flow cannot leave, and the larger of two bounds there."""
+    radius = distance + 1.1 * eta * around.spectrum(distance).slope
+    for _ in range(60):
+        if radius > 1e100:
+            return None
+        ball = around.spectrum(radius)
+        if distance + eta * ball.slope <= radius:
+            found = [ball.smoothness * ball.slope]
+            third = around.third(radius)
+            if third is not None:
+                found.append(curved + radius * (ball.smoothness**2 + third * ball.slope))
+            return eta**2 * min(found) / 2
+        radius = distance + 1.1 * eta * ball.slope
+        if not math.isfinite(radius):
+            return None
+    return None
+
+
+def curved_at(around: Any, gradient: Any, hessian: Any) -> float:
+    smoothness = around.spectrum(0.0).smoothness
+    rounding = 256 * EPS * len(gradient) * smoothness * length(gradient) + smoothness * around.rounding()
+    return length(hessian @ gradient) + rounding
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def test_the_defects_of_euler_steps() -> None:
+    kernel, around = eom.compile(LOSS, 0), curvature_of(LOSS).at(CENTRE)
+    gradient = kernel.gradient(CENTRE)
+    hessian = np.array([kernel.hessian_vector(CENTRE, e) for e in np.eye(2)])
+    curved = proven._curved(kernel, around, CENTRE, gradient)
+    assert curved == pytest.approx(curved_at(around, gradient, hessian), rel=1e-14)
+    cancelling: Any = SimpleNamespace(spectrum=lambda r: Spectrum(-3.0, 2.0, 1.0), rounding=lambda: 1e-7)
+    still: Any = SimpleNamespace(hessian_vector=lambda theta, v: 0 * v)
+    assert proven._curved(still, cancelling, CENTRE, np.array([3.0, 4.0])) == pytest.approx(
+        256 * EPS * 2 * 3 * 5 + 3e-7, rel=1e-14
+    )
+    seen = set()
+    given = GivenCurvature(lambda x, r: 0.0, lambda x, r: 2.0, lambda x, r: 0.5 + r * r).at(CENTRE)
+    for here in (around, given):
+        for distance in (0.0, 1e-6, 0.1, 0.7):
+            for eta in (1e-3, 0.1, 0.3, 0.42, 0.5, 3.0):
+                expected = euler(here, distance, eta, 0.125)
+                seen.add(expected is None)
+                if expected is None:
+                    with pytest.raises(HypothesisError, match=r"no bound: needed (a|finite)"):
+                        proven._euler_defect(here, distance, eta, 0.125)
+                else:
+                    assert proven._euler_defect(here, distance, eta, 0.125) == pytest.approx(expected, rel=1e-13)
+    assert seen == {True, False}
+    many = FAMILY.around(STARTS)
+    for distance in (0.0, 1e-6, 0.1, 2.0):
+        for eta in (1e-5, 0.05, 0.2, 2.0):
+            found = batches._euler_defects(many, np.full(3, distance), np.full(3, eta))
+            for i in range(3):
+                one = One(many, i)
+                expected = euler(one, distance, eta, curved_at(one, one.gradient, one.hessian))
+                assert found[i] == pytest.approx(math.inf if expected is None else expected, rel=1e-12)
+
+
+def test_a_ball_that_the_flow_may_just_not_leave() -> None:
+    # 1.1 times the way: with a slope that grows by a tenth at once the ball of the first attempt will do exactly.
+    for tenth, smoothness in ((1.1, 3.0), (1.1 + 1e-12, 3.0)):
+        slopes: list[float] = []
+
+        def slope(x: Any, r: float, big: float = tenth, seen: list[float] = slopes) -> float:
+            seen.append(r)
+            return 1.0 if r == 0 else big
+
+        around = GivenCurvature(lambda x, r: 0.0, lambda x, r, s=smoothness: s, slope).at(CENTRE)
+        assert proven._euler_defect(around, 0.0, 1.0, 9.0) == pytest.approx(0.5 * 3.0 * tenth, rel=1e-14)
+        assert len(slopes) == (2 if tenth == 1.1 else 3)
+    assert proven.ENLARGEMENTS == 60
+    tried: list[float] = []
+
+    def climbing(x: Any, r: float) -> float:
+        tried.append(r)
+        return 1.0 + 2 * r
+
+    with pytest.raises(HypothesisError, match="got radii up to"):
+        proven._euler_defect(GivenCurvature(lambda x, r: 0.0, lambda x, r: 1.0, climbing).at(CENTRE), 0.0, 1.0, 1.0)
+    assert len(tried) == 61
+
+
+@pytest.mark.parametrize("order", range(3))
+def test_closed_forms_are_their_recursion(order: int) -> None:
+    kernel, known, eta = eom.compile(LOSS, 3), curvature_of(LOSS), 0.05
+    for scale in (1.0, 1e-9):
+        path = eom.descend(LOSS, scale * CENTRE, eta=eta, steps=3).thetas
+        part = kernel.at_order(order + 1 if order else 0)
+        found = proven.proven_distances(part, known, path, eta, order)
+        distance = drift = 0.0
+        for k in range(3):
+            around, gradient = known.at(path[k]), kernel.gradient(path[k])
+            if order:
+                known_here = around.derivatives()
+                sizes = [length(row) for row in kernel.terms(path[k])[: order + 2]]
+                trees = tree_bounds(known_here.at(0.0, order + 1), order + 1)
+                sizes = [s + 256 * EPS * t + around.rounding() for s, t in zip(sizes, trees, strict=True)]
+                defect = step_defect(known_here, distance, eta, order, sizes)
+            else:
+                hessian = np.array([kernel.hessian_vector(path[k], e) for e in np.eye(2)])
+                defect = euler(around, distance, eta, curved_at(around, gradient, hessian)) or math.inf
+            rounding = step_rounding(around, length(path[k + 1]), eta, length(gradient))
+            distance = outward(around.spectrum(distance).amplification(eta) * distance + defect + rounding)
+            drift = outward(around.spectrum(drift).amplification(eta) * drift + rounding)
+            assert found[k + 1] == pytest.approx(outward(distance + drift), rel=1e-11)
+    assert len(proven.proven_distances(part, known, path, eta, order, found[1])) == 3
+    assert len(proven.proven_distances(part, known, path, eta, order, found[1] * (1 - 1e-9))) == 2
+
+
+@np.errstate(over="ignore", invalid="ignore")
+@pytest.mark.parametrize("order", range(3))
+def test_many_closed_forms_and_tubes_are_their_recursions(order: int) -> None:
+    for starts, etas in ((STARTS, 0.2 * ETAS), (1e-9 * STARTS, ETAS)):
+        found = batches.many_distances(FAMILY, starts, eta=etas, steps=3, order=order, certificate="closed_form")
+        tubed = batches.many_distances(FAMILY, starts, eta=etas, steps=3, order=order, certificate="proven")
+        tube = batches.BatchTube(FAMILY, starts, etas, order)
+        thetas, distance, drift, other = starts, np.zeros(3), np.zeros(3), np.zeros(3)
+        for k in range(3):
+            around = FAMILY.around(thetas)
+            after = thetas - etas[:, None] * around.gradients
+            if order:
+                sizes = np.linalg.norm(FAMILY.terms(thetas, order + 1), axis=2).T
+                sizes = sizes + 256 * EPS * tree_bounds(around.known.known, order + 1) + around.rounding()
+                defects = batch_step_defects(around.known, distance, etas, order, sizes)
+            else:
+                defects = batches._euler_defects(around, distance, etas)
+            tube.advance()
+            for i in range(3):
+                one = One(around, i)
+                rounding = step_rounded(one, length(after[i]), etas[i], length(one.gradient))
+                grown = one.spectrum(distance[i]).amplification(etas[i]) * distance[i]
+                distance[i] = outward(grown + defects[i] + rounding)
+                drift[i] = outward(one.spectrum(drift[i]).amplification(etas[i]) * drift[i] + rounding)
+                expected = outward(distance[i] + drift[i])
+                assert found[i, k + 1] == pytest.approx(math.inf if math.isnan(expected) else expected, rel=1e-11)
+                other[i] = length(tube.centres[i] - after[i]) * (1 + 2 * EPS) + drift[i] + tube.radii[i]
+                assert tubed[i, k + 1] == pytest.approx(outward(other[i]), rel=1e-11)
+            thetas = after
+        np.testing.assert_array_equal(found[:, 0], 0.0)
+        np.testing.assert_array_equal(tubed[:, 0], 0.0)
+
+
+def test_what_has_no_end_stays_infinite() -> None:
+    losses = PolynomialFamily([[4], [2]], [[-1.0, 0.0], [0.0, 0.5]])
+    for certificate in ("measured", "proven", "closed_form"):
+        found = batches.many_distances(losses, [[3.0], [1.0]], eta=0.5, steps=6, certificate=certificate)
+        assert np.isinf(found[0, 1:]).all()
+        assert found[0, 0] == 0
+        assert np.isfinite(found[1]).all()
+        again = batches.many_distances(losses[[1]], [[1.0]], eta=[0.5], steps=6, certificate=certificate)
+        np.testing.assert_array_equal(found[1], again[0])
+    losses = PolynomialFamily([[4]], [[-1.0]])
+    late = batches.many_distances(losses, [[0.7]], eta=0.1, steps=40, order=0, certificate="proven")[0]
+    ended = int(np.argmax(np.isinf(late)))
+    assert 1 < ended < 40
+    assert np.isinf(late[ended:]).all()
+    assert np.isfinite(late[:ended]).all()
+
+
+def test_orders_and_shapes_of_many() -> None:
+    losses = PolynomialFamily([[2]], [[0.5], [0.5]])
+    high = batches.many_distances(losses, [[1.0], [2.0]], eta=0.05, steps=1, order=16, certificate="proven")
+    assert (high[:, 1] < 1e-12).all()
+    assert high.shape == (2, 2)
+    for starts in ([1.0, 2.0], [[[1.0]], [[2.0]]], [[np.nan], [1.0]], [[np.inf], [1.0]]):
+        with pytest.raises((ShapeError, InputError), match=r"a start in each row|starts must be finite"):
+            batches.many_distances(losses, starts, eta=0.1, steps=1)
+    for eta in (np.nan, np.inf, [np.inf, 1.0], [0.1], [[0.1, 0.1]], [0.1, 0.1, 0.1], 0.0):
+        with pytest.raises(InputError, match=r"expected positive numbers, one or 2|eta must be finite"):
+            batches.many_distances(losses, [[1.0], [2.0]], eta=eta, steps=1)
+    for starts in ([[1.0]], [[1.0, 1.0], [1.0, 1.0]]):
+        with pytest.raises(ShapeError, match=r"expected \(2, 1\), one for each loss"):
+            batches.many_distances(losses, starts, eta=0.1, steps=1)
+    with pytest.raises(InputError, match="steps must be an integer >= 1"):
+        batches.many_distances(losses, [[1.0], [2.0]], eta=0.1, steps=0)
