@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -132,6 +133,8 @@ def test_what_drowns_behind_the_judged_rung() -> None:
     gaps = etas[:, None].copy()
     gaps[3] = np.nan  # a motion that was left out drowns in nothing
     assert judge(0, etas, gaps, references, np.ones((1, 1))).reason == ""
+    gaps[3], gaps[2] = 0.0625, np.nan
+    assert judge(0, etas, gaps, references, np.ones((1, 1))).reason == ""
     # The finest pair is judged, though a coarser rung is lost.
     assert judge(0, etas, etas[:, None], np.array([1.0, 0.0, 0.0, 0.0]), np.ones((1, 1))).judged == 3
     # What is out of tolerance, and drowns.
@@ -187,6 +190,45 @@ def test_a_misfit_that_shrinks_more_than_by_the_root_is_no_failure() -> None:
     # The root of the ratio of the two, not of their product or of one.
     assert status(misfits=(0.4, 0.21), etas=quarter)[0] == "failed"
     assert status(misfits=(0.4, 0.19), etas=quarter)[0] == "inconclusive"
+
+
+def test_the_rung_before_the_judged_one_counts() -> None:
+    def judged(misfits: tuple[float, ...], etas: tuple[float, ...], slopes: tuple[float, ...]) -> str:
+        found = _status(2, 1, np.array(slopes), np.array(misfits), (1.0, 0.0), np.array(etas), lambda *_: Evidence(0.05))
+        return " ".join(found)
+
+    assert judged((0.01, 0.4, 0.2), (4.0, 2.0, 0.5), (1.0, 1.0)).endswith("the misfit shrinks with eta")
+    assert judged((9.0, 0.1, 0.2), (4.0, 2.0, 0.5), (1.0, 1.0)).startswith("failed misfit 0.2000 out of tolerance")
+    assert judged((9.0, 0.3, 0.2), (4.0, 1.0, 0.5), (1.0, 1.0)).endswith("the misfit shrinks with eta")
+    assert judged((9.0, 0.28, 0.2), (4.0, 1.0, 0.5), (1.0, 1.0)).startswith("failed")
+    assert "vanish with eta up to 0.1200," in judged((0.1, 0.1, 0.2), (4.0, 2.0, 0.5), (1.0, 1.0))  # 3 * (0.05 * 4)**2
+    assert judged((0.0, 0.0, 0.0), (4.0, 2.0, 0.5), (2.0, 1.0)) == "passed "
+    assert judged((0.0, 0.0, 0.0), (4.0, 2.0, 0.5), (1.0, 2.0)).startswith("inconclusive slope 2.000 out of tolerance")
+
+
+def test_the_order_of_what_leads_is_its_own() -> None:
+    """At eta = 1/2 a reference of 0.2 is below eta**2, and above eta**3 and 3 eta**4."""
+    etas, references = np.array([0.5, 0.25]), np.array([0.2, 0.2])
+    for order, vectors, slope in (
+        (1, [[0.0], [1.0]], 2),  # none: the first stands for it
+        (0, [[0.0], [1.0]], 2),
+        (0, [[0.3], [1.0]], 2),
+        (0, [[0.5], [1.0]], 1),
+        (2, [[1.0], [3.9]], 4),
+        (2, [[1.0], [3.1]], 3),
+        (2, [[1.7], [3.1]], 3),
+        (0, [[0.0], [0.0], [1.7], [9.0]], 3),
+        (1, [[0.0], [0.0], [1.7], [9.0]], 5),
+    ):
+        result = judge(order, etas, etas[:, None], references, np.array(vectors))
+        assert result.expected_slope == slope, (order, vectors)
+
+
+def test_numbers_of_a_report_belong_together() -> None:
+    short_one = dataclasses.replace(verdict(), errors=(1.0,))
+    for name in ("ratios", "trusted"):
+        with pytest.raises(ValueError, match="zip"):
+            getattr(short_one, name)
 
 
 def test_an_obstacle_is_told() -> None:
