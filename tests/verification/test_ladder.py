@@ -163,9 +163,9 @@ def plain_advice(
     for found, goal in zip(result.references, result.predictions, strict=True):  # the finest one is the last
         if found < math.inf and found > 1e-3 * goal:
             noise = found
-    wanted = min(0.015 / share, 0.25 / stiff if stiff > 0 else math.inf)
-    fine = max(wanted, (150 * noise / result.leading) ** (1 / slope))
-    if fine * share > 0.03 or fine * stiff > 0.5 or not fine < math.inf or (j is not None and fine * 1.25 > etas[j]):
+    fine = max(0.015 / share, (150 * noise / result.leading) ** (1 / slope))
+    assert fine * share > 0.03 or fine * stiff <= 0.25 or fine > etas[-1]
+    if fine * share > 0.03 or not fine < math.inf or (j is not None and fine * 1.25 > etas[j]):
         return "no step sizes"
     last = max(math.ceil(time / fine), 4)
     if last > 200000:
@@ -261,3 +261,12 @@ def test_exact_ends_of_what_is_advised() -> None:
     small = order_report(judged=None, slope=1, size=1e30)
     for stiff in (0.5, 2.0):
         assert advise(small, 8.0, (2, 4), stiff=stiff, following=0.0, length=0.0).ladder[-1] == 8 * stiff / 2 / 0.015 // 1 + 1
+
+
+def test_what_advice_cannot_go_by() -> None:
+    unknown = order_report(judged=None, references=(0.0, 0.0))  # neither a sharpness nor a next order
+    assert advised(unknown, stiff=0.0, following=0.0).why.startswith("no step sizes in float64 decide this")
+    with pytest.raises(ValueError, match="zip"):
+        advised(order_report(references=(0.0,)))
+    with pytest.raises(ValueError, match="zip"):
+        choose_ladder(LeadingError((0, 1), 1.0, np.ones((1, 1)), np.zeros(1), 0), [0], 1.0, 1.0, 1.0, 1.0)

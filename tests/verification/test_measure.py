@@ -73,6 +73,14 @@ def test_five_milliseconds_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(calls) == 3
 
 
+def test_the_velocity_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched: list[Any] = []
+    monkeypatch.setattr(Measurement, "_watch", lambda self, order: lambda point: watched.append((order, point)))
+    kernel = SimpleNamespace(order=2, field=lambda point, eta: point + eta)
+    assert made()._velocity(kernel, 0.5)(1.0) == 1.5  # type: ignore[arg-type]
+    assert watched == [(2, 1.0)]
+
+
 def test_the_limit_is_reached_behind_it(clock: Clock) -> None:
     clock.now = 5.0
     found = made(limit=3.0)
