@@ -40,7 +40,8 @@ def test_the_two_implementations_are_one(method: Any) -> None:
     np.testing.assert_array_equal(final, judged)
     assert 1e-17 < doubt < (1e-2 if len(memory) else 1e-14)
     np.testing.assert_array_equal(
-        optimiser.path(START, 0.05, 12, 5), descend(Kernel((LOSS,), 0, method), START, eta=0.05, steps=12, every=5).thetas
+        optimiser.path(START, 0.05, 12, 5),
+        descend(Kernel((LOSS,), 0, method), START, eta=0.05, steps=12, every=5).thetas,
     )
 
 
@@ -146,7 +147,9 @@ def test_every_iterate_is_moved_by_a_unit_in_the_last_place_or_not() -> None:
         theta, steps = 10.0, 0
         while abs(theta) < 1e308 and np.isfinite(theta):
             theta, steps = theta - 1.0 * 4 * theta * theta * theta, steps + 1
-        with pytest.raises(DivergenceError, match=f"gradient descent leaves the finite numbers at step {steps}") as told:
+        with pytest.raises(
+            DivergenceError, match=f"gradient descent leaves the finite numbers at step {steps}"
+        ) as told:
             away._repeat(np.array([10.0]), 1.0, 50, empty)
         assert told.value.step == steps
         with pytest.raises(DivergenceError, match=f"at step {steps}"):

@@ -84,7 +84,9 @@ def test_the_next_order_must_predict_less_for_itself(share: float, status: str) 
 
 def made(iterates: Any, steps: Any = None, reason: str = "") -> Any:
     rows = np.asarray(iterates, dtype=float)
-    return SimpleNamespace(steps=np.arange(len(rows)) if steps is None else np.asarray(steps), iterates=rows, reason=reason)
+    return SimpleNamespace(
+        steps=np.arange(len(rows)) if steps is None else np.asarray(steps), iterates=rows, reason=reason
+    )
 
 
 def test_the_numbers_of_a_verdict() -> None:

@@ -106,10 +106,19 @@ def test_matplotlib_may_be_missing(report: Report, monkeypatch: pytest.MonkeyPat
 def made_report(report: Report, steps: tuple[int, ...], **changes: Any) -> Report:
     """Two orders with round numbers: eta = 1/steps."""
     m = len(steps)
-    low = {"order": 0, "expected_slope": 1, "leading": 2.0, "errors": (1.0,) * m, "references": (1e-3,) * m, "judged": 1}
+    low = {
+        "order": 0,
+        "expected_slope": 1,
+        "leading": 2.0,
+        "errors": (1.0,) * m,
+        "references": (1e-3,) * m,
+        "judged": 1,
+    }
     high = {"order": 3, "expected_slope": 4, "leading": 8.0, "errors": (1e-2,) * m, "references": (1e-5,) * m}
     orders = tuple(dataclasses.replace(report.orders[0], **row) for row in (low | changes, high))
-    return dataclasses.replace(report, orders=orders, steps=steps, time=1.0, size=1234, name="a name", method="a method")
+    return dataclasses.replace(
+        report, orders=orders, steps=steps, time=1.0, size=1234, name="a name", method="a method"
+    )
 
 
 def test_where_everything_is_drawn(report: Report) -> None:
@@ -176,7 +185,7 @@ def test_names_that_would_cover_each_other_are_moved_down(report: Report) -> Non
 def test_six_learning_rates_are_named_at_most(report: Report, count: int, every: int) -> None:
     made = made_report(report, tuple(2 ** (k + 1) for k in range(count)))
     labels = [label.get_text() for label in made.plot().axes[0].get_xticklabels()]
-    assert labels == [f"{0.5**(k + 1):.3g}" if k % every == 0 else "" for k in range(count)]
+    assert labels == [f"{0.5 ** (k + 1):.3g}" if k % every == 0 else "" for k in range(count)]
 
 
 def test_only_the_first_of_new_panels_names_its_heights(report: Report) -> None:

@@ -49,7 +49,9 @@ def test_a_ladder_is_that_of_a_plain_reading(seed: int) -> None:
     rng = np.random.default_rng(seed)
     first, count = int(rng.integers(0, 3)), int(rng.integers(1, 5))
     norms = [float(x) for x in 10.0 ** rng.uniform(-4, 3, count + 1) * (rng.random(count + 1) > 0.1)]
-    orders = sorted(rng.choice(np.arange(first, first + count), int(rng.integers(1, count + 1)), replace=False).tolist())
+    orders = sorted(
+        rng.choice(np.arange(first, first + count), int(rng.integers(1, count + 1)), replace=False).tolist()
+    )
     norms = norms[: count + int(rng.integers(0, 2))]
     time, length = float(10 ** rng.uniform(-2, 1)), float(10 ** rng.uniform(-2, 8) * (rng.random() > 0.1))
     sharpness, radius = float(10 ** rng.uniform(-1, 2)), float(10 ** rng.uniform(-2, 0.5))
@@ -260,7 +262,10 @@ def test_exact_ends_of_what_is_advised() -> None:
         assert advise(near, 6.0, (2, 4), stiff=0.0, following=share, length=1e12).ladder == expected
     small = order_report(judged=None, slope=1, size=1e30)
     for stiff in (0.5, 2.0):
-        assert advise(small, 8.0, (2, 4), stiff=stiff, following=0.0, length=0.0).ladder[-1] == 8 * stiff / 2 / 0.015 // 1 + 1
+        assert (
+            advise(small, 8.0, (2, 4), stiff=stiff, following=0.0, length=0.0).ladder[-1]
+            == 8 * stiff / 2 / 0.015 // 1 + 1
+        )
 
 
 def test_what_advice_cannot_go_by() -> None:

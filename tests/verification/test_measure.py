@@ -23,7 +23,9 @@ START = np.array([3.0, 4.0])
 QUIET: Any = lambda done, total, label: None  # noqa: E731
 
 
-def made(*asked: int, kernel: Any = KERNEL, start: np.ndarray = START, limit: float = 60.0, **known: Any) -> Measurement:
+def made(
+    *asked: int, kernel: Any = KERNEL, start: np.ndarray = START, limit: float = 60.0, **known: Any
+) -> Measurement:
     """A measurement that knows some things already."""
     optimiser = Optimiser(kernel.losses, kernel.method) if hasattr(kernel, "losses") else None
     found = Measurement(kernel, optimiser, start, 2.0, asked or (0, 1), limit, QUIET)  # type: ignore[arg-type]
@@ -251,6 +253,9 @@ def test_what_the_advice_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
         args, options = found.advice(result)  # type: ignore[misc]
         assert args == (result, 2.0, (20, 40))
         assert options == {"stiff": 14.0, "following": following, "length": 5.0}
+    small = LeadingError((1, 2), 2.0, np.array([[0.5, 0.0], [0.0, 1.0]]), np.zeros(2), 0)
+    vars(found)["leading"] = small
+    assert found.advice(order_report(2))[1]["following"] == 2.0  # type: ignore[index]
     backward = LeadingError((1, 2), 2.0, np.array([[0.0, 0.0], [0.0, 1.0]]), np.zeros(2), 0)
     vars(found)["leading"] = backward
     assert found.advice(order_report(2))[1]["following"] == 0.0  # type: ignore[index]
@@ -351,7 +356,7 @@ def test_the_tolerance_of_a_motion_suits_its_leading_error(
 
     def integrate(velocity: Any, theta: Any, times: Any, rtol: float, atol: float) -> Any:
         asked.append((theta.tolist(), list(times), rtol, atol))
-        return np.array([[0.0, 0.0], [1.0, float(len(asked))]]), error, 0
+        return np.array([[0.0, 0.0], [9.0, 9.0], [1.0, float(len(asked))]]), error, 0
 
     monkeypatch.setattr(measure, "integrate", integrate)
     leading = LeadingError((1, 2), 2.0, share * np.array([[3.0, 4.0], [6.0, 8.0]]), np.zeros(2), 0)
@@ -367,6 +372,15 @@ def test_the_tolerance_of_a_motion_suits_its_leading_error(
         assert all(row[0] == [3.0, 4.0] for row in asked)
         assert asked[0][1][-1] == 2.0
         assert (end.tolist(), told) == ([1.0, float(len(asked))], error)
+
+
+def test_a_motion_is_repeated_where_its_error_is_more_than_half_a_hundredth(monkeypatch: pytest.MonkeyPatch) -> None:
+    leading = LeadingError((1,), 2.0, np.array([[480.0, 640.0]]), np.zeros(1), 0)  # at eta = 1/2 it is 200
+    for error, rounds in ((1.0, 1), (np.nextafter(1.0, 2), 2)):
+        asked: list[float] = []
+        monkeypatch.setattr(measure, "integrate", lambda *args, error=error: asked.append(1) or (START[None], error, 0))
+        made(1, leading=leading)._motion(1, 0.5)
+        assert len(asked) == rounds
 
 
 def test_a_motion_of_a_start_at_zero_and_one_that_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -517,7 +531,9 @@ class Paths:
         return self.points
 
 
-@pytest.mark.parametrize("counts, run, every", [((10, 20), 10, 1), ((127, 200), 127, 1), ((128, 200), 128, 2), ((640,), 640, 10)])
+@pytest.mark.parametrize(
+    "counts, run, every", [((10, 20), 10, 1), ((127, 200), 127, 1), ((128, 200), 128, 2), ((640,), 640, 10)]
+)
 def test_gates_are_looked_at_along_the_first_run(counts: tuple[int, ...], run: int, every: int) -> None:
     loss = eom.Loss("Abs(x) + Abs(y) + Abs(x + y)", variables="x y")
     found = made(kernel=eom.compile(loss, 0))
@@ -529,7 +545,9 @@ def test_gates_are_looked_at_along_the_first_run(counts: tuple[int, ...], run: i
     assert (switched, total) == (int((gates != gates[0]).any(axis=0).sum()), gates.shape[1])
     assert 0 < switched < total
     assert paths.asked == [([3.0, 4.0], 2.0 / run, run, every)]
-    assert found.notes() == [f"{switched} of {total} gates switched on the way: between kinks only does the theory hold"]
+    assert found.notes() == [
+        f"{switched} of {total} gates switched on the way: between kinks only does the theory hold"
+    ]
 
 
 def test_gates_of_a_run_that_ends_and_of_none() -> None:

@@ -194,7 +194,9 @@ def test_a_misfit_that_shrinks_more_than_by_the_root_is_no_failure() -> None:
 
 def test_the_rung_before_the_judged_one_counts() -> None:
     def judged(misfits: tuple[float, ...], etas: tuple[float, ...], slopes: tuple[float, ...]) -> str:
-        found = _status(2, 1, np.array(slopes), np.array(misfits), (1.0, 0.0), np.array(etas), lambda *_: Evidence(0.05))
+        found = _status(
+            2, 1, np.array(slopes), np.array(misfits), (1.0, 0.0), np.array(etas), lambda *_: Evidence(0.05)
+        )
         return " ".join(found)
 
     assert judged((0.01, 0.4, 0.2), (4.0, 2.0, 0.5), (1.0, 1.0)).endswith("the misfit shrinks with eta")
@@ -266,7 +268,9 @@ def test_the_errors_of_the_measurement_are_allowed_for() -> None:
         "0.0500"
     )
     twice = verdict(2 * gaps, references, [[2.0]], doubts=np.array([0.01]))
-    assert "would vanish with eta up to 0.0100, and" in twice.reason  # 0.005 of the leading error and 0.005 of the rungs
+    assert (
+        "would vanish with eta up to 0.0100, and" in twice.reason
+    )  # 0.005 of the leading error and 0.005 of the rungs
     assert "inconclusive" == verdict(gaps, references, doubts=np.array([0.0101])).status
     assert "failed" == verdict(gaps, references, doubts=np.array([0.0099])).status
     third = np.array([0.6, 0.2])
@@ -280,7 +284,13 @@ def test_without_evidence_a_right_equation_is_exact() -> None:
 
 
 def test_numbers_in_a_few_characters() -> None:
-    assert [short(x) for x in (0.0, 1.0, 9.99994, 10.0, 12345.0)] == ["0.0000", "1.0000", "9.9999", "1.0e+01", "1.2e+04"]
+    assert [short(x) for x in (0.0, 1.0, 9.99994, 10.0, 12345.0)] == [
+        "0.0000",
+        "1.0000",
+        "9.9999",
+        "1.0e+01",
+        "1.2e+04",
+    ]
 
 
 def test_the_worst_of_some() -> None:
