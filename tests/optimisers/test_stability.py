@@ -249,3 +249,11 @@ def test_a_branch_behind_a_place_is_not_walked_around() -> None:
     assert abs(roots(1)[1]) < 1e-15
     assert not is_singular(roots, [1.0, far], 0)
     assert is_singular(roots, [1.0, far], 1)
+
+
+def test_a_root_is_outside_from_a_distance_of_1e_20_on() -> None:
+    """Of heavy ball near beta = 1 the modulus of the roots is the root of beta."""
+    for excess, expected in ((18, 4), (22, 0)):
+        beta = 1 + R(excess, 10**21)
+        found = eom.HeavyBall(beta).stability().limit
+        assert found == (2 + 2 * beta if expected else 0)
