@@ -81,7 +81,7 @@ def choose_ladder(
         coarse = max(coarse, min(ratio / COARSE, drowned / 8))
     first = int(np.clip(np.ceil(time * coarse), 4, MOST_STEPS // 4))
     last = float(np.clip(time * fine, 4 * first, MOST_STEPS))
-    # Two doublings at least, as four times the first is: six at most, as no order asks for more than 34 times its coarsest.
+    # From two on, as the last is four times the first, to six, as no order asks for more than 34 times its coarsest.
     doublings = int(np.ceil(np.log2(last / first) - 1e-9))
     return tuple(first * 2**i for i in range(doublings + 1))
 

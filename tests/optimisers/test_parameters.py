@@ -14,7 +14,7 @@ import sympy
 
 import eomsym as eom
 from eomsym import optimisers
-from eomsym.errors import EomsymWarning, InputError, MethodError, ShapeError
+from eomsym.errors import InputError, MethodError, ShapeError
 from eomsym.exact.general_linear import GeneralLinear
 from eomsym.exact.numbers import ETA
 from eomsym.optimisers.accelerated import kept_step
@@ -37,8 +37,10 @@ def test_the_ends_of_ranges() -> None:
     assert decay(0, "d") == 0
     assert decay("99/100", "d") == R(99, 100)
     assert decay(BETA, "d") == BETA
-    for bad, told in ((1, "d = 1 keeps all of the past"), ("-1/100", "from 0 to below 1"), ("101/100", "from 0 to below 1")):
-        with pytest.raises(MethodError, match=told):
+    with pytest.raises(MethodError, match="d = 1 keeps all of the past"):
+        decay(1, "d")
+    for bad in ("-1/100", "101/100"):
+        with pytest.raises(MethodError, match="from 0 to below 1"):
             decay(bad, "d")
     assert (not_negative(0, "e"), not_negative("1/9", "e"), not_negative(BETA, "e")) == (0, R(1, 9), BETA)
     with pytest.raises(MethodError, match=r"e = -1/9; expected a number >= 0, such as e='1/9'"):
@@ -50,9 +52,10 @@ def test_the_ends_of_ranges() -> None:
         positive(-2, "w")
     assert (optimisers.Lookahead(1).steps, optimisers.Lookahead(50).steps) == (1, 50)
     assert (optimisers.Muon(ns_steps=1).ns_steps, optimisers.Muon(ns_steps=20).ns_steps) == (1, 20)
-    for make, told in ((lambda: optimisers.Lookahead(51), "from 1 to 50"), (lambda: optimisers.Muon(ns_steps=21), "from 1 to 20")):
-        with pytest.raises(InputError, match=told):
-            make()
+    with pytest.raises(InputError, match="from 1 to 50, got 51"):
+        optimisers.Lookahead(51)
+    with pytest.raises(InputError, match="from 1 to 20, got 21"):
+        optimisers.Muon(ns_steps=21)
     with pytest.raises(InputError, match="from 1 to 20, got 0"):
         optimisers.Muon(ns_steps=0)
     with pytest.raises(InputError, match="from 1 to 500, got 501"):
@@ -70,7 +73,7 @@ def test_batches_of_an_epoch() -> None:
         with pytest.raises(MethodError, match="more than 127 batches was asked for"):
             optimisers.Epoch(many)
     for bad in (True, (0, 0), (1, 2), -1, 1.5, "ab"):
-        with pytest.raises(MethodError, match="expected a permutation of 0, 1, ..., or the number of batches"):
+        with pytest.raises(MethodError, match=r"expected a permutation of 0, 1, \.\.\., or the number of batches"):
             optimisers.Epoch(bad)
     form = optimisers.Epoch((1, 0)).general_linear()
     assert form.coupling == ((0, 0), (R(1, 2), 0))
@@ -105,7 +108,7 @@ def test_memories_that_are_kept() -> None:
     assert optimisers.Adam(inside=True).name.endswith("epsilon = 1/100000000, inside")
 
 
-# near the edge ----------------------------------------------------------------------------------------------------------
+# near the edge --------------------------------------------------------------------------------------------------------
 
 
 def test_what_adaptive_methods_do_near_the_edge() -> None:
@@ -125,7 +128,7 @@ def test_what_adaptive_methods_do_near_the_edge() -> None:
     assert optimisers.RMSProp("3/5").edge_fading() == 0.6
 
 
-# names ------------------------------------------------------------------------------------------------------------------
+# names ----------------------------------------------------------------------------------------------------------------
 
 
 def test_names() -> None:
@@ -141,7 +144,8 @@ def test_names() -> None:
     assert optimisers.RungeKutta([[0, 0], [1, 0]], [0, 1]).name == "Runge-Kutta, 2 stages"
     assert optimisers.RungeKutta([[0]], [1], label="mine").name == "mine"
     assert optimisers.LinearMultistep([2, -2], [2]).name == "linear multistep, rho = [1, -1], sigma = [0, 1]"
-    assert eom.SharpnessAware(BETA).name == "sharpness-aware, r = beta" if hasattr(eom, "SharpnessAware") else True
+    assert optimisers.SharpnessAware(BETA).name == "sharpness-aware, r = beta"
+    assert optimisers.SharpnessAware(sympy.Symbol("r")).name == "sharpness-aware"
 
 
 def test_symbols_of_a_method() -> None:
@@ -172,7 +176,7 @@ def test_what_to_type_for_a_name_or_a_class() -> None:
         build("multistep")
 
 
-# filters ----------------------------------------------------------------------------------------------------------------
+# filters --------------------------------------------------------------------------------------------------------------
 
 
 def test_filters_by_hand() -> None:
@@ -222,7 +226,7 @@ def test_a_filter_and_its_memories_are_series_and_recurrences(above: Any, below:
     assert value(stepped) == pytest.approx(value(chosen) * -s / math.expm1(-s), rel=1e-11)
 
 
-# averages, momentum ----------------------------------------------------------------------------------------------------
+# averages, momentum ---------------------------------------------------------------------------------------------------
 
 
 def test_averages_along_a_run() -> None:
@@ -245,7 +249,11 @@ def test_averages_along_a_run() -> None:
 
 def test_the_start_of_torch() -> None:
     """Standing, b is (1 - dampening)/(1 - beta) g times what the filter of b keeps of it; torch has b = g there."""
-    kernel = SimpleNamespace(at_order=lambda order: SimpleNamespace(memories=lambda theta, eta: np.array([6.0, 3.0 * order + eta])))
+
+    def at_order(order: int) -> Any:
+        return SimpleNamespace(memories=lambda theta, eta: np.array([6.0, 3.0 * order + eta]))
+
+    kernel = SimpleNamespace(at_order=at_order)
     found = optimisers.Momentum("1/2", "1/4").torch_start(kernel, None)
     np.testing.assert_allclose(found, np.array([6.0, 1.0]) * (1 / 4 * 1 / 2) / (1 / 2 * 3 / 4))
     found = optimisers.Momentum(0, "1/4").torch_start(kernel, None)
@@ -255,7 +263,7 @@ def test_the_start_of_torch() -> None:
     assert optimisers.Momentum("1/2", nesterov=True).general_linear().weights == ((R(3, 2), R(-1, 2)),)
 
 
-# warnings ----------------------------------------------------------------------------------------------------------------
+# warnings -------------------------------------------------------------------------------------------------------------
 
 
 def warned(call: Any) -> str:
@@ -298,7 +306,7 @@ def test_roots_outside_of_the_circle_or_twice_on_it() -> None:
     assert warned(lambda: warn_of_roots("m", [R(1), -1 - BETA, BETA])) == ""
 
 
-# reports -----------------------------------------------------------------------------------------------------------------
+# reports --------------------------------------------------------------------------------------------------------------
 
 
 def test_parasitic_roots_beyond_radicals() -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import eomsym as eom
-from eomsym.taylor import channels
 from eomsym.output.style import colour
+from eomsym.taylor import channels
 from eomsym.verification import edge
 from eomsym.verification.edge import SHRINKS, EdgeOrder, EdgeReport, _judged, verify_edge
 
@@ -174,6 +174,7 @@ def test_a_report_shows_its_numbers() -> None:
     assert [row[0] for row in report.table().rows] == ["0", "2"]
     assert [row[-1] for row in report.table().rows] == ["passed", "failed"]
     assert "<p>failed in 1.2 s</p>" in report._repr_html_()
+    assert [column.status for column in report.table().columns] == [False] * 5 + [True]
     assert report.table().html() in report._repr_html_()
     found = report.record(command="typed")
     assert (found["command"], found["status"], found["schema"]) == ("typed", "failed", "eomsym.edge_verification")

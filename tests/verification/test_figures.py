@@ -190,7 +190,8 @@ def test_six_learning_rates_are_named_at_most(report: Report, count: int, every:
 
 def test_only_the_first_of_new_panels_names_its_heights(report: Report) -> None:
     labels = [ax.get_ylabel() for ax in draw_reports([report, report, report]).axes]
-    assert labels[0] and labels[1:] == ["", ""]
+    assert labels[0]
+    assert labels[1:] == ["", ""]
     given = Figure().subplots(1, 2)
     assert all(ax.get_ylabel() for ax in draw_reports([report, report], given).axes)
 

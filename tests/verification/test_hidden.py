@@ -86,6 +86,25 @@ def test_an_order_is_hidden_a_million_times_below_what_can_be_seen() -> None:
     assert told[2].endswith("; take a longer time, or fewer steps")
 
 
+def test_what_is_exactly_as_large_as_can_be_seen_is_not_hidden_behind() -> None:
+    class Flat(Terms):
+        def at_order(self, order: int) -> Any:
+            return Flat(self.sizes, order)
+
+        def terms(self, theta: Any) -> Any:
+            return np.stack([self.sizes[: self.order + 1], 0 * self.sizes[: self.order + 1]], 1)
+
+    def found(last: float) -> list[int]:
+        kernel = Flat([1.0, 1.0, 1.0, 0.0, 0.0, 0.0, last, 0.0])
+        return list(hidden_orders(kernel, np.array([1.0, 0.0]), 1.0, range(7), 1.0, 60.0))  # type: ignore[arg-type]
+
+    assert found(SEEN) == [4]
+    assert found(np.nextafter(SEEN, 0)) == [4, 5, 6]
+    kernel = Flat([1.0, SEEN, np.nextafter(SEEN, 1), SEEN, 0.0, 0.0, 0.0])
+    told = hidden_orders(kernel, np.array([1.0, 0.0]), 1.0, [5], 1.0, 60.0)  # type: ignore[arg-type]
+    assert "orders up to about 1 can be judged" in told[5]
+
+
 def test_time_and_rate_enter_the_error() -> None:
     sizes = [1.0, 1.0, 1.0, *([1e6] * 3)]
     # time * eta**k * 1e6 against SEEN/1e6 at k = 3, the largest of the three

@@ -158,9 +158,9 @@ def plain_advice(
 ) -> tuple[int, ...] | str:
     etas, j, slope = [time / count for count in counts], result.judged, result.expected_slope
     share = max(following, stiff / 2)
-    if j is not None and etas[j] * stiff <= 0.25:
-        if result.misfits[j] <= result.misfits[j - 1] * math.sqrt(etas[j] / etas[j - 1]):
-            share = max(result.misfits[j], abs(result.slopes[j - 1] - slope) / 1.4427) / etas[j]
+    inside = j is not None and etas[j] * stiff <= 0.25
+    if inside and result.misfits[j] <= result.misfits[j - 1] * math.sqrt(etas[j] / etas[j - 1]):
+        share = max(result.misfits[j], abs(result.slopes[j - 1] - slope) / 1.4427) / etas[j]
     noise = 1e-14 * length
     for found, goal in zip(result.references, result.predictions, strict=True):  # the finest one is the last
         if found < math.inf and found > 1e-3 * goal:

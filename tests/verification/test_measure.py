@@ -153,7 +153,8 @@ def test_what_is_too_stiff_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
     found = made(0, 1, 2, cost=0.25, limit=499.0)
     del vars(found)["_stiff"]
     assert found._stiff == (
-        "time times sharpness is 100: that takes about 500 s, more than limit=499; take a shorter time, or a larger limit"
+        "time times sharpness is 100: that takes about 500 s, more than limit=499; "
+        "take a shorter time, or a larger limit"
     )
     assert found._hopeless
     assert found.silence == found._stiff
@@ -376,7 +377,9 @@ def test_the_tolerance_of_a_motion_suits_its_leading_error(
         if error * 200 > goal and rtol > measure.SMALLEST_RTOL:
             tolerances.append(measure.SMALLEST_RTOL)
         assert [row[2] for row in asked] == pytest.approx(tolerances, rel=1e-12, abs=0)
-        assert [row[3] for row in asked] == pytest.approx([0.01 * x * np.sqrt(12.5) for x in tolerances], rel=1e-12, abs=0)
+        assert [row[3] for row in asked] == pytest.approx(
+            [0.01 * x * np.sqrt(12.5) for x in tolerances], rel=1e-12, abs=0
+        )
         assert all(row[0] == [3.0, 4.0] for row in asked)
         assert asked[0][1][-1] == 2.0
         assert (end.tolist(), told) == ([1.0, float(len(asked))], error)
@@ -386,7 +389,12 @@ def test_a_motion_is_repeated_where_its_error_is_more_than_half_a_hundredth(monk
     leading = LeadingError((1,), 2.0, np.array([[480.0, 640.0]]), np.zeros(1), 0)  # at eta = 1/2 it is 200
     for error, rounds in ((1.0, 1), (np.nextafter(1.0, 2), 2)):
         asked: list[float] = []
-        monkeypatch.setattr(measure, "integrate", lambda *args, error=error: asked.append(1) or (START[None], error, 0))
+
+        def integrate(*args: Any, error: float = error, asked: list[float] = asked) -> Any:
+            asked.append(args[3])
+            return START[None], error, 0
+
+        monkeypatch.setattr(measure, "integrate", integrate)
         made(1, leading=leading)._motion(1, 0.5)
         assert len(asked) == rounds
 
@@ -547,7 +555,7 @@ class Paths:
 def test_gates_are_looked_at_along_the_first_run(counts: tuple[int, ...], run: int, every: int) -> None:
     loss = eom.Loss("Abs(x) + Abs(y) + Abs(x + y)", variables="x y")
     found = made(kernel=eom.compile(loss, 0))
-    found.runs = {count: (START, 0.0) for count in counts}
+    found.runs = dict.fromkeys(counts, (START, 0.0))
     points = np.array([[1.0, 2.0, 9.0], [1.0, -0.5, 9.0], [1.0, 2.0, 9.0], [1.0, 3.0, 9.0]])
     found.optimiser = paths = Paths(points)  # type: ignore[assignment]
     switched, total = found.gates

@@ -36,12 +36,12 @@ def test_published_table_to_two_digits(rosenbrock: Report) -> None:
 def test_every_order_passes(case: Case) -> None:
     report = case.verify()
     assert report.status == "passed", str(report)
-    for order, result in enumerate(report.orders):
-        assert result.order == order
-        assert result.expected_slope == order + 1
+    for k, result in enumerate(report.orders):
+        assert result.order == k
+        assert result.expected_slope == k + 1
         j = result.judged
         assert j is not None
-        assert abs(result.slopes[j - 1] - (order + 1)) <= SLOPE_TOLERANCE
+        assert abs(result.slopes[j - 1] - (k + 1)) <= SLOPE_TOLERANCE
         assert abs(result.ratios[j] - 1) <= result.misfits[j] <= MISFIT_TOLERANCE
         assert result.errors[j] >= TRUST * result.references[j]
         assert result.cosines[j] > 0.999
@@ -239,19 +239,19 @@ X = eom.Loss("x**4/4", variables="x")
 def test_three_times_rungs_are_added_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, ...]] = []
 
-    def more(results: Any, counts: Any) -> tuple[int, ...]:
-        asked.append(counts)
-        return (counts[-1] + 1,) if wanted else ()
-
-    monkeypatch.setattr(order, "finer_rungs", more)
     for wanted, rounds, rungs in ((True, 3, 3), (False, 1, 0)):
         asked.clear()
+
+        def more(results: Any, counts: Any, wanted: bool = wanted) -> tuple[int, ...]:
+            asked.append(counts)
+            return (counts[-1] + 1,) if wanted else ()
+
+        monkeypatch.setattr(order, "finer_rungs", more)
         report = eom.verify(X, [1.0], time=1.0, orders=[0])
         assert len(asked) == rounds
         assert len(report.steps) == len(asked[0]) + rungs
         assert all(len(one.errors) == len(report.steps) for one in report.orders)
     asked.clear()
-    wanted = True
     assert eom.verify(X, [1.0], time=1.0, orders=[0], ladder=(10, 20)).steps == (10, 20)
     assert not asked  # a ladder that is given is kept
 
@@ -260,7 +260,8 @@ def test_where_hidden_orders_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(order, "hidden_orders", lambda *args: args[4])
     monkeypatch.setattr(order, "radius_of", lambda kernel: 0.5)
     for sharp, counts, rate in (
-        (9.0, (8, 16), 0.25), (4.0, None, 0.125), (0.125, None, 2.0), (0.25, None, 2.0), (0.0, None, 2.0), (0.75, None, 2 / 3),
+        (9.0, (8, 16), 0.25), (4.0, None, 0.125), (0.125, None, 2.0), (0.25, None, 2.0), (0.0, None, 2.0),
+        (0.75, None, 2 / 3),
     ):  # fmt: skip
         monkeypatch.setattr(order, "sharpness", lambda kernel, theta, sharp=sharp: sharp)
         assert order._hidden(None, START, 2.0, [1], counts, 60.0) == rate  # type: ignore[arg-type,comparison-overlap]

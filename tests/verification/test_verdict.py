@@ -246,14 +246,18 @@ def test_what_a_right_equation_may_leave(expected: float) -> None:
     told = status(limit=(edge + 1e-12, 0.125), found=Evidence(expected))
     assert told == (
         "failed",
-        f"misfit 0.2000 out of tolerance; of a right equation it would vanish with eta up to {left:.4f}, and it tends "
-        f"to {edge:.4f}",
+        (
+            f"misfit 0.2000 out of tolerance; of a right equation it would vanish with eta up to {left:.4f}, and it "
+            f"tends to {edge:.4f}"
+        ),
     )
     told = status(limit=(edge - 1e-12, 0.125), found=Evidence(expected))
     assert told == (
         "inconclusive",
-        "misfit 0.2000 out of tolerance, but there the series is not asymptotic yet: by the next order, a right "
-        f"equation may have a misfit of {expected:.4f}",
+        (
+            "misfit 0.2000 out of tolerance, but there the series is not asymptotic yet: by the next order, a right "
+            f"equation may have a misfit of {expected:.4f}"
+        ),
     )
     assert status(limit=(0.03, 0.0))[0] == "failed"
     assert status(limit=(1e3, 0.0), found=Evidence(np.nextafter(0.25, 1)))[0] == "inconclusive"
@@ -271,8 +275,8 @@ def test_the_errors_of_the_measurement_are_allowed_for() -> None:
     assert (
         "would vanish with eta up to 0.0100, and" in twice.reason
     )  # 0.005 of the leading error and 0.005 of the rungs
-    assert "inconclusive" == verdict(gaps, references, doubts=np.array([0.0101])).status
-    assert "failed" == verdict(gaps, references, doubts=np.array([0.0099])).status
+    assert verdict(gaps, references, doubts=np.array([0.0101])).status == "inconclusive"
+    assert verdict(gaps, references, doubts=np.array([0.0099])).status == "failed"
     third = np.array([0.6, 0.2])
     skew = judge(0, third, 1.1 * third[:, None], np.array([0.003, 0.002]), np.ones((1, 1)))
     # (0.01 + 0.005/3)/(1 - 1/3) = 0.0175
