@@ -38,7 +38,7 @@ def test_a_step_is_halved_until_the_root_is_nearer_by_far() -> None:
     assert followed(lambda x: [1 + x / 8, 1.499], [100.0], [0.0, 1.0])[2] == [1.0, 0.5, 1.0]
     assert followed(lambda x: [1 + x / 8, 1.499], [100.0], [0.0, 1.0])[0] == 1.125
     asked: list[float] = []
-    with pytest.raises(LostBranch):
+    with pytest.raises(LostBranch, match="^$"):
         follow(lambda x: asked.append(x) or [5.0], [100.0], 1.0, [0.0, 1.0])  # type: ignore[func-returns-value]
     assert asked == [0.5**k for k in range(12)]
 
@@ -59,7 +59,7 @@ def test_the_angle_by_which_a_root_has_turned() -> None:
 def test_twenty_thousand_steps_are_the_most() -> None:
     corners = [k * 2.0**-20 for k in range(20_002)]
     assert follow(lambda x: [1.0], [100.0], 1.0, corners[:-1]) == (1.0, 0.0)
-    with pytest.raises(LostBranch):
+    with pytest.raises(LostBranch, match="^$"):
         follow(lambda x: [1.0], [100.0], 1.0, corners)
 
 
@@ -80,17 +80,16 @@ def test_the_way_to_a_spot_and_around_it() -> None:
 
 def test_spots_that_are_close_are_told_apart_with_many_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     branch = principal_factor(characteristic(OptimisticGradient().general_linear()))
-    asked: list[bool] = []
-
-    def singular(roots: Any, places: list[Any], index: int) -> bool:
-        asked.append(isinstance(places[0], complex))
-        if fails and asked[-1]:
-            raise LostBranch
-        return bool(index)
-
-    monkeypatch.setattr(radius, "is_singular", singular)
     for gap, fails, expected in ((9, False, [False] * 2), (11, False, [True] * 2), (11, True, [True, False] * 2)):
-        asked.clear()
+        asked: list[bool] = []
+
+        def singular(roots: Any, places: list[Any], index: int, fails: bool = fails, asked: list[bool] = asked) -> bool:
+            asked.append(isinstance(places[0], complex))
+            if fails and asked[-1]:
+                raise LostBranch
+            return bool(index)
+
+        monkeypatch.setattr(radius, "is_singular", singular)
         candidates = [sympy.Poly(X - 1 - R(gap, 10**5), X), sympy.Poly(X - 1, X)]
         found = nearest(branch, candidates, {})
         assert asked == expected
