@@ -38,7 +38,7 @@ def test_a_step_is_halved_until_the_root_is_nearer_by_far() -> None:
     assert followed(lambda x: [1 + x / 8, 1.499], [100.0], [0.0, 1.0])[2] == [1.0, 0.5, 1.0]
     assert followed(lambda x: [1 + x / 8, 1.499], [100.0], [0.0, 1.0])[0] == 1.125
     asked: list[float] = []
-    with pytest.raises(LostBranch, match="^$"):
+    with pytest.raises(LostBranch, match=r"^$"):
         follow(lambda x: asked.append(x) or [5.0], [100.0], 1.0, [0.0, 1.0])  # type: ignore[func-returns-value]
     assert asked == [0.5**k for k in range(12)]
 
@@ -59,7 +59,7 @@ def test_the_angle_by_which_a_root_has_turned() -> None:
 def test_twenty_thousand_steps_are_the_most() -> None:
     corners = [k * 2.0**-20 for k in range(20_002)]
     assert follow(lambda x: [1.0], [100.0], 1.0, corners[:-1]) == (1.0, 0.0)
-    with pytest.raises(LostBranch, match="^$"):
+    with pytest.raises(LostBranch, match=r"^$"):
         follow(lambda x: [1.0], [100.0], 1.0, corners)
 
 
