@@ -252,8 +252,8 @@ def _silent(done: int, total: int, label: str) -> None:
     return None
 
 
-#: No system takes a longer one.
-LONGEST_PATH = 4096
+#: No system takes a longer path, or a longer name.
+LONGEST_PATH, LONGEST_NAME = 4096, 255
 
 
 def path(value: Any, name: str = "path", such_as: str = "records.sqlite") -> Path:
@@ -268,7 +268,7 @@ def path(value: Any, name: str = "path", such_as: str = "records.sqlite") -> Pat
     """
     try:
         found = Path(os.fspath(value))
-        if value and "\0" not in str(found) and len(str(found)) <= LONGEST_PATH:
+        if value and "\0" not in str(found) and len(str(found)) <= LONGEST_PATH and len(found.name) <= LONGEST_NAME:
             return found
     except TypeError:
         pass

@@ -35,8 +35,17 @@ __all__ = [
 ]
 
 
+#: Characters of a message; of a longer one, in which somebody's text of 5,000 is repeated, the middle is left out.
+LONGEST = 1500
+
+
 class EomsymError(Exception):
     """Base class of all errors raised by eomsym."""
+
+    def __init__(self, message: object = "", *more: object) -> None:
+        if isinstance(message, str) and len(message) > LONGEST:
+            message = f"{message[: LONGEST // 2]} … {message[-LONGEST // 2 :]}"
+        super().__init__(message, *more)
 
 
 class EomsymWarning(UserWarning):

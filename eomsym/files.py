@@ -1,15 +1,19 @@
-"""Files that are written whole or not at all; every file that eomsym writes passes through here."""
+"""Files that are written whole or not at all, and read to their end; all that eomsym writes passes through here."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from pathlib import Path
 
 from eomsym.errors import InputError
 
-__all__ = ["check_writable", "replace", "write"]
+__all__ = ["check_writable", "content", "replace", "write"]
+
+#: Bytes that are read from what has no size, such as a pipe: a device may never end.
+MOST = 2**28
 
 
 def replace(path: str | Path, content: str | bytes) -> None:
@@ -60,6 +64,37 @@ def replace(path: str | Path, content: str | bytes) -> None:
         with contextlib.suppress(OSError):
             part.unlink()
         raise
+
+
+def content(path: str | Path) -> bytes:
+    """Read a file of a user, who may have named a device that never ends.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, or is no ordinary file and goes on for more than 256 MiB.
+
+    Examples
+    --------
+    >>> content("/dev/null")
+    b''
+    >>> content("/dev/zero")
+    Traceback (most recent call last):
+    ...
+    OSError: [Errno 27] more than 256 MiB, and no ordinary file: '/dev/zero'
+    """
+    target = Path(path)
+    with target.open("rb") as file:
+        if target.is_file():
+            return file.read()
+        found = file.read(MOST + 1)
+    if len(found) > MOST:
+        raise OSError(errno.EFBIG, f"more than {MOST // 2**20} MiB, and no ordinary file", str(path))
+    return found
 
 
 def check_writable(path: str | Path) -> Path:

@@ -1,16 +1,18 @@
-"""Files are written whole or not at all, with the mode of ordinary files."""
+"""Files are written whole or not at all, with the mode of ordinary files; what never ends is not read."""
 
 from __future__ import annotations
 
 import os
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from eomsym import files
 from eomsym.errors import InputError
-from eomsym.files import check_writable, replace, write
+from eomsym.files import check_writable, content, replace, write
 
 
 def mode(path: Path) -> int:
@@ -94,3 +96,26 @@ def test_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pyte
         replace(path, "new")
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_a_device_that_never_ends_is_not_read_to_its_end() -> None:
+    for device in ("/dev/zero", "/dev/full"):
+        with pytest.raises(OSError, match="more than 256 MiB, and no ordinary file"):
+            content(device)
+
+
+def test_a_pipe_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MOST", 5)
+    for text, whole in ((b"12345", True), (b"123456", False)):
+        pipe = tmp_path / f"pipe{len(text)}"
+        os.mkfifo(pipe)
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(pipe.write_bytes, text)
+            if whole:
+                assert content(pipe) == text
+            else:
+                with pytest.raises(OSError, match="more than 0 MiB"):
+                    content(pipe)
+            writing.result()
+        (tmp_path / "file").write_bytes(text)
+        assert content(tmp_path / "file") == text

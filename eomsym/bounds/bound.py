@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.errors import HypothesisError, InputError
 from eomsym.output.figures import Figure, legend_below, on_axes
 from eomsym.output.records import record
@@ -318,6 +319,6 @@ def motion_name(order: int) -> str:
 
 def checked_certificate(certificate: str, known: tuple[str, ...]) -> str:
     """A certificate that is known, or InputError."""
-    if certificate not in known:
-        raise InputError(f"certificate={certificate!r}: expected one of {', '.join(map(repr, known))}")
+    if not (isinstance(certificate, str) and certificate in known):
+        raise InputError(f"certificate={checks.shown(certificate)}: expected one of {', '.join(map(repr, known))}")
     return certificate

@@ -8,7 +8,7 @@ from eomsym import checks
 from eomsym.errors import InputError
 from eomsym.formulas.terms import counter_terms
 from eomsym.optimisers.base import Method
-from eomsym.optimisers.linear import GradientDescent
+from eomsym.optimisers.names import checked_method
 
 __all__ = ["FORMULA", "certify_formula"]
 
@@ -42,7 +42,7 @@ def certify_formula(order: int, *, method: Method | None = None) -> dict[str, An
     >>> certify_formula(2)["terms"]
     {'.': '1', '[.]': '1/2', '[[.]]': '1/3', '[..]': '1/12'}
     """
-    top, optimiser = checks.order(order), method or GradientDescent()
+    top, optimiser = checks.order(order), checked_method(method)
     if top > HIGHEST:
         raise InputError(f"order={order!r}: a certificate of a formula goes up to order {HIGHEST}")
     if not optimiser.is_linear or optimiser.is_flow or optimiser.colours > 1:

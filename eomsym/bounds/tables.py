@@ -110,7 +110,9 @@ def compare_distances(
                 prediction.norms[::every],
             )
         )
-    return Distances(name or kernel.loss.name, rate, count, tuple(rows), tuple(theta.tolist()), _data(kernel))
+    return Distances(
+        checks.text(name, "name") or kernel.loss.name, rate, count, tuple(rows), tuple(theta.tolist()), _data(kernel)
+    )
 
 
 def _every(count: int) -> int:
@@ -191,5 +193,5 @@ def compare_step_sizes(
             if order == 0 or kind != "theorem"
         }
         rows.append(StepSizeRow(order, found.get("theorem"), found["proven"], found["measured"], predicted))
-    title, start_told = name or kernel.loss.name, tuple(theta.tolist())
+    title, start_told = checks.text(name, "name") or kernel.loss.name, tuple(theta.tolist())
     return StepSizes(title, float(time), float(epsilon), tuple(rows), start_told, _data(kernel))

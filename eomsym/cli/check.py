@@ -11,6 +11,7 @@ import click
 from eomsym.cli.options import Command
 from eomsym.cli.show import EXIT, note
 from eomsym.errors import HypothesisError, InputError
+from eomsym.files import content
 
 
 @click.command(cls=Command)
@@ -25,8 +26,10 @@ def command(file: Path) -> None:
     from eomsym.output.terminal import echo
 
     try:
-        proof = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+        proof = json.loads(content(file))
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}; give a file that `eomsym certify` wrote") from error
+    except ValueError as error:
         raise InputError(f"{file} is no JSON: {error}") from error
     try:
         found = check_certificate(proof)

@@ -95,7 +95,14 @@ def compile(
     """
     order = checked_order(order)
     if isinstance(loss, Kernel):
-        return compile(loss.losses, order, method=method or loss.method, form=form, backend=backend, dtype=dtype)
+        return compile(
+            loss.losses,
+            order,
+            method=loss.method if method is None else method,
+            form=form,
+            backend=backend,
+            dtype=dtype,
+        )
     chosen = checked_method(method)
     losses = checked_losses(loss, chosen)
     for one in losses:
@@ -105,8 +112,8 @@ def compile(
                 f"{kinks} has no derivatives at its kinks, so there are no counter terms; "
                 "use order=0, or a smooth function such as softplus"
             )
-    if checks.choice(backend, "backend", BACKENDS) == "numba" and dtype != "float64":
-        raise InputError(f"dtype={dtype!r} needs backend='jax'; the tables of numba hold float64")
+    if checks.choice(backend, "backend", BACKENDS) == "numba" and not (isinstance(dtype, str) and dtype == "float64"):
+        raise InputError(f"dtype={checks.shown(dtype)} needs backend='jax'; the tables of numba hold float64")
     kernel = Kernel(losses, order, chosen, checks.choice(form, "form", FORMS), backend, dtype)
     if backend == "jax":
         _ = kernel._terms  # refused now if JAX or a function is missing
@@ -170,7 +177,7 @@ class Kernel(Machines):
         TableError
             A number overflowed; ``error.order`` is the first term that is not finite.
         """
-        points = self._points(theta)
+        points, threads = self._points(theta), checks.count(threads, "threads", 1)
         out = np.empty((len(points), self.order + 1, self.size))
         if threads == 1 or len(points) < 2:
             self._fill(points, out)
@@ -238,7 +245,6 @@ class Kernel(Machines):
             self._terms.terms(points, self.order, out)
 
     def _fill_in_threads(self, points: np.ndarray, out: np.ndarray, threads: int) -> None:
-        checks.count(threads, "threads", 1)
         self._fill(points[:1], out[:1])  # compiles before the threads begin
         edges = np.linspace(0, len(points), threads + 1).astype(int)
         with ThreadPoolExecutor(threads) as pool:  # compiled code releases the GIL
@@ -435,7 +441,7 @@ class Kernel(Machines):
 
     def save(self, path: str | Path) -> Path:
         """Write `source` to a file, as a whole or not at all; returns its path."""
-        return write(path, self.source)
+        return write(checks.path(path, such_as="kernel.py"), self.source)
 
     def __repr__(self) -> str:
         return f"<Kernel of {self.loss.describe()}, {self.method.name}, order {self.order}>"

@@ -91,8 +91,8 @@ def descend(
         )
     runner = kernel.runner()
     remembered = _memory(kernel, theta, eta, memory)
-    if events:
-        return _descend_with(kernel, (theta, remembered), eta, steps, every, late, checked_events(events))
+    if found := checked_events(events):
+        return _descend_with(kernel, (theta, remembered), eta, steps, every, late, found)
     out, left, bad = runner.run(theta, remembered, eta, steps, every, late)
     if bad:
         raise DivergenceError(

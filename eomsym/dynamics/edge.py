@@ -286,7 +286,7 @@ def edge_flow(
     motion = Motion(kernel, theta, order, options)
     motion.run()
     other = None
-    if estimate:
+    if checks.flag(estimate, "estimate"):
         other = Motion(kernel, theta, order + 1, options)
         other.run()
     return _path(motion, other)

@@ -115,8 +115,8 @@ def flow(
     times = as_times(time)
 
     try:
-        if events:
-            return _flow_with(kernel, theta, rate, times, (rtol, atol), checked_events(events))
+        if found := checked_events(events):
+            return _flow_with(kernel, theta, rate, times, (rtol, atol), found)
         thetas, error, evaluations = _motion(kernel, theta, rate, times, rtol, atol)
     except DivergenceError as failure:
         note = reach(kernel, theta, rate, float(times[-1] - times[0])).note if kernel.order > 0 else ""

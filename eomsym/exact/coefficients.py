@@ -29,6 +29,7 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
+from eomsym import checks
 from eomsym.errors import InputError, SizeError
 from eomsym.exact.forests import Forest, count_trees, forest, require_memory
 from eomsym.exact.general_linear import GeneralLinear, LinearMethod
@@ -144,7 +145,7 @@ def universal(max_nodes: int, method: LinearMethod) -> Universal:
     20609/27720
     """
     if not isinstance(method, LinearMethod):
-        raise InputError(f"method is {method!r}; expected a method object such as eomsym.GradientDescent()")
+        raise InputError(f"method is {checks.shown(method)}; expected a method object such as eomsym.GradientDescent()")
     found: Universal = _universal(max_nodes, method)  # type: ignore[arg-type]
     return found
 

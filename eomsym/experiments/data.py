@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from eomsym.errors import InputError, ShapeError
+from eomsym.files import content
 from eomsym.losses.data import digits
 
 __all__ = ["named_data", "read_data", "synthetic"]
@@ -135,7 +136,7 @@ def _archive(path: Path, columns: int) -> tuple[Any, Any]:
 
 def _table(path: Path, columns: int) -> tuple[Any, Any]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = content(path).decode("utf-8-sig").splitlines()
     except OSError as error:
         raise InputError(f"data {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -21,6 +21,7 @@ from eomsym.errors import InputError, ShapeError
 from eomsym.exact.numbers import as_fraction
 from eomsym.experiments.data import named_data
 from eomsym.experiments.suite import PROBLEMS, SEED
+from eomsym.files import content
 from eomsym.losses.expression import Field, Loss
 from eomsym.losses.layers import Activation, Layer, Linear
 from eomsym.losses.network import DeepLinear, Network
@@ -322,7 +323,7 @@ def hash_of(path: str | Path) -> str:
         It cannot be read.
     """
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+        return hashlib.sha256(content(path)).hexdigest()[:16]
     except OSError as error:
         raise InputError(
             f"file {str(path)!r}: {error.strerror}; give a Python file that defines `loss` and `start`"

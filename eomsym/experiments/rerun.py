@@ -76,7 +76,7 @@ def rerun(
     if found.get("schema") != "eomsym.verification":
         raise InputError(f"got a record of {found.get('schema')!r}; only verifications and experiments run again")
     setting = found["setting"]
-    chosen = method or make_method(setting["method"])
+    chosen = make_method(setting["method"]) if method is None else method
     losses: list[Any] = list(loss) if isinstance(loss, (list, tuple)) else [loss]
     if loss is None:
         losses = _losses(setting, chosen)

@@ -125,7 +125,7 @@ def standard_suite(*, quick: bool = False) -> tuple[Case, ...]:
     >>> standard_suite()[0].title
     'Rosenbrock-like, gradient descent'
     """
-    return tuple(_quick() if quick else _whole())
+    return tuple(_quick() if checks.flag(quick, "quick") else _whole())
 
 
 def _whole() -> Iterator[Case]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from eomsym import checks
 from eomsym.errors import InputError
+from eomsym.files import content
 
 __all__ = ["place", "read_table"]
 
@@ -27,7 +28,7 @@ def read_table(path: str | Path) -> tuple[dict[str, Any], str]:
         It cannot be read, or is no TOML; with the line.
     """
     try:
-        text = checks.path(path, such_as="case.toml").read_text(encoding="utf-8")
+        text = content(checks.path(path, such_as="case.toml")).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     try:

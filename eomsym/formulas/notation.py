@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import sympy
 
+from eomsym import checks
 from eomsym.errors import InputError
 from eomsym.exact.numbers import Exact
 from eomsym.exact.trees import Tree
@@ -163,10 +164,9 @@ def summands(
     ('1/12', ['4 H²g', ' + ∇³L[g,g]'])
     """
     style = style_of(format)
-    if group not in ("auto", "none", "hessian", "denominator") or (group == "hessian" and indices):
-        raise InputError(
-            f"unknown grouping {group!r}; expected auto, none, hessian or denominator" + " (without indices)" * indices
-        )
+    checks.choice(group, "grouping", ("auto", "none", "hessian", "denominator"))
+    if group == "hessian" and indices:
+        raise InputError("indices cannot be grouped by 'hessian'; choose one of auto, none, denominator")
     coloured = any(tree.coloured for tree in coefficients)
     items = [(tree, value) for tree, value in coefficients.items() if value != 0]
     writer = _Writer(style, hessian, coloured)

@@ -266,4 +266,5 @@ def counter_terms(order: int, *, method: LinearMethod | None = None) -> CounterT
     3.1. E. Hairer, C. Lubich, G. Wanner, *Geometric Numerical Integration*, 2nd ed., Springer 2006, section
     IX.9.1, doi:10.1007/3-540-30666-8.
     """
-    return CounterTerms(universal(checks.count(order, "order", 0, MAX_NODES - 1) + 1, method or GradientDescent()))
+    nodes = checks.count(order, "order", 0, MAX_NODES - 1) + 1
+    return CounterTerms(universal(nodes, GradientDescent() if method is None else method))

@@ -147,7 +147,7 @@ def trace(loss_fn: Callable[[Any], Any], params: Any, name: str | None = None, *
             raise InputError(f"expected a tree of the structure {structure}, got {other}")
         return list(leaves)
 
-    title = str(name or getattr(loss_fn, "__name__", type(loss_fn).__name__))
+    title = checks.text(name, "name") if name is not None else str(getattr(loss_fn, "__name__", type(loss_fn).__name__))
     loss = Traced(title, blocks, scalar_program(lowering.builder, result), start, tree, flattened)
     return Trace(loss, flat, list(leaves.values()), closed, lowering)
 

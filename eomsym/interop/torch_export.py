@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.errors import ExpressionError, InputError, MissingDependencyError
 from eomsym.interop.aten import MOVES, RANDOM, RULES, Constants
 from eomsym.interop.lowering import Decision, entry_value, scalar_program
@@ -129,7 +130,12 @@ def trace(module: Any, loss_fn: Callable[[Any, Any], Any], inputs: Any, targets:
         raise InputError("the loss does not depend on the parameters that need gradients")
     if result.size != 1:
         raise InputError(f"the loss must be one number, got an array of shape {result.shape}; use reduction='mean'")
-    loss = Traced(name or type(module).__name__, blocks, scalar_program(builder, result), start)
+    loss = Traced(
+        type(module).__name__ if name is None else checks.text(name, "name"),
+        blocks,
+        scalar_program(builder, result),
+        start,
+    )
     return Trace(loss, whole, data, names, lowering)
 
 

@@ -113,7 +113,7 @@ class Network(Objective):
                 )
             kind = f"{self._kind(activation)} {'-'.join(map(str, widths))}"
             chosen = fully_connected(widths, self._between(activation, slope), checks.flag(bias, "bias"))
-        elif activation is not None or bias:
+        elif activation is not None or checks.flag(bias, "bias"):
             raise InputError(
                 "layers have activations and biases of their own; leave out activation= and bias=, and put "
                 "Activation('tanh') and Bias() among the layers"
@@ -130,11 +130,14 @@ class Network(Objective):
         shapes = {names[k]: shape for layer, at, names in self._walk() for k, shape in layer.parameters(at).items()}
         if not shapes:
             raise InputError(f"layers {list(self.layers)} have no parameters; add one such as Linear({outputs})")
-        super().__init__(name or f"{kind}, {self.loss}, {len(data)} samples", blocks_of(shapes))
+        super().__init__(
+            checks.text("" if name is None else name, "name") or f"{kind}, {self.loss}, {len(data)} samples",
+            blocks_of(shapes),
+        )
 
     @staticmethod
     def _kind(activation: str | None) -> str:
-        return f"{activation or 'tanh'} network"
+        return f"{'tanh' if activation is None else activation} network"
 
     @staticmethod
     def _between(activation: str | None, slope: float) -> list[Layer]:
@@ -215,7 +218,7 @@ class Network(Objective):
         InputError
             Unknown scheme, or layers that cannot be balanced.
         """
-        if scheme == "balanced":
+        if isinstance(scheme, str) and scheme == "balanced":
             counted = [layer for layer, at, _ in self._walk() if "W" in layer.parameters(at)]
             matrices = [self.blocks[f"W{number}"].shape for number in range(1, self.depth + 1)]
             if not all(isinstance(layer, (Linear, WeightNorm)) for layer in counted) or any(

@@ -217,7 +217,7 @@ class RungeKutta(Method):
     label: str = field(compare=False)
 
     def __init__(self, A: Any, b: Any, *, explicit: bool = False, label: str = "") -> None:
-        object.__setattr__(self, "A", explicit_tableau(A) if explicit else as_matrix(A, "A"))
+        object.__setattr__(self, "A", explicit_tableau(A) if checks.flag(explicit, "explicit") else as_matrix(A, "A"))
         object.__setattr__(self, "b", as_vector(b, "b"))
         object.__setattr__(self, "label", checks.text(label, "label") or f"Runge-Kutta, {len(self.b)} stages")
         form = self.general_linear()  # refuse a tableau that does not fit where it is written

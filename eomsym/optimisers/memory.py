@@ -6,6 +6,7 @@ from typing import Literal
 
 import sympy
 
+from eomsym import checks
 from eomsym.errors import MethodError
 from eomsym.exact.numbers import ETA, Exact, Scalar, as_exact
 
@@ -22,11 +23,13 @@ def fading(beta: Exact, step: Exact) -> Exact:
 
 def learning_rate(memory: str, eta: Scalar, **betas: Exact) -> Exact | None:
     """The exact learning rate that belongs to a kept memory, None where the memory is eliminated; MethodError."""
-    if memory not in ("eliminated", "kept"):
-        raise MethodError(f"unknown memory {memory!r}; choose 'eliminated' or 'kept'")
+    if not (isinstance(memory, str) and memory in ("eliminated", "kept")):
+        raise MethodError(f"unknown memory {checks.shown(memory)}; choose 'eliminated' or 'kept'")
     if memory == "eliminated":
         if eta is not None:
-            raise MethodError(f"eta = {eta} belongs to a memory that is kept; leave it out, or add memory='kept'")
+            raise MethodError(
+                f"eta = {checks.shown(eta)} belongs to a memory that is kept; leave it out, or add memory='kept'"
+            )
         return None
     if eta is None:
         raise MethodError("a kept memory fades at a rate that needs the learning rate; add for instance eta='1/100'")

@@ -22,6 +22,7 @@ from typing import Any
 from eomsym import checks
 from eomsym._version import __version__
 from eomsym.errors import InputError
+from eomsym.files import content
 
 __all__ = ["KINDS", "SCHEMA_VERSION", "collection", "data_hash", "dumps", "plain", "record", "schema", "versions"]
 
@@ -274,7 +275,7 @@ def read(path: str | Path) -> dict[str, Any]:
     eomsym.errors.InputError: /dev/null is no record of eomsym: expected a JSON file with "schema": "eomsym...."
     """
     try:
-        found = json.loads(checks.path(path, such_as="verify.json").read_text(encoding="utf-8"))
+        found = json.loads(content(checks.path(path, such_as="verify.json")))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}; give a file that exists") from error
     except ValueError:

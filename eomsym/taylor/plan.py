@@ -230,7 +230,7 @@ def circuit_of(loss: Any, method: Method | None = None) -> Circuit:
     if not losses:
         raise InputError("expected a loss, or one for each batch, got an empty list")
     programs = [one if isinstance(one, Program) else one.program for one in losses]
-    return Circuit(method or GradientDescent(), programs, getattr(losses[0], "blocks", None))
+    return Circuit(GradientDescent() if method is None else method, programs, getattr(losses[0], "blocks", None))
 
 
 def terms_plan(loss: Any, order: int, method: Method | None = None) -> Plan:

@@ -151,7 +151,7 @@ def verify(
         results = _judged(measurement)
     coarsest = duration / measurement.counts[0]
     return Report(
-        name=name or losses[0].describe(),
+        name=losses[0].describe() if name is None else checks.text(name, "name"),
         loss=losses[0].describe(),
         method=method.name,
         size=len(theta),

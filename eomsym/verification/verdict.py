@@ -59,7 +59,8 @@ class OrderReport:
     slopes : tuple of float, length m - 1
         Slope of ``log(error)`` between neighbours.
     limit : float
-        The misfit, extrapolated as a vector from the judged pair to ``eta = 0``. Shown, never judged.
+        The misfit, extrapolated as a vector from the judged pair to ``eta = 0``. Where it is out of tolerance, nothing
+        passes.
     judged : int or None
         Index of the finest learning rate whose error, and the error before it, can be trusted.
     status : str
@@ -251,7 +252,8 @@ def _status(
     if misfits[j] > MISFIT_TOLERANCE:
         complaints.append(f"misfit {short(misfits[j])}")
     if not complaints:
-        return "passed", ""
+        doubt = _coincidence(j, slope, misfits, limit[0], etas, evidence)
+        return ("inconclusive", doubt) if doubt else ("passed", "")
     complaint = " and ".join(complaints) + " out of tolerance"
     # A wrong coefficient makes the misfit grow as eta -> 0. The next term of the expansion makes it shrink
     # like eta.
@@ -273,6 +275,25 @@ def _status(
         f"{complaint}; of a right equation it would vanish with eta up to {short(left)}, and it tends to "
         f"{short(limit[0])}"
     )
+
+
+def _coincidence(
+    j: int, slope: int, misfits: Array, limit: float, etas: Array, evidence: Callable[[int, int], Evidence]
+) -> str:
+    """Why a small misfit at index ``j`` may be that of a wrong equation, whose next term happens to cancel it."""
+    if limit > MISFIT_TOLERANCE:
+        return (
+            f"misfit {short(misfits[j])} is within tolerance, but where eta vanishes it would tend to {short(limit)}, "
+            "which is not"
+        )
+    if misfits[j] > MISFIT_TOLERANCE / 3 and misfits[j] > misfits[j - 1] * np.sqrt(etas[j] / etas[j - 1]):
+        expected = evidence(j, slope).expected
+        if expected > ASYMPTOTIC:
+            return (
+                f"misfit {short(misfits[j])} is within tolerance, but it does not shrink with eta, and the series is "
+                f"not asymptotic yet: by the next order, a right equation may have a misfit of {short(expected)}"
+            )
+    return ""
 
 
 def short(value: float) -> str:

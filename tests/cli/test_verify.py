@@ -222,7 +222,9 @@ def test_a_suite_without_data_does_what_it_can(monkeypatch: pytest.MonkeyPatch) 
     assert "on digits is left out: the digits need scikit-learn" in result.stderr
 
 
-@pytest.mark.parametrize("typed", [("--problem", "rosenbrock"), ("--orders", "0"), ("--weight-decay", "1"), ("--limit", "9")])
+@pytest.mark.parametrize(
+    "typed", [("--problem", "rosenbrock"), ("--orders", "0"), ("--weight-decay", "1"), ("--limit", "9")]
+)
 def test_a_suite_takes_no_other_problem(typed: tuple[str, ...]) -> None:
     result = run("--suite", *typed)
     assert result.exit_code == 2

@@ -12,7 +12,7 @@ import pytest
 import sympy
 
 from eomsym.errors import InputError, MethodError, SizeError
-from eomsym.exact import coefficients, forests
+from eomsym.exact import coefficients, forests, power_series
 from eomsym.exact.coefficients import universal
 from eomsym.exact.forests import forest
 from eomsym.exact.general_linear import GeneralLinear, explicit_tableau
@@ -38,6 +38,9 @@ MIDPOINT = RungeKutta([[0, 0], [R(1, 2), 0]], [0, 1])
 RK4 = RungeKutta(
     [[0, 0, 0, 0], [R(1, 2), 0, 0, 0], [0, R(1, 2), 0, 0], [0, 0, 1, 0]], [R(1, 6), R(1, 3), R(1, 3), R(1, 6)]
 )
+
+
+HUGE = RungeKutta([[0]], [R(1, 10**9)])  # its integers do not fit into 64 bits
 
 
 def values(max_nodes: int, method: Method) -> list[sympy.Expr]:
@@ -239,9 +242,31 @@ def test_memory_is_asked_for_before_it_is_taken(monkeypatch: pytest.MonkeyPatch)
         expand(trees_, HeavyBall(BETA))
 
 
-@pytest.mark.parametrize(
-    "method, nodes", [(GradientDescent(), 15), (MIDPOINT, 14), (RungeKutta([[0]], [R(1, 10**9)]), 10)]
-)
+def test_how_many_bytes_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    trees_, asked = forest(6), list[int]()  # 37 trees, 17 of them with fewer than six nodes
+    for module in (coefficients, forests, power_series):
+        monkeypatch.setattr(module, "require_memory", lambda needed, _: asked.append(needed))
+    forest.__wrapped__(6)
+    expand(trees_, HeavyBall(BETA))
+    coefficients._iterate(trees_, RK4, RK4.general_linear())
+    coefficients._iterate(trees_, HUGE, HUGE.general_linear())
+    stages = HeavyBall(BETA).series(7).stages
+    # Left and right of each tree, and its size; 250 bytes of each number that is expanded; int64 or integers of Python
+    # of each tree with a further branch to come, and a fraction of each tree.
+    assert asked == [12 * 37, 37 * (stages + 1) * 6 * 250, 4 * 6 * 17 * 8 + 37 * 24, 1 * 6 * 17 * 60 + 37 * 24]
+
+
+@pytest.mark.parametrize("more, refused", [(0, False), (-1, True)])
+def test_what_is_free_may_be_used_up(more: int, refused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forests, "_free_memory", lambda: 3 * 2**30 + more)
+    if refused:
+        with pytest.raises(SizeError, match=r"it needs about 3.0 GiB, and 3.0 GiB are free"):
+            forests.require_memory(3 * 2**30, "it")
+    else:
+        forests.require_memory(3 * 2**30, "it")
+
+
+@pytest.mark.parametrize("method, nodes", [(GradientDescent(), 15), (MIDPOINT, 14), (HUGE, 10)])
 def test_the_memory_asked_for_is_what_is_used(method: Method, nodes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     monkeypatch.setattr(coefficients, "require_memory", lambda needed, _: asked.append(needed))

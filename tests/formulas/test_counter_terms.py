@@ -190,7 +190,7 @@ def test_bad_order(order: object) -> None:
 def test_bad_input() -> None:
     with pytest.raises(InputError, match="unknown format 'tex'; expected text, unicode, latex or mathml"):
         counter_terms(2).format("tex")
-    with pytest.raises(InputError, match="unknown grouping 'x'; expected auto, none, hessian or denominator"):
+    with pytest.raises(InputError, match="unknown grouping 'x'; choose one of auto, none, hessian, denominator"):
         counter_terms(2)[2].format(group="x")
     with pytest.raises(IndexError, match="there is no term 3; these are the terms 0 to 2"):
         counter_terms(2)[3]

@@ -7,9 +7,11 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fuzz import guard, surface, values
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import strategies as st
 
 from eomsym import checks
 from eomsym.errors import EomsymError, InternalError
@@ -52,6 +54,37 @@ def test_a_call_answers_or_says_what_to_type(name: str, folder: Path) -> None:
         note(f"{name}(*{checks.shown(positional, 300)}, **{checks.shown(named, 900)})")
         with guard.unchanged(folder, [*positional, *named.values()]), guard.limited():
             check(function, positional, named)
+
+    run()
+
+
+#: What a line such as `if value:` or a message that repeats its value stumbles over.
+AWKWARD = (np.array([]), np.zeros(2), "x" * 4000, {}, b"", object())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_each_argument_alone_may_be_awkward(name: str, folder: Path) -> None:
+    function, problem = surface.public()[name], values.Problem(values.losses()[0], folder)
+    listed = [p for p in surface.parameters(function).values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    free = [p.name for p in listed if p.name != "self" and f"{name}.{p.name}" not in values.FIXED]
+
+    @settings(max_examples=1, derandomize=True, database=None, phases=[Phase.generate])
+    @given(st.data())
+    def run(data: st.DataObject) -> None:
+        needed = {}
+        for p in listed:
+            good = values.known(name, p.name)
+            assert good is not None
+            if p.default is p.empty:
+                needed[p.name] = data.draw(good(problem))
+        for argument in free:
+            for value in AWKWARD:
+                note(f"{name}: {argument} = {checks.shown(value)}")
+                named = needed | {argument: value}
+                first = [named.pop(p.name) for p in listed if p.name in named and p.kind is not p.KEYWORD_ONLY]
+                with guard.unchanged(folder, [*first, *named.values()]), guard.limited():
+                    check(function, first, named)
 
     run()
 

@@ -57,7 +57,7 @@ LIBRARIES = (
     "jsonschema", "matplotlib.pyplot", "sklearn.datasets",
 )  # fmt: skip
 #: Seconds of the first round, in which most mutants are noticed; of the processor and of the clock for all tests.
-FIRST, CPU, CLOCK = 4.0, 300, 1800
+FIRST, CPU, CLOCK = 4.0, 120, 1800
 #: What a process says that could not even start the tests.
 BROKEN = 70
 

@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from eomsym import checks
 from eomsym.codegen.backends.jax_rules import FUNCTIONS, Early, Entries, Sweep
 from eomsym.codegen.memory import check_memory
 from eomsym.codegen.numbers import nearest, to_float
-from eomsym.errors import ExpressionError, InputError, MissingDependencyError
+from eomsym.errors import ExpressionError, MissingDependencyError
 from eomsym.taylor.instructions import SKIP, Instruction, entries
 from eomsym.taylor.plan import Plan
 from eomsym.taylor.table import term_rows
@@ -53,8 +54,7 @@ class JaxMachine:
             import jax
         except ImportError as error:
             raise MissingDependencyError("backend='jax' needs JAX; type: pip install 'eomsym[jax]'") from error
-        if dtype not in DTYPES:
-            raise InputError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
+        checks.choice(dtype, "dtype", DTYPES)
         unknown = sorted(plan.functions - FUNCTIONS.keys())
         if unknown:
             raise ExpressionError(
