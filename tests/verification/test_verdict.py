@@ -172,7 +172,7 @@ def test_the_tolerances_belong_to_what_passes() -> None:
             assert outside[0] == "inconclusive"
             assert outside[1].startswith(f"slope {slope + side * 0.0501:.3f} out of tolerance, but the misfit shrinks")
     assert _status(1, 0, np.array([0.05]), zero, (0.0, 0.0), ETAS, lambda j, slope: Evidence(0.0))[0] == "passed"
-    assert status(misfits=(0.0, 0.03)) == ("passed", "", "unasked")
+    assert status(misfits=(0.0, 0.03), limit=(0.0, 0.0)) == ("passed", "")
     assert status(misfits=(0.0, np.nextafter(0.03, 1)))[0] == "failed"
     # A slope that is off though the misfit is not.
     told = status(slope=1.1, misfits=(0.03, 0.03))
@@ -192,10 +192,40 @@ def test_a_misfit_that_shrinks_more_than_by_the_root_is_no_failure() -> None:
     assert status(misfits=(0.4, 0.19), etas=quarter)[0] == "inconclusive"
 
 
+def test_a_small_misfit_by_chance_is_none_that_passes() -> None:
+    """It tends to more than the tolerance; or it does not shrink where the series is not asymptotic."""
+    small = {"misfits": (0.02, 0.01)}
+    assert status(limit=(0.03, 0.0), **small) == ("passed", "", "unasked")
+    assert status(limit=(np.nextafter(0.03, 1), 0.0), **small) == (
+        "inconclusive",
+        "misfit 0.0100 is within tolerance, but where eta vanishes it would tend to 0.0300, which is not",
+        "unasked",
+    )
+    wild, quarter, third = Evidence(0.26), [0.5, 0.125], 0.03 / 3
+    told = (
+        "misfit 0.0200 is within tolerance, but it does not shrink with eta, and the series is not asymptotic yet: by "
+    )
+    told += "the next order, a right equation may have a misfit of 0.2600"
+    none = {"limit": (0.0, 0.0), "etas": quarter}
+    assert status(misfits=(0.039, 0.02), found=wild, **none) == ("inconclusive", told)
+    assert status(misfits=(0.039, 0.02), found=Evidence(0.25), **none) == ("passed", "")
+    assert status(misfits=(0.04, 0.02), found=wild, **none) == ("passed", "", "unasked")  # it shrinks by the root
+    assert status(misfits=(0.0, third), found=wild, **none) == ("passed", "", "unasked")  # a third of the tolerance
+    assert status(misfits=(0.0, np.nextafter(third, 1)), found=wild, **none)[0] == "inconclusive"
+    # The rung before the judged one, and its rate.
+    for misfits, etas, said in (
+        ((9.0, 0.02, 0.02), (4.0, 2.0, 0.5), "inconclusive"),
+        ((0.0, 0.05, 0.02), (4.0, 2.0, 0.5), "passed"),
+        ((0.0, 0.03, 0.02), (9.0, 1.0, 0.5), "passed"),
+    ):
+        found = _status(2, 1, np.ones(2), np.array(misfits), (0.0, 0.0), np.array(etas), lambda *_: wild)
+        assert found[0] == said, misfits
+
+
 def test_the_rung_before_the_judged_one_counts() -> None:
     def judged(misfits: tuple[float, ...], etas: tuple[float, ...], slopes: tuple[float, ...]) -> str:
         found = _status(
-            2, 1, np.array(slopes), np.array(misfits), (1.0, 0.0), np.array(etas), lambda *_: Evidence(0.05)
+            2, 1, np.array(slopes), np.array(misfits), (max(misfits), 0.0), np.array(etas), lambda *_: Evidence(0.05)
         )
         return " ".join(found)
 
