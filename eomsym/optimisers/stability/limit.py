@@ -92,6 +92,6 @@ def first_crossing(
         x = left + (right - left) * MP.mpf(BETWEEN)
         for table in tables:
             roots = MP.polyroots([MP.polyval(row, x) for row in table], maxsteps=500, extraprec=300)
-            if max(abs(root) for root in roots) > 1 + OUTSIDE:
+            if max(abs(root) for root in roots) > 1 + MP.mpf(OUTSIDE):
                 return found[k - 1] if k else sympy.S.Zero
     return None
