@@ -210,8 +210,11 @@ def _array(leaf: Any) -> np.ndarray:
 
 def _vector(tree: Any) -> np.ndarray:
     try:
-        parts = [np.ravel(_array(leaf)).astype(np.float64) for leaf in _leaves(tree)]
-    except (TypeError, ValueError) as error:
+        arrays = [np.ravel(_array(leaf)) for leaf in _leaves(tree)]
+        if any(map(np.iscomplexobj, arrays)):
+            raise TypeError("complex numbers")
+        parts = [array.astype(np.float64) for array in arrays]
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"parameters must be arrays of real numbers, or dicts and lists of them, got {checks.shown(tree)}"
         ) from error

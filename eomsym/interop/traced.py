@@ -81,7 +81,8 @@ def agree(loss: Traced, value: float, gradient: np.ndarray, tolerance: float, fr
             f"{np.count_nonzero(~np.isfinite(gradient))} entries that are not finite; give finite data and parameters"
         )
     scale = float(np.abs(gradient).max()) or 1.0
-    wrong = np.abs(slope - gradient) / scale
+    with np.errstate(all="ignore"):
+        wrong = np.abs(slope - gradient) / scale
     if not abs(found - value) <= tolerance * max(abs(value), scale):
         raise ExpressionError(
             f"the loss read from {framework} is {found!r} at the given parameters, and {framework} says {value!r}; "

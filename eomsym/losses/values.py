@@ -155,9 +155,11 @@ def evaluate(program: Program, theta: np.ndarray) -> list[np.ndarray]:
     if theta.dtype != object:
         program = Program(program.nodes, tuple(c.astype(np.float64) for c in program.constants), program.outputs)
     values: list[np.ndarray] = []
-    for node in program.nodes:
-        if node.operation == "theta":
-            values.append(theta.reshape(-1, 1))
-            continue
-        values.append(value_of(node.operation)(program, node, *(values[i] for i in node.inputs)).reshape(node.shape))
+    with np.errstate(all="ignore"):  # what overflows is infinite, and is said by whoever asked
+        for node in program.nodes:
+            if node.operation == "theta":
+                values.append(theta.reshape(-1, 1))
+                continue
+            value = value_of(node.operation)(program, node, *(values[i] for i in node.inputs))
+            values.append(value.reshape(node.shape))
     return values
