@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,8 @@ def trace(loss_fn: Callable[[Any], Any], params: Any, name: str | None = None, *
     except ImportError as error:
         raise MissingDependencyError("from_jax needs JAX; type: pip install 'eomsym[jax]'") from error
     checks.function(loss_fn, "loss_fn", "the parameters")
+    if isinstance(params, Iterator):
+        raise InputError(f"params is {checks.shown(params)}, which is read once only; give a list, a dict or an array")
     paths, structure = jax.tree_util.tree_flatten_with_path(params)
     leaves = {}
     for path, leaf in paths:
