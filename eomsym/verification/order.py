@@ -7,7 +7,7 @@ fooled, the leading constant cannot.
 
 Nothing is judged that is not at least a hundred times larger than the *reference error*: the error of the
 integrator, of the rounding of the discrete run, and of its starting values, all of them measured. And an equation has
-failed only where a right one could not look like this: see `eomsym.verification.evidence`.
+failed only where a right one could not look like this: see `eomsym.verification.verdict`.
 """
 
 from __future__ import annotations
