@@ -101,8 +101,8 @@ def run_problems(problem: Problem, own: _Own, files: Files) -> NoReturn:
                 orders=_first(own.orders, given.orders, range(5)),
                 method=chosen,
                 name=given.name,
-                limit=_first(own.limit, 60.0),
                 progress=progress,
+                **({} if own.limit is None else {"limit": own.limit}),
             )
         reports.append(replace(report, seed=given.seed, setting={**report.setting, "case": dict(given.definition)}))
         report.table().show()

@@ -95,14 +95,8 @@ def compile(
     """
     order = checked_order(order)
     if isinstance(loss, Kernel):
-        return compile(
-            loss.losses,
-            order,
-            method=loss.method if method is None else method,
-            form=form,
-            backend=backend,
-            dtype=dtype,
-        )
+        own = loss.method if method is None else method
+        return compile(loss.losses, order, method=own, form=form, backend=backend, dtype=dtype)
     chosen = checked_method(method)
     losses = checked_losses(loss, chosen)
     for one in losses:

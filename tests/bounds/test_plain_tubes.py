@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bounds.bent import CENTRE, ETAS, LOSS, POWERS, ROWS, STARTS
 
 import eomsym as eom
 from eomsym.bounds import batch_tubes, tubes
@@ -20,20 +21,9 @@ from eomsym.curvature.derivatives import Derivatives
 from eomsym.curvature.hessian import EstimatedCurvature, Spectrum
 from eomsym.errors import HypothesisError
 
-BENT = "(1/2-x)**2/2 + 3/8*(y-3/4*x**2)**2/2 + x*y/8"
 EPS, TINY = 2.0**-52, 2.0**-1022
 RADII = [1e-12 * 1e15 ** (i / 75) for i in range(76)]
 COUNTS = sorted({round(512 ** (i / 39)) for i in range(40)})
-LOSS = eom.Loss(BENT, variables="x y")
-CENTRE = np.array([0.75, -0.5])
-POWERS = [[1, 0], [2, 0], [0, 2], [1, 1], [2, 1], [4, 0]]
-ROWS = [
-    [-0.5, 0.5, 0.1875, 0.125, -0.28125, 0.10546875],
-    [0.3, -0.4, 1.1, 0.2, 0.7, 0.05],
-    [0.0, 3.0, 2.0, 0.0, 0.0, 0.0],
-]
-STARTS = np.array([[0.75, -0.5], [-1.5, 0.25], [1e-3, 2.0]])
-ETAS = np.array([0.25, 0.1, 0.3])
 
 
 def tightened(values: list[float]) -> list[float]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bounds.bent import CENTRE, ETAS, LOSS, POWERS, ROWS, STARTS
 from scipy.integrate import DOP853
 
 import eomsym as eom
@@ -25,17 +26,7 @@ from eomsym.curvature.hessian import EstimatedCurvature, GivenCurvature, Spectru
 from eomsym.errors import DivergenceError, HypothesisError, InputError, ShapeError
 
 EPS, TINY = 2.0**-52, 2.0**-1022
-LOSS = eom.Loss("(1/2-x)**2/2 + 3/8*(y-3/4*x**2)**2/2 + x*y/8", variables="x y")
-CENTRE = np.array([0.75, -0.5])
-POWERS = [[1, 0], [2, 0], [0, 2], [1, 1], [2, 1], [4, 0]]
-ROWS = [
-    [-0.5, 0.5, 0.1875, 0.125, -0.28125, 0.10546875],
-    [0.3, -0.4, 1.1, 0.2, 0.7, 0.05],
-    [0.0, 3.0, 2.0, 0.0, 0.0, 0.0],
-]
 FAMILY = PolynomialFamily(POWERS, ROWS)
-STARTS = np.array([[0.75, -0.5], [-1.5, 0.25], [1e-3, 2.0]])
-ETAS = np.array([0.25, 0.1, 0.3])
 WEIGHT = sum(abs(b) for b in DOP853.B)
 
 

@@ -28,7 +28,7 @@ def made(
 ) -> Measurement:
     """A measurement that knows some things already."""
     optimiser = Optimiser(kernel.losses, kernel.method) if hasattr(kernel, "losses") else None
-    found = Measurement(kernel, optimiser, start, 2.0, asked or (0, 1), limit, QUIET)  # type: ignore[arg-type]
+    found = Measurement(kernel, optimiser, start, 2.0, asked or (0, 1), limit, QUIET)
     vars(found).update({"cost": 0.0, "sharpness": 1.0, "_stiff": "", "critical": False} | known)
     return found
 
@@ -68,9 +68,9 @@ def test_five_milliseconds_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     times, calls = iter([0.0, 5e-3, 1.0]), [0]
     monkeypatch.setattr(measure, "process_time", lambda: next(times))
     monkeypatch.setattr(Measurement, "__init__", lambda self: None)
-    found = Measurement()  # type: ignore[call-arg]
+    found = Measurement()
     found.theta = START
-    found.kernel = SimpleNamespace(terms=lambda theta: calls.append(1))  # type: ignore[assignment]
+    found.kernel = SimpleNamespace(terms=lambda theta: calls.append(1))
     assert found.cost == 5e-3
     assert len(calls) == 3
 
@@ -79,7 +79,7 @@ def test_the_velocity_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     watched: list[Any] = []
     monkeypatch.setattr(Measurement, "_watch", lambda self, order: lambda point: watched.append((order, point)))
     kernel = SimpleNamespace(order=2, field=lambda point, eta: point + eta)
-    assert made()._velocity(kernel, 0.5)(1.0) == 1.5  # type: ignore[arg-type]
+    assert made()._velocity(kernel, 0.5)(1.0) == 1.5
     assert watched == [(2, 1.0)]
 
 
@@ -244,7 +244,7 @@ def test_the_ladder_that_suits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def order_report(slope: int) -> OrderReport:
-    return SimpleNamespace(expected_slope=slope)  # type: ignore[return-value]
+    return SimpleNamespace(expected_slope=slope)
 
 
 def test_what_the_advice_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,15 +255,15 @@ def test_what_the_advice_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(found.etas, [0.1, 0.05])
     for slope, following in ((1, 0.0), (2, 4.0), (3, 0.0), (4, 0.0)):
         result = order_report(slope)
-        args, options = found.advice(result)  # type: ignore[misc]
+        args, options = found.advice(result)
         assert args == (result, 2.0, (20, 40))
         assert options == {"stiff": 14.0, "following": following, "length": 5.0}
     small = LeadingError((1, 2), 2.0, np.array([[0.5, 0.0], [0.0, 1.0]]), np.zeros(2), 0)
     vars(found)["leading"] = small
-    assert found.advice(order_report(2))[1]["following"] == 2.0  # type: ignore[index]
+    assert found.advice(order_report(2))[1]["following"] == 2.0
     backward = LeadingError((1, 2), 2.0, np.array([[0.0, 0.0], [0.0, 1.0]]), np.zeros(2), 0)
     vars(found)["leading"] = backward
-    assert found.advice(order_report(2))[1]["following"] == 0.0  # type: ignore[index]
+    assert found.advice(order_report(2))[1]["following"] == 0.0
     vars(found)["gates"] = (2, 5)
     why = "no ladder decides while gates switch on the way; take a shorter time, or another start"
     assert found.advice(order_report(2)) == Advice((), why)
@@ -295,8 +295,8 @@ def test_rungs_are_run_and_moved(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Measurement, "_motion", motion)
     found = made(0, 2, leading=LEADING, cost=2.0**-10, sharpness=640.0)
-    found.optimiser = runs = Runs({10: [1.0, 2.0], 20: DivergenceError("away", 3), 40: [0.0, 0.0]})  # type: ignore
-    found.progress = lambda *call: told.append(call)  # type: ignore[assignment]
+    found.optimiser = runs = Runs({10: [1.0, 2.0], 20: DivergenceError("away", 3), 40: [0.0, 0.0]})
+    found.progress = lambda *call: told.append(call)
     assert found.add((10, 20))
     assert runs.asked == [(3, [3.0, 4.0], 0.2, 10), (3, [3.0, 4.0], 0.1, 20)]
     # 24 evaluations of 1/1024 s for each of 2 * 640/4 pieces of time, two rungs and two orders
@@ -314,7 +314,7 @@ def test_rungs_are_run_and_moved(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told[7] == (6, 9, "1 rungs, about 2e+01 s")
     assert "away; the other rungs were judged" in found.notes()
     gentle = made(0, leading=LEADING, cost=2.0**-10, sharpness=4.0, gates=(0, 0))
-    gentle.optimiser, gentle.progress = Runs({4: [0, 0]}), lambda *call: told.append(call)  # type: ignore
+    gentle.optimiser, gentle.progress = Runs({4: [0, 0]}), lambda *call: told.append(call)
     told.clear()
     gentle.add((4,))
     assert told[0][2] == "1 rungs, about 0.5 s"  # at least twenty pieces
@@ -330,28 +330,28 @@ def test_what_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Any] = []
     for known in ({"critical": True}, {"_stiff": "too long"}):
         found = made(0, leading=LEADING, **known)
-        found.optimiser = runs = Runs({4: [0, 0]})  # type: ignore[assignment]
-        found.progress = lambda *call: told.append(call[2])  # type: ignore[assignment]
+        found.optimiser = runs = Runs({4: [0, 0]})
+        found.progress = lambda *call: told.append(call[2])
         assert found.add((4,))
         assert (runs.asked, found.runs[4][1]) == ([], np.inf)
         assert np.isnan(found.runs[4][0]).all()
     assert told == ["1 rungs, about 0 s", "4 steps", "order 0, 4 steps", "4 steps", "order 0, 4 steps"]
     late = made(0, leading=LEADING, limit=-1.0)
-    late.optimiser = runs = Runs({4: [0, 0]})  # type: ignore[assignment]
+    late.optimiser = runs = Runs({4: [0, 0]})
     assert not late.add((4,))
     assert runs.asked == []
     # Leading errors that are still to be found are one piece more.
     told.clear()
     fresh = made(0)
-    fresh.optimiser, fresh.progress = Runs({4: [0, 0]}), lambda *call: told.append(call[1])  # type: ignore
+    fresh.optimiser, fresh.progress = Runs({4: [0, 0]}), lambda *call: told.append(call[1])
     fresh.add((4,))
     assert told == [3, 3, 3]
     away = made(0, leading=LEADING)
-    away.optimiser = Runs({4: DivergenceError("away", 3), 8: DivergenceError("farther away", 7)})  # type: ignore
+    away.optimiser = Runs({4: DivergenceError("away", 3), 8: DivergenceError("farther away", 7)})
     with pytest.raises(DivergenceError, match="farther away"):
         away.add((4, 8))
     half = made(0, leading=LEADING)
-    half.optimiser = Runs({4: [np.nan, 1.0], 8: DivergenceError("away", 7)})  # type: ignore[assignment]
+    half.optimiser = Runs({4: [np.nan, 1.0], 8: DivergenceError("away", 7)})
     with pytest.raises(DivergenceError, match="away"):
         half.add((4, 8))
 
@@ -536,7 +536,7 @@ def test_obstacles(monkeypatch: pytest.MonkeyPatch) -> None:
         SimpleNamespace(is_linear=True, colours=1, is_flow=True, name=""),
     ):
         found = known_of(1, sharpness=1e6)
-        found.kernel = SimpleNamespace(method=method, at_order=KERNEL.at_order, losses=KERNEL.losses)  # type: ignore
+        found.kernel = SimpleNamespace(method=method, at_order=KERNEL.at_order, losses=KERNEL.losses)
         assert found.evidence(1, 1, 2).expected == pytest.approx(1.0)
 
 
@@ -557,7 +557,7 @@ def test_gates_are_looked_at_along_the_first_run(counts: tuple[int, ...], run: i
     found = made(kernel=eom.compile(loss, 0))
     found.runs = dict.fromkeys(counts, (START, 0.0))
     points = np.array([[1.0, 2.0, 9.0], [1.0, -0.5, 9.0], [1.0, 2.0, 9.0], [1.0, 3.0, 9.0]])
-    found.optimiser = paths = Paths(points)  # type: ignore[assignment]
+    found.optimiser = paths = Paths(points)
     switched, total = found.gates
     gates = np.array([eom.losses.activations.region(loss, point[:2]) for point in points])
     assert (switched, total) == (int((gates != gates[0]).any(axis=0).sum()), gates.shape[1])
@@ -573,10 +573,10 @@ def test_gates_of_a_run_that_ends_and_of_none() -> None:
     for ends, run in (((np.nan, 1.0, 1.0), 20), ((np.nan, np.nan, np.nan), 40)):
         found = made(kernel=eom.compile(loss, 0))
         found.runs = {count: (np.array([end, 1.0]), 0.0) for count, end in zip((10, 20, 40), ends, strict=True)}
-        found.optimiser = paths = Paths(np.ones((3, 2)))  # type: ignore[assignment]
+        found.optimiser = paths = Paths(np.ones((3, 2)))
         assert found.gates[0] == 0
         assert paths.asked[0][2] == run
         assert found.notes() == []
     smooth = made()
-    smooth.optimiser = None  # type: ignore[assignment]
+    smooth.optimiser = None
     assert smooth.gates == (0, 0)
