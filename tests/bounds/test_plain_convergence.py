@@ -90,6 +90,31 @@ def test_the_walk_is_its_recursion(n: int) -> None:
     assert seen == {True, False}
 
 
+@pytest.mark.parametrize("n", range(1, 5))
+def test_the_walk_bounds_itself(n: int) -> None:
+    """In one piece the distance is no smaller than what it allows for, and near the smallest such distance."""
+    rng, known = np.random.default_rng(100 + n), 0
+    for _ in range(60):
+        h, norm, error = 10.0 ** rng.uniform(-2, 0), rng.uniform(0.25, 1.25), rng.uniform(0, 1)
+        eta = h * 10.0 ** rng.uniform(-4, -1)
+        _, p1, p2 = derivatives(n, norm, 0.0)
+        created = eta / 2 * (p1**2 + p2 * error) * p1 * error
+
+        def allowed(distance: float, h=h, norm=norm, error=error, eta=eta, created=created) -> float:
+            change, _, second = derivatives(n, norm, distance)
+            return math.exp(second * (error + change) * (h + eta)) * (h + eta) * created
+
+        found = convergence._Walk(n, np.array([h]), np.array([norm]), np.array([error])).distance(eta)
+        if math.isinf(found):
+            continue
+        known += 1
+        assert allowed(found) <= found * (1 + 1e-12)
+        grid = found * np.linspace(0.25, 1, 400)
+        least = next(d for d in grid if allowed(d) <= d * (1 + 1e-12))
+        assert found <= 2 * least
+    assert known > 20
+
+
 def test_the_ends_of_the_walk() -> None:
     # One matrix: the curvature is one, nothing grows, and a step is stable up to eta = 2.
     walk = convergence._Walk(1, np.array([4.0]), np.array([1.0]), np.array([1.0]))
