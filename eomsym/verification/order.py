@@ -124,7 +124,7 @@ def verify(
     began = perf_counter()
     asked = check_orders(orders)
     counts = None if ladder is None else check_ladder(ladder)
-    duration, patience = checks.positive(time, "time"), checks.positive(limit, "limit")
+    duration, patience = checks.positive(time, "time"), checks.positive(limit, "limit", 60.0)
     told, name = checks.progress(progress), None if name is None else checks.text(name, "name", "my loss")
     given = kernel_of(loss, None if isinstance(loss, Kernel) else 0, method)
     method, losses = given.method, given.losses
