@@ -89,6 +89,25 @@ def many_distances(
     """
     kind = checked_certificate(certificate, ("measured", "proven", "closed_form"))
     degree, count = checks.order(order, 16), checks.count(steps, "steps", 1)
+    family, thetas = checked_cases(loss, starts)
+    rates = checked_numbers(eta, "eta", len(thetas))
+    with np.errstate(all="ignore"):  # what is not finite is reported as infinite
+        values = {"measured": _measured, "proven": _tubes, "closed_form": _closed_forms}[kind](
+            family, thetas, rates, count, degree
+        )
+    values[np.isnan(values)] = np.inf
+    found: Array = np.maximum.accumulate(np.where(np.isinf(values), np.inf, 0.0), axis=1) + values
+    return found
+
+
+def checked_cases(loss: Loss | Family, starts: ArrayLike) -> tuple[Family, Array]:
+    """The family of a loss, and a start for each of its losses.
+
+    Raises
+    ------
+    InputError, ShapeError
+        As of `many_distances`.
+    """
     thetas = checks.array(starts, "starts")
     if thetas.ndim != 2 or not np.isfinite(thetas).all():
         raise ShapeError(
@@ -97,17 +116,22 @@ def many_distances(
     family = loss if isinstance(loss, Family) else PolynomialFamily.of(loss, len(thetas))
     if thetas.shape != (len(family), family.size):
         raise ShapeError(f"starts of shape {thetas.shape}: expected {(len(family), family.size)}, one for each loss")
-    rates = checks.array(eta, "eta")
-    rates = np.full(len(thetas), rates) if rates.ndim == 0 else rates
-    if rates.shape != (len(thetas),) or not ((rates > 0) & np.isfinite(rates)).all():
-        raise InputError(f"eta={eta!r}: expected positive numbers, one or {len(thetas)}")
-    with np.errstate(all="ignore"):  # what is not finite is reported as infinite
-        values = {"measured": _measured, "proven": _tubes, "closed_form": _closed_forms}[kind](
-            family, thetas, rates, count, degree
-        )
-    values[np.isnan(values)] = np.inf
-    found: Array = np.maximum.accumulate(np.where(np.isinf(values), np.inf, 0.0), axis=1) + values
-    return found
+    return family, thetas
+
+
+def checked_numbers(given: ArrayLike, name: str, count: int) -> Array:
+    """Positive numbers, shape (m,), from one or from so many.
+
+    Raises
+    ------
+    InputError
+        If they are none.
+    """
+    numbers = checks.array(given, name)
+    numbers = np.full(count, numbers) if numbers.ndim == 0 else numbers
+    if numbers.shape != (count,) or not ((numbers > 0) & np.isfinite(numbers)).all():
+        raise InputError(f"{name}={checks.shown(given)}: expected positive numbers, one or {count}")
+    return numbers
 
 
 def _step_rounding(around: Neighbourhoods, size: Array, eta: Array, slope: Array) -> Array:

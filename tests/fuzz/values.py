@@ -174,6 +174,7 @@ def no_progress(done: int, total: int, label: str) -> None:
 FIXED = {"eomsym.sweep.executor"}
 #: And what says how much there is to do, so that no call is long for a good reason.
 FIXED |= {"eomsym.verify.limit", "bounds.best_order.highest", "bounds.step_size.most_steps"}
+FIXED |= {"bounds.many_step_sizes.most_steps"}
 #: From the name of an argument, or ``function.argument`` where it means something else there, to its good values.
 ARGUMENTS: dict[str, Callable[[Problem], st.SearchStrategy[Any]]] = {
     "loss": lambda problem: st.sampled_from([problem.loss] * 4 + [kernel(problem.loss, 2)]),
@@ -332,6 +333,11 @@ ARGUMENTS: dict[str, Callable[[Problem], st.SearchStrategy[Any]]] = {
     "many_distances.eta": just(0.01, [0.01], [0.01, 0.02]),
     "many_distances.loss": lambda problem: st.sampled_from([problem.loss, losses()[1], losses()[0]]),
     "many_distances.certificate": just("measured", "closed_form"),
+    "many_step_sizes.time": just(1.0, [0.5], [0.1, 1.0]),
+    "many_step_sizes.epsilon": just(0.1, [0.5], [0.1, 1e-3]),
+    "many_step_sizes.loss": lambda problem: st.sampled_from([problem.loss, losses()[1], losses()[0]]),
+    "many_step_sizes.certificate": just("measured", "closed_form"),
+    "many_step_sizes.most_steps": just(5, 10),
     "NetworkFamily.inputs": just(DATA[None], np.stack([DATA, 2 * DATA])),
     "NetworkFamily.targets": just(TARGETS[None], np.stack([TARGETS, -TARGETS])),
     "NetworkFamily.widths": just((2, 1), (2, 1, 1), [2, 2, 1]),
