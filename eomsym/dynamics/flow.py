@@ -22,6 +22,7 @@ from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics import taylor_stepper
 from eomsym.dynamics.events import Event, checked_events, follow
 from eomsym.dynamics.pairs import TIGHTENING, Pair
+from eomsym.dynamics.patience import Patience
 from eomsym.dynamics.reach import reach
 from eomsym.dynamics.trajectory import Trajectory
 from eomsym.errors import DivergenceError, InputError
@@ -211,6 +212,7 @@ def integrate(
     times: Array,
     rtol: float,
     atol: float | Array,
+    patience: Patience | None = None,
 ) -> tuple[Array, float, int]:
     """Integrate any autonomous field twice, by what suits it.
 
@@ -225,6 +227,8 @@ def integrate(
         Relative tolerance of the looser run.
     atol : float or ndarray, shape (n,)
         Its absolute tolerance.
+    patience : Patience, optional
+        How long it may take; without it, as many steps as it may make.
 
     Returns
     -------
@@ -240,6 +244,8 @@ def integrate(
         If a tolerance cannot be used.
     DivergenceError
         As for `flow`.
+    Stopped
+        If it takes longer than it may.
 
     Examples
     --------
@@ -249,7 +255,7 @@ def integrate(
     True
     """
     check_tolerances(rtol, atol)
-    pair = Pair(velocity, start, times, rtol, atol)
+    pair = Pair(velocity, start, times, rtol, atol, patience)
     return pair.states[0], pair.error, pair.evaluations
 
 

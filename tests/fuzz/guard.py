@@ -82,7 +82,7 @@ def clear(folder: Path) -> None:
 
 @contextlib.contextmanager
 def limited(seconds: float = LONGEST) -> Iterator[None]:
-    """Raise TooLong after some seconds of CPU time. Machine code that never returns is not stopped."""
+    """AssertionError after some seconds of CPU time. Machine code that never returns is not stopped."""
 
     def stop(number: int, frame: Any) -> None:
         raise TooLong(f"more than {seconds:g} s of CPU time")
@@ -92,6 +92,8 @@ def limited(seconds: float = LONGEST) -> Iterator[None]:
     signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
+    except TooLong as error:  # of a BaseException Hypothesis would not say which call it was
+        raise AssertionError(str(error)) from error
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)

@@ -173,7 +173,12 @@ def no_progress(done: int, total: int, label: str) -> None:
 #: Arguments that are always given, and are never odd: without them a call starts processes.
 FIXED = {"eomsym.sweep.executor"}
 #: And what says how much there is to do, so that no call is long for a good reason.
-FIXED |= {"eomsym.verify.limit", "bounds.best_order.highest", "bounds.step_size.most_steps"}
+FIXED |= {
+    "eomsym.verify.limit",
+    "eomsym.leading_error.limit",
+    "bounds.best_order.highest",
+    "bounds.step_size.most_steps",
+}
 #: From the name of an argument, or ``function.argument`` where it means something else there, to its good values.
 ARGUMENTS: dict[str, Callable[[Problem], st.SearchStrategy[Any]]] = {
     "loss": lambda problem: st.sampled_from([problem.loss] * 4 + [kernel(problem.loss, 2)]),
