@@ -250,9 +250,10 @@ class Kernel(Machines):
         """Velocity ``theta' = -sum_k eta**k terms[k]`` of the equation of motion; shape (n,) or (m, n)."""
         terms, eta = self.terms(theta), checks.number(eta, "eta")
         velocity: np.ndarray = -terms[..., self.order, :]
-        for k in range(self.order - 1, -1, -1):  # Horner, as in the generated module
-            velocity *= eta
-            velocity -= terms[..., k, :]
+        with np.errstate(over="ignore", invalid="ignore"):  # far beyond the radius: infinite
+            for k in range(self.order - 1, -1, -1):  # Horner, as in the generated module
+                velocity *= eta
+                velocity -= terms[..., k, :]
         return velocity
 
     def gradient(self, theta: Any) -> np.ndarray:
@@ -297,7 +298,8 @@ class Kernel(Machines):
         both = np.concatenate([self._points(theta)[0], checks.vector(direction, "direction", self.size)])
         terms = np.empty((1, self.order + 1, 2 * self.size))
         self._linearised.terms(both[None], self.order, terms)
-        result: np.ndarray = -np.asarray(np.polynomial.polynomial.polyval(eta, terms[0, :, self.size :]))
+        with np.errstate(over="ignore", invalid="ignore"):
+            result: np.ndarray = -np.asarray(np.polynomial.polynomial.polyval(eta, terms[0, :, self.size :]))
         return result
 
     def memories(self, theta: Any, eta: float, *, rest: bool = False) -> np.ndarray:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from numbers import Integral, Rational
 from typing import Any, TypeAlias
 
+import numpy as np
 import sympy
 
 from eomsym import checks
@@ -70,18 +72,19 @@ def as_exact(value: Scalar, name: str = "value") -> Exact:
             return as_exact(as_fraction(value), name)
         except (ValueError, ZeroDivisionError) as error:
             raise InputError(f"{name} is {checks.shown(value)}; write a number such as '9/10' or '0.9'") from error
-    if isinstance(value, Integral):
+    if isinstance(value, Integral) and not isinstance(value, np.timedelta64):
         return sympy.Integer(int(value))
-    if isinstance(value, Rational):
+    if isinstance(value, Rational) and not isinstance(value, np.timedelta64):
         return sympy.Rational(int(value.numerator), int(value.denominator))
     if isinstance(value, float) or hasattr(value, "dtype"):
-        try:
-            shorter = f"'{value}'" if float(value).is_integer() is False else f"{int(value)}"
-        except (TypeError, ValueError, OverflowError):
-            shorter = "an int or a Fraction"
-        raise InexactError(f"{name} is {value!r}, a float; exact numbers are needed, for example {shorter}")
+        is_float, shorter = isinstance(value, (float, np.floating)), "an int or a Fraction"
+        if is_float and math.isfinite(value):
+            shorter = f"{int(value)}" if float(value).is_integer() else f"'{value}'"
+        kind = "a float" if is_float else f"of type {type(value).__name__}"
+        raise InexactError(f"{name} is {checks.shown(value)}, {kind}; exact numbers are needed, for example {shorter}")
     raise InputError(
-        f"{name} is {value!r} of type {type(value).__name__}; an int, a Fraction or an exact sympy expression is needed"
+        f"{name} is {checks.shown(value)} of type {type(value).__name__}; "
+        "an int, a Fraction or an exact sympy expression is needed"
     )
 
 

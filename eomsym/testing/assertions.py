@@ -87,7 +87,7 @@ def assert_order(
     steps : sequence of int
     method : Method, optional
     **options
-        More arguments of `eomsym.verify`, such as `kernel`.
+        More arguments of `eomsym.verify`, such as `limit`.
 
     Returns
     -------

@@ -80,6 +80,17 @@ def clear(folder: Path) -> None:
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
+def remove(folder: Path, name: str, there: set[str]) -> None:
+    """Remove a file that a call was asked to write, and the folders that were made for it."""
+    for suffix in ("", "-shm", "-wal"):  # an open file of SQLite is three
+        with contextlib.suppress(OSError, ValueError):
+            (folder / f"{name}{suffix}").unlink()
+    for parent in Path(name).parents:
+        if not Path(name).is_absolute() and ".." not in parent.parts and str(parent) not in there | {ASKED, "."}:
+            with contextlib.suppress(OSError):
+                (folder / parent).rmdir()
+
+
 @contextlib.contextmanager
 def limited(seconds: float = LONGEST) -> Iterator[None]:
     """AssertionError after some seconds of CPU time. Machine code that never returns is not stopped."""
@@ -112,9 +123,7 @@ def unchanged(folder: Path, named: Iterable[Any] = ()) -> Iterator[None]:
         clear(folder / ASKED)
         for name in named:
             if isinstance(name, (str, Path)) and str(name) not in ("", ".") and "\0" not in str(name):
-                for suffix in ("", "-shm", "-wal"):  # an open file of SQLite is three
-                    with contextlib.suppress(OSError, ValueError):
-                        (folder / f"{name}{suffix}").unlink()
+                remove(folder, str(name), there)
     after = state()
     if {"jax", "torch"} & set(sys.modules) - loaded:  # their import changes filters, the environment, a seed
         return
