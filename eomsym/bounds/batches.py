@@ -20,6 +20,7 @@ from eomsym.bounds.measured import WEIGHT
 from eomsym.bounds.proven import ENLARGEMENTS
 from eomsym.bounds.rounding import EPS, TERM, TINY, outward
 from eomsym.bounds.terms import tree_bounds
+from eomsym.checks import shown
 from eomsym.curvature.families import Neighbourhoods, PolynomialFamily
 from eomsym.errors import InputError, ShapeError
 from eomsym.losses.expression import Loss
@@ -100,7 +101,7 @@ def many_distances(
     rates = checks.array(eta, "eta")
     rates = np.full(len(thetas), rates) if rates.ndim == 0 else rates
     if rates.shape != (len(thetas),) or not ((rates > 0) & np.isfinite(rates)).all():
-        raise InputError(f"eta={eta!r}: expected positive numbers, one or {len(thetas)}")
+        raise InputError(f"eta={shown(eta)}: expected positive numbers, one or {len(thetas)}")
     with np.errstate(all="ignore"):  # what is not finite is reported as infinite
         values = {"measured": _measured, "proven": _tubes, "closed_form": _closed_forms}[kind](
             family, thetas, rates, count, degree

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from eomsym import checks
+from eomsym.checks import shown
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics import taylor_stepper
 from eomsym.dynamics.events import Event, checked_events, follow
@@ -197,9 +198,11 @@ def check_tolerances(rtol: float, atol: float | Array) -> None:
     >>> check_tolerances(1e-12, 1e-14)
     """
     if isinstance(rtol, str) or not SMALLEST_RTOL <= rtol < 1:
-        raise InputError(f"rtol={rtol!r}: expected a number from {SMALLEST_RTOL:.1e} to 1; float64 cannot do better")
+        raise InputError(
+            f"rtol={shown(rtol)}: expected a number from {SMALLEST_RTOL:.1e} to 1; float64 cannot do better"
+        )
     if not (0.0 < atol < math.inf if isinstance(atol, float) else _positive(atol)):
-        raise InputError(f"atol={atol!r}: expected positive numbers")
+        raise InputError(f"atol={shown(atol)}: expected positive numbers")
 
 
 def _positive(numbers: Any) -> bool:
@@ -286,7 +289,7 @@ def as_times(times: ArrayLike) -> Array:
     try:
         vector = np.array(times, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"time={times!r}: expected numbers, such as [0.0, 0.5, 1.0]") from error
+        raise InputError(f"time={shown(times)}: expected numbers, such as [0.0, 0.5, 1.0]") from error
     if vector.ndim == 0:
         vector = np.array([0.0, float(vector)])
     gaps = np.diff(vector, axis=0)
@@ -297,7 +300,7 @@ def as_times(times: ArrayLike) -> Array:
         or not (np.all(gaps > 0) or np.all(gaps < 0))
     ):
         raise InputError(
-            f"time={times!r}: expected two or more finite numbers, all increasing or all decreasing, "
+            f"time={shown(times)}: expected two or more finite numbers, all increasing or all decreasing, "
             "such as [0.0, 0.5, 1.0]"
         )
     return vector

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from eomsym import checks
+from eomsym.checks import shown
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics.flow import SMALLEST_RTOL, integrate
 from eomsym.dynamics.patience import Patience
@@ -256,5 +257,5 @@ def check_orders(orders: Iterable[int]) -> tuple[int, ...]:
     except (TypeError, ValueError, OverflowError):
         valid = False
     if not valid:
-        raise InputError(f"orders={orders!r}: expected one or more integers from 0 on, such as range(5)")
+        raise InputError(f"orders={shown(orders)}: expected one or more integers from 0 on, such as range(5)")
     return tuple(int(order) for order in asked)

@@ -12,6 +12,7 @@ import numpy as np
 import sympy
 
 from eomsym import checks
+from eomsym.checks import shown
 from eomsym.errors import InexactError, InputError
 
 __all__ = ["ETA", "Exact", "Scalar", "as_exact", "as_fraction", "as_matrix", "as_vector", "common_domain"]
@@ -122,7 +123,7 @@ def as_matrix(rows: Iterable[Iterable[Scalar]], name: str) -> tuple[tuple[Exact,
     if isinstance(rows, sympy.MatrixBase):
         rows = rows.tolist()
     if isinstance(rows, str | bytes) or not isinstance(rows, Iterable):
-        raise InputError(f"{name} is {rows!r}; rows of exact numbers are needed")
+        raise InputError(f"{name} is {shown(rows)}; rows of exact numbers are needed")
     matrix = tuple(as_vector(row, f"{name}[{i}]") for i, row in enumerate(rows))
     if len({len(row) for row in matrix}) > 1:
         raise InputError(f"{name} has rows of lengths {[len(row) for row in matrix]}; they must be equal")

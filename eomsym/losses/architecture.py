@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from eomsym import checks
+from eomsym.checks import shown
 from eomsym.errors import InputError, ShapeError
 from eomsym.losses.layers import Bias, Layer, Linear
 from eomsym.losses.normalisation import BatchNorm
@@ -23,7 +24,7 @@ def checked_layers(layers: Any) -> tuple[Any, ...]:
         "layers must be widths such as (64, 16, 10), or layers such as [Conv(8, 3), Activation('tanh'), Linear(10)]"
     )
     if isinstance(layers, Layer):
-        raise InputError(f"{expected}, got {layers!r}; type [{layers!r}]")
+        raise InputError(f"{expected}, got {shown(layers)}; type [{shown(layers)}]")
     if isinstance(layers, (str, bytes)) or not isinstance(layers, Iterable):
         raise InputError(f"{expected}, got {checks.shown(layers)}")
     found = tuple(layers)
