@@ -22,6 +22,7 @@ from eomsym.bounds.rounding import EPS, TERM, TINY, outward
 from eomsym.bounds.terms import tree_bounds
 from eomsym.checks import shown
 from eomsym.curvature.families import Neighbourhoods, PolynomialFamily
+from eomsym.dynamics.descent import checked_steps
 from eomsym.errors import InputError, ShapeError
 from eomsym.losses.expression import Loss
 from eomsym.types import Array
@@ -96,6 +97,7 @@ def many_distances(
             f"starts of shape {thetas.shape}: expected finite numbers of shape (m, n), a start in each row"
         )
     family = loss if isinstance(loss, PolynomialFamily) else PolynomialFamily.of(loss, len(thetas))
+    checked_steps(count, thetas.size)
     if thetas.shape != (len(family), family.size):
         raise ShapeError(f"starts of shape {thetas.shape}: expected {(len(family), family.size)}, one for each loss")
     rates = checks.array(eta, "eta")

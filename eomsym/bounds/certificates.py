@@ -14,6 +14,7 @@ from eomsym import checks
 from eomsym.bounds.bound import motion_name
 from eomsym.bounds.formula_certificates import FORMULA
 from eomsym.bounds.network_certificates import CONVERGENCE, NETWORK, network_certificate
+from eomsym.bounds.rigorous import MOST_DEGREE, MOST_INNER
 from eomsym.checks import shown
 from eomsym.curvature.hessian import as_kernel
 from eomsym.errors import HypothesisError, InputError
@@ -96,9 +97,9 @@ def certificate(
     terms, theta, inner = _terms(kernel.loss), kernel.loss.validate(start), 1
     if top > 2:
         raise InputError(f"order={shown(order)}: a certificate knows the orders 0, 1 and 2")
-    numbers = {"eta": rate.hex(), "order": top, "degree": checks.count(degree, "degree", 1)}
+    numbers = {"eta": rate.hex(), "order": top, "degree": checks.count(degree, "degree", 1, MOST_DEGREE)}
     if substeps is not None:
-        return _proof(terms, theta, numbers | {"substeps": checks.count(substeps, "substeps", 1)}, count)
+        return _proof(terms, theta, numbers | {"substeps": checks.count(substeps, "substeps", 1, MOST_INNER)}, count)
     while True:
         try:
             return _proof(terms, theta, numbers | {"substeps": inner}, count)

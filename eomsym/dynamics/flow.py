@@ -287,8 +287,8 @@ def as_times(times: ArrayLike) -> Array:
     if type(times) is float and times != 0.0 and math.isfinite(times):  # a short way for what is mostly given
         return np.array((0.0, times))
     try:
-        vector = np.array(times, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        vector = checks.reals(times)
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"time={shown(times)}: expected numbers, such as [0.0, 0.5, 1.0]") from error
     if vector.ndim == 0:
         vector = np.array([0.0, float(vector)])

@@ -159,7 +159,10 @@ def leading_error(
     # A vector that is zero must not be resolved to its last digit: floor its scale by that of theta.
     typical = float(np.sqrt(np.mean(theta**2))) or 1.0
     floors = 1e-6 * typical / np.clip(duration, 1e-30, 1e30) ** np.minimum(rows, 8)
-    scales = duration * np.sqrt(np.mean(needed.terms(theta)[rows] ** 2, axis=1))
+    terms = np.abs(needed.terms(theta)[rows])
+    largest = terms.max(axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):  # squares of large ones would be infinite
+        scales = duration * largest * np.sqrt(np.mean((terms / np.where(largest, largest, 1.0)[:, None]) ** 2, axis=1))
     scales = np.maximum(np.where(np.isfinite(scales), scales, 0.0), floors)
     evaluations, finest = 0, np.zeros(len(rows))
     for attempt in range(1 + REPEATS):

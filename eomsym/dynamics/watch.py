@@ -263,8 +263,8 @@ def _points(path: Any, size: int) -> Array:
     """The points of a path, parameters alone."""
     given = path.mean if isinstance(path, EdgePath) else getattr(path, "thetas", path)
     try:
-        points = np.array(given, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        points = checks.reals(given)
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"expected a path, or points in rows, got {type(path).__name__}") from error
     points = points[None] if points.ndim == 1 else points
     if points.ndim != 2 or points.shape[1] < size or not len(points):

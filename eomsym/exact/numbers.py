@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import sympy
 
-from eomsym import checks
 from eomsym.checks import shown
 from eomsym.errors import InexactError, InputError
 
@@ -59,6 +58,8 @@ def as_exact(value: Scalar, name: str = "value") -> Exact:
     >>> as_exact("0.9")
     9/10
     """
+    if _digits(value) > MOST_DIGITS:
+        raise InputError(f"{name} has more than {MOST_DIGITS} digits; write a number such as '9/10' or '0.9'")
     if isinstance(value, sympy.Expr):
         if value.has(sympy.Float):
             raise InexactError(
@@ -72,7 +73,7 @@ def as_exact(value: Scalar, name: str = "value") -> Exact:
         try:
             return as_exact(as_fraction(value), name)
         except (ValueError, ZeroDivisionError) as error:
-            raise InputError(f"{name} is {checks.shown(value)}; write a number such as '9/10' or '0.9'") from error
+            raise InputError(f"{name} is {shown(value)}; write a number such as '9/10' or '0.9'") from error
     if isinstance(value, Integral) and not isinstance(value, np.timedelta64):
         return sympy.Integer(int(value))
     if isinstance(value, Rational) and not isinstance(value, np.timedelta64):
@@ -82,11 +83,18 @@ def as_exact(value: Scalar, name: str = "value") -> Exact:
         if is_float and math.isfinite(value):
             shorter = f"{int(value)}" if float(value).is_integer() else f"'{value}'"
         kind = "a float" if is_float else f"of type {type(value).__name__}"
-        raise InexactError(f"{name} is {checks.shown(value)}, {kind}; exact numbers are needed, for example {shorter}")
+        raise InexactError(f"{name} is {shown(value)}, {kind}; exact numbers are needed, for example {shorter}")
     raise InputError(
-        f"{name} is {checks.shown(value)} of type {type(value).__name__}; "
+        f"{name} is {shown(value)} of type {type(value).__name__}; "
         "an int, a Fraction or an exact sympy expression is needed"
     )
+
+
+def _digits(value: Any) -> float:
+    """About how many digits an exact number has; 0 of everything else."""
+    if isinstance(value, np.timedelta64) or not isinstance(value, Rational):
+        return 0.0
+    return math.log10(2) * max(int(value.numerator).bit_length(), int(value.denominator).bit_length())
 
 
 def as_fraction(text: str) -> Fraction:
@@ -111,20 +119,26 @@ def as_fraction(text: str) -> Fraction:
     return Fraction(text)
 
 
+def _listed(values: Any, name: str, what: str) -> list[Any]:
+    """What can be gone through, as a list."""
+    if not isinstance(values, str | bytes) and isinstance(values, Iterable):
+        try:
+            return list(values)
+        except TypeError:  # an array of no dimension
+            pass
+    raise InputError(f"{name} is {shown(values)}; {what} of exact numbers {'are' if what == 'rows' else 'is'} needed")
+
+
 def as_vector(values: Iterable[Scalar], name: str) -> tuple[Exact, ...]:
     """Turn a sequence of exact numbers into a tuple of sympy objects; errors as in :func:`as_exact`."""
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise InputError(f"{name} is {checks.shown(values)}; a sequence of exact numbers is needed")
-    return tuple(as_exact(value, f"{name}[{i}]") for i, value in enumerate(values))
+    return tuple(as_exact(value, f"{name}[{i}]") for i, value in enumerate(_listed(values, name, "a sequence")))
 
 
 def as_matrix(rows: Iterable[Iterable[Scalar]], name: str) -> tuple[tuple[Exact, ...], ...]:
     """Turn rows of exact numbers into a tuple of tuples; errors as in :func:`as_exact`."""
     if isinstance(rows, sympy.MatrixBase):
         rows = rows.tolist()
-    if isinstance(rows, str | bytes) or not isinstance(rows, Iterable):
-        raise InputError(f"{name} is {shown(rows)}; rows of exact numbers are needed")
-    matrix = tuple(as_vector(row, f"{name}[{i}]") for i, row in enumerate(rows))
+    matrix = tuple(as_vector(row, f"{name}[{i}]") for i, row in enumerate(_listed(rows, name, "rows")))
     if len({len(row) for row in matrix}) > 1:
         raise InputError(f"{name} has rows of lengths {[len(row) for row in matrix]}; they must be equal")
     return matrix

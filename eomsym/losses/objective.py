@@ -170,7 +170,7 @@ class Objective:
         try:
             number = exact(weight_decay)
             valid = bool(getattr(number, "free_symbols", ())) or 0 <= number < math.inf
-        except (TypeError, ValueError, OverflowError):
+        except (TypeError, ValueError, ArithmeticError):
             valid = False
         if not valid:
             raise InputError(
