@@ -240,6 +240,11 @@ INPUT = {
     "steps of bounds": (distances(steps=10**30), "steps must be an integer from 1 to 10000000000"),
     "steps of an enclosed flow": (enclosed(steps=10**30), "steps must be an integer from 1 to 10000000000"),
     "steps of a prediction": (predict(steps=10**30), "steps must be an integer from 1 to 10000000000"),
+    "time of a run": (descend(start=[0.0, 0.0], eta=1e308), "3 steps of eta=1e\\+308 take no finite time"),
+    "time of a prediction": (predict(eta=1e308), "3 steps of eta=1e\\+308 take no finite time"),
+    "time of a bound": (distance(eta=1e308), "3 steps of eta=1e\\+308 take no finite time"),
+    "time of bounds": (distances(eta=1e308), "3 steps of eta=1e\\+308 take no finite time"),
+    "time of an enclosed flow": (enclosed(eta=1e308), "3 steps of eta=1e\\+308 take no finite time"),
     "steps at the edge": (lambda: eom.edge_flow(LOSS, START, eta=0.1, steps=10**30), "steps must be an integer from 1"),
 }  # fmt: skip
 
@@ -325,6 +330,8 @@ def test_numbers_whose_squares_overflow_are_judged_without_a_warning():
     assert found.predicted[0] == np.inf  # the norm of 1e260
     leading = eom.leading_error(quartic, [1e40], time=1e-90, orders=[0])
     np.testing.assert_allclose(leading.norms, 1.5e110, rtol=1e-6)  # time times 3/2 x**5
+    assert eom.testing.assert_bound_holds([1e-308, 0.0], bound=[2.0, 0.0]) == np.inf
+    assert eom.testing.assert_bound_holds([1.0, 0.0], bound=[2.0, 0.0]) == 2.0
 
 
 def test_an_integer_of_thousands_of_digits_is_shown_in_short():

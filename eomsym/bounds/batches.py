@@ -97,13 +97,13 @@ def many_distances(
             f"starts of shape {thetas.shape}: expected finite numbers of shape (m, n), a start in each row"
         )
     family = loss if isinstance(loss, PolynomialFamily) else PolynomialFamily.of(loss, len(thetas))
-    checked_steps(count, thetas.size)
     if thetas.shape != (len(family), family.size):
         raise ShapeError(f"starts of shape {thetas.shape}: expected {(len(family), family.size)}, one for each loss")
     rates = checks.array(eta, "eta")
     rates = np.full(len(thetas), rates) if rates.ndim == 0 else rates
     if rates.shape != (len(thetas),) or not ((rates > 0) & np.isfinite(rates)).all():
         raise InputError(f"eta={shown(eta)}: expected positive numbers, one or {len(thetas)}")
+    checked_steps(count, thetas.size, float(rates.max(initial=0.0)))
     with np.errstate(all="ignore"):  # what is not finite is reported as infinite
         values = {"measured": _measured, "proven": _tubes, "closed_form": _closed_forms}[kind](
             family, thetas, rates, count, degree

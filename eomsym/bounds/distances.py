@@ -115,7 +115,7 @@ def distance(
     kernel = as_kernel(loss, order + 1 if kind == "closed_form" and order else order)
     known = checked_curvature(kernel.loss, curvature)
     theta = kernel.loss.validate(start)
-    checked_steps(count, len(theta))
+    checked_steps(count, len(theta), rate)
     notes: tuple[str, ...] = ()
     around, source = "the motion", THEOREM
     if kind == "measured":

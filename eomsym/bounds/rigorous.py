@@ -299,7 +299,7 @@ def enclose_flow(
     inner, terms = checks.count(substeps, "substeps", 1, MOST_INNER), checks.count(degree, "degree", 1, MOST_DEGREE)
     checks.instance(loss, "a loss", Objective, "eomsym.Loss('x**2', variables='x')")
     point = loss.validate(start)
-    count = checked_steps(steps, len(point))
+    count = checked_steps(steps, len(point), rate)
     field = _Field(loss, checks.order(order, HIGHEST_FLOW))
     centres, radii = [point], [0.0]
     with working():

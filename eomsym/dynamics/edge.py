@@ -188,6 +188,7 @@ class EdgePath:
         return self.table().html()
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite ends the motion
 def edge_flow(
     loss: Objective | Kernel,
     start: Any,
@@ -277,7 +278,8 @@ def edge_flow(
     """
     order = checks.count(order, "order", 0)
     kernel, theta = _prepared(loss, start, method)
-    eta, steps = checks.positive(eta, "eta"), checked_steps(steps, 1)
+    eta = checks.positive(eta, "eta")
+    steps = checked_steps(steps, 1, eta)
     every = max(1, -(-steps // 100)) if every is None else checks.count(every, "every", 1)
     for name, value in (("critical", critical), ("fast", fast)):
         checks.count(value, name, 0)

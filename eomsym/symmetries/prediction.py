@@ -175,7 +175,7 @@ def predict(
     checks.instance(loss, "a loss", Objective, "eomsym.Network((2, 3, 1), inputs, targets)")
     theta, eta, rtol = loss.validate(start), checks.positive(eta, "eta"), checks.positive(rtol, "rtol", 1e-10)
     every = checks.count(every, "every", 1)
-    steps = checked_steps(steps, len(theta), every=every)
+    steps = checked_steps(steps, len(theta), eta, every=every)
     if steps % every:
         raise InputError(f"every={every} must divide steps={steps}")
     chosen = tuple(checks.items(symmetries, "symmetries", "eomsym.symmetries.symmetries_of(network)"))

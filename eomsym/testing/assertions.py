@@ -62,7 +62,8 @@ def assert_bound_holds(true: ArrayLike, bound: Bound | ArrayLike, *, rtol: float
         ratio = f" (true/bound = {t / b:.6g})" if b else ""
         raise AssertionError(f"bound{claim} violated at index {i} of {truth.size}: true {t:.6g} > bound {b:.6g}{ratio}")
     positive = truth > 0
-    return float(np.min(limit[positive] / truth[positive])) if positive.any() else float("inf")
+    with np.errstate(over="ignore"):
+        return float(np.min(limit[positive] / truth[positive], initial=np.inf))
 
 
 def assert_order(
