@@ -270,7 +270,8 @@ def test_a_common_factor_beyond_64_bits_is_divided_out() -> None:
     trees_ = forest(3)
     numerators = np.array([2**70, 3 * 2**70, 0, -(2**71)], dtype=object)
     table = coefficients._reduced(GradientDescent(), trees_, numerators, 5 * 2**70)
-    assert table.numerators.tolist() == [1, 3, 0, -2] and table.denominator == 5
+    assert table.numerators.tolist() == [1, 3, 0, -2]
+    assert table.denominator == 5
     assert table.numerators.dtype == np.int64
 
 
