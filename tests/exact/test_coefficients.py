@@ -168,9 +168,11 @@ def test_majorant_is_a_bound(method: Method) -> None:
 def test_majorant_is_attained_and_stays_small() -> None:
     form = GradientDescent().general_linear()
     for nodes in range(1, 9):  # but for the factor 2 that allows for rounding
-        assert coefficients._majorant(nodes, form) == pytest.approx(2 * max(map(abs, values(nodes, GradientDescent()))))
-    assert coefficients._majorant(20, form) == pytest.approx(2 * 557, rel=1e-3)
-    assert coefficients._majorant(3, MIDPOINT.general_linear()) == pytest.approx(2 * R(7, 6))
+        assert coefficients._majorant(nodes, form) == pytest.approx(
+            2 * max(map(abs, values(nodes, GradientDescent()))), rel=1e-9, abs=0
+        )
+    assert coefficients._majorant(20, form) == pytest.approx(2 * 557, rel=1e-3, abs=0)
+    assert coefficients._majorant(3, MIDPOINT.general_linear()) == pytest.approx(2 * R(7, 6), rel=1e-9, abs=0)
 
 
 def test_symbols_specialise_to_numbers() -> None:
