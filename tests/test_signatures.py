@@ -1,4 +1,4 @@
-"""The defaults of everything that can be called: a change of one is a change for users, and is written down.
+"""The defaults of all that can be called, and what optimisers take: a change is one for users, and is written down.
 
 python tests/test_signatures.py    # writes tests/signatures.txt anew
 """
@@ -17,6 +17,7 @@ import click
 
 import eomsym
 from eomsym import cli
+from eomsym.optimisers.names import optimisers
 
 WRITTEN = Path(__file__).with_name("signatures.txt")
 #: Not modules to import: the entry point, and checkers that run as programs.
@@ -69,8 +70,14 @@ def commands() -> Iterator[str]:
         yield f"$ eomsym {name} {' '.join(told)}"
 
 
+def methods() -> Iterator[str]:
+    """The parameters that each optimiser takes by name."""
+    for name, known in optimisers().items():
+        yield f"{name}: {', '.join(f'{one} {kind}' for one, kind in known.parameters.items())}"
+
+
 def everything() -> str:
-    return "\n".join([*(one for one in functions() if "=" in one), *commands()]) + "\n"
+    return "\n".join([*(one for one in functions() if "=" in one), *commands(), *methods()]) + "\n"
 
 
 def test_defaults_are_written_down() -> None:

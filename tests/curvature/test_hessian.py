@@ -74,10 +74,32 @@ def test_the_spectrum_is_dense_up_to_a_size(most: int, iterated: bool, monkeypat
 
 
 def test_an_estimate_says_where_it_ends() -> None:
-    known = EstimatedCurvature(eom.compile(eom.Loss("sqrt(x) + sqrt(4-x) + x**2", variables="x"), 0)).at(np.array([2.0]))
+    known = EstimatedCurvature(eom.compile(eom.Loss("sqrt(x) + sqrt(4-x) + x**2", variables="x"), 0)).at(
+        np.array([2.0])
+    )
     assert known.spectrum(1.5).slope > 4.5
     with pytest.raises(HypothesisError, match=r"within 2\.5 of the centre of a ball, got numbers that are not finite"):
         known.spectrum(2.5)
+
+
+def test_an_estimate_looks_at_the_rim_of_a_ball(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel, centre = eom.compile(eom.Loss("x**4 + x*y**3 - y**2", variables="x y"), 0), np.array([0.5, -0.25])
+    known = EstimatedCurvature(kernel, samples=5)
+    around, looked = known.at(centre), list[np.ndarray]()
+    real = type(around)._look
+    monkeypatch.setattr(type(around), "_look", lambda self, point: looked.append(point) or real(self, point))
+    around.spectrum(0.0)
+    assert looked == []
+    for radius in (0.5, 3.0):
+        looked.clear()
+        found = around.spectrum(radius)
+        np.testing.assert_allclose(np.linalg.norm(np.array(looked) - centre, axis=1), [radius] * 5)
+        ranges = [eigenvalue_range(kernel, point) for point in (centre, *looked)]
+        slopes = [np.linalg.norm(kernel.gradient(point)) for point in (centre, *looked)]
+        assert found.lower == min(low for low, _ in ranges)
+        assert found.upper == max(high for _, high in ranges)
+        steepest = slopes[0] + radius * max(abs(found.lower), abs(found.upper))
+        assert found.slope == pytest.approx(max(*slopes, steepest), rel=1e-12, abs=0)
 
 
 def test_a_ball_of_moderate_radius() -> None:
