@@ -167,6 +167,11 @@ def test_rings_of_polynomials(use_flint: bool) -> None:
     assert ring.value("power", a * 0 + 4, ring(Fraction(1, 2))) == 2
     with pytest.raises(ExpressionError, match="a function is taken at a point where it is infinite"):
         ring.value("reciprocal", ring(0), None)
+    for nowhere in (sympy.nan, sympy.oo, -sympy.oo, sympy.zoo):
+        with pytest.raises(ExpressionError, match="a function is taken at a point where it is infinite"):
+            ring._made(nowhere)
+    for number in (Fraction(3, 4), sympy.Rational(3, 4), ring(Fraction(3, 4))):
+        assert ring._sympy(number) == sympy.Rational(3, 4)
 
 
 @pytest.mark.parametrize("use_flint", [True, False])
