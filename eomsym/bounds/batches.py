@@ -20,7 +20,9 @@ from eomsym.bounds.measured import WEIGHT
 from eomsym.bounds.proven import ENLARGEMENTS
 from eomsym.bounds.rounding import EPS, TERM, TINY, outward
 from eomsym.bounds.terms import tree_bounds
+from eomsym.checks import shown
 from eomsym.curvature.families import Neighbourhoods, PolynomialFamily
+from eomsym.dynamics.descent import checked_steps
 from eomsym.errors import InputError, ShapeError
 from eomsym.losses.expression import Loss
 from eomsym.types import Array
@@ -95,12 +97,13 @@ def many_distances(
             f"starts of shape {thetas.shape}: expected finite numbers of shape (m, n), a start in each row"
         )
     family = loss if isinstance(loss, PolynomialFamily) else PolynomialFamily.of(loss, len(thetas))
+    checked_steps(count, thetas.size)
     if thetas.shape != (len(family), family.size):
         raise ShapeError(f"starts of shape {thetas.shape}: expected {(len(family), family.size)}, one for each loss")
     rates = checks.array(eta, "eta")
     rates = np.full(len(thetas), rates) if rates.ndim == 0 else rates
     if rates.shape != (len(thetas),) or not ((rates > 0) & np.isfinite(rates)).all():
-        raise InputError(f"eta={eta!r}: expected positive numbers, one or {len(thetas)}")
+        raise InputError(f"eta={shown(eta)}: expected positive numbers, one or {len(thetas)}")
     with np.errstate(all="ignore"):  # what is not finite is reported as infinite
         values = {"measured": _measured, "proven": _tubes, "closed_form": _closed_forms}[kind](
             family, thetas, rates, count, degree

@@ -17,6 +17,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from eomsym.checks import shown
 from eomsym.curvature.derivatives import Derivatives
 from eomsym.curvature.hessian import DENSE, Curvature, Neighbourhood, Spectrum, as_kernel, eigenvalue_range
 from eomsym.errors import HypothesisError
@@ -111,7 +112,8 @@ class NetworkCurvature(Curvature):
         if between is None:
             raise HypothesisError(
                 "no bound: needed a network without biases whose activation is linear, relu or leaky_relu, got "
-                f"{loss!r}; give GivenCurvature(lower, upper, slope), or EstimatedCurvature(kernel) for an estimate"
+                f"{shown(loss, 200)}; give GivenCurvature(lower, upper, slope), or EstimatedCurvature(kernel) for an "
+                "estimate"
             )
         assert isinstance(loss, Network)
         self.loss = loss

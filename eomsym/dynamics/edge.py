@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from eomsym import checks
 from eomsym.codegen.kernel import Kernel, kernel_of
+from eomsym.dynamics.descent import checked_steps
 from eomsym.dynamics.edge_motion import Motion, Options, Piece
 from eomsym.dynamics.stretch import Cost
 from eomsym.errors import ExpressionError, InputError
@@ -276,7 +277,7 @@ def edge_flow(
     """
     order = checks.count(order, "order", 0)
     kernel, theta = _prepared(loss, start, method)
-    eta, steps = checks.positive(eta, "eta"), checks.count(steps, "steps", 1)
+    eta, steps = checks.positive(eta, "eta"), checked_steps(steps, 1)
     every = max(1, -(-steps // 100)) if every is None else checks.count(every, "every", 1)
     for name, value in (("critical", critical), ("fast", fast)):
         checks.count(value, name, 0)

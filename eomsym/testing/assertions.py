@@ -87,7 +87,7 @@ def assert_order(
     steps : sequence of int
     method : Method, optional
     **options
-        More arguments of `eomsym.verify`, such as `kernel`.
+        More arguments of `eomsym.verify`, such as `limit`.
 
     Returns
     -------
@@ -120,9 +120,9 @@ def assert_order(
 def _beside(true: Any, bound: Any) -> tuple[Array, Array]:
     """Truth and bound as arrays of one shape; NaN stays, and is told as a violation."""
     try:
-        listed = [np.atleast_1d(np.asarray(one, dtype=np.float64)) for one in (true, bound)]
+        listed = [np.atleast_1d(checks.reals(one)) for one in (true, bound)]
         truth, limit = np.broadcast_arrays(*listed)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"expected numbers and bounds such as [1.0, 2.0], got {checks.shown(true)} and {checks.shown(bound)}"
         ) from error

@@ -47,7 +47,7 @@ def test_evidence_is_what_the_next_order_says(monkeypatch: pytest.MonkeyPatch) -
         expected = linear + eta * 7.0 / 5.0 + eta / 0.5 / 4
         assert found.expected == pytest.approx(expected, rel=1e-12, abs=0)
         assert found.obstacle == ""
-        assert asked == [(2, eta), (3, [3.0, 4.0], {"time": 2.0, "orders": [2]})]
+        assert asked == [(2, eta), (3, [3.0, 4.0], {"time": 2.0, "orders": [2], "limit": 60.0})]
     # of the order whose leading error leads
     found = known_of(1).evidence(1, 1, 3)
     linear = np.linalg.norm([0.25, 0.125 - 0.1**3 * 20]) / (0.1**3 * 20)
