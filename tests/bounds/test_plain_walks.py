@@ -203,8 +203,8 @@ def test_the_doubts_of_many_ways(order: int) -> None:
                 field = around.rounding() + 256 * EPS * series + 4 * EPS * speed
                 stiff = ETAS[i] * around.spectrum(0.0).smoothness
                 rounding = way_rounding(stiff, length(point), speed, field, ETAS[i])
-                lost = 16 * EPS * length(moves[i, k])  # of a difference of two ways
-                assert doubts[i, k] == pytest.approx(change + rounding, rel=1e-12, abs=lost)
+                lost = 64 * EPS * length(moves[i, k])  # of a difference of two ways
+                assert doubts[i, k] == pytest.approx(change + rounding, rel=1e-6, abs=lost)
                 fine = fine and change <= 1e-14 * length(moves[i, k]) + rounding
             assert good[i] == fine
         assert good.any() == (parts == 8)
