@@ -185,7 +185,23 @@ def test_fractions_are_as_small_as_division_makes_them(use_flint: bool) -> None:
     assert list(ring.reciprocals) == [2]
     assert ring.readable(below) == 1 / (x + y + 1)
     assert ring.readable((a + b + 1) * below * b) == y
+    assert ring.readable((a + b + 1) * (a + b + 1) * below * b) == x * y + y**2 + y
     assert ring.readable((a * a - b * b + a - b) * below * below) == (x - y) / (x + y + 1)
     assert sympy.simplify(ring.readable(a + below * b * b * 2) - (x + 2 * y**2 / (x + y + 1))) == 0
     other = ring.value("reciprocal", a, None)
     assert sympy.simplify(ring.readable(other * below + 1) - (1 / (x * (x + y + 1)) + 1)) == 0
+
+
+@pytest.mark.parametrize("use_flint", [True, False])
+def test_what_is_constant_stands_before_the_functions(use_flint: bool) -> None:
+    if use_flint:
+        pytest.importorskip("flint")
+    x = sympy.Dummy("x")  # as symbols that are made are
+    ring = PolynomialRing([x], 6, use_flint)
+    a = ring.element(0)
+    exp, pi = ring.value("exp", a, None), ring(sympy.pi)
+    outer = ring.value("sin", exp * pi + a, None)
+    assert ring.readable(exp * pi + exp * 3) == (3 + sympy.pi) * sympy.exp(x)
+    assert ring.readable(outer * a) == x * sympy.sin(sympy.pi * sympy.exp(x) + x)
+    assert ring.translated(outer + a) == x + sympy.sin(sympy.pi * sympy.exp(x) + x)
+    assert [ring.resolved(k) for k in range(4)] == [x, sympy.exp(x), sympy.pi, sympy.sin(sympy.pi * sympy.exp(x) + x)]
