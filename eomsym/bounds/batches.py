@@ -20,14 +20,13 @@ from eomsym.bounds.measured import WEIGHT
 from eomsym.bounds.proven import ENLARGEMENTS
 from eomsym.bounds.rounding import EPS, TERM, TINY, outward
 from eomsym.bounds.terms import tree_bounds
-from eomsym.checks import shown
 from eomsym.curvature.families import Family, Neighbourhoods, PolynomialFamily
 from eomsym.dynamics.descent import checked_steps
 from eomsym.errors import InputError, ShapeError
 from eomsym.losses.expression import Loss
 from eomsym.types import Array
 
-__all__ = ["many_distances"]
+__all__ = ["checked_cases", "checked_numbers", "many_distances"]
 
 #: One step of a flow is cut into so many parts at most; a single motion may have eight times as many.
 MOST_PARTS = 32
@@ -91,17 +90,9 @@ def many_distances(
     """
     kind = checked_certificate(certificate, ("measured", "proven", "closed_form"))
     degree, count = checks.order(order, 16), checks.count(steps, "steps", 1)
-    thetas = checks.array(starts, "starts")
-    if thetas.ndim != 2:
-        raise ShapeError(f"starts of shape {thetas.shape}: expected numbers of shape (m, n), a start in each row")
-    family = loss if isinstance(loss, Family) else PolynomialFamily.of(loss, len(thetas))
+    family, thetas = checked_cases(loss, starts)
     checked_steps(count, thetas.size)
-    if thetas.shape != (len(family), family.size):
-        raise ShapeError(f"starts of shape {thetas.shape}: expected {(len(family), family.size)}, one for each loss")
-    rates = checks.array(eta, "eta")
-    rates = np.full(len(thetas), rates) if rates.ndim == 0 else rates
-    if rates.shape != (len(thetas),) or not (rates > 0).all():
-        raise InputError(f"eta={shown(eta)}: expected positive numbers, one or {len(thetas)}")
+    rates = checked_numbers(eta, "eta", len(thetas))
     with np.errstate(all="ignore"):  # what is not finite is reported as infinite
         values = {"measured": _measured, "proven": _tubes, "closed_form": _closed_forms}[kind](
             family, thetas, rates, count, degree
@@ -109,6 +100,38 @@ def many_distances(
     values[np.isnan(values)] = np.inf
     found: Array = np.maximum.accumulate(np.where(np.isinf(values), np.inf, 0.0), axis=1) + values
     return found
+
+
+def checked_cases(loss: Loss | Family, starts: ArrayLike) -> tuple[Family, Array]:
+    """The family of a loss, and a start for each of its losses.
+
+    Raises
+    ------
+    InputError, ShapeError
+        As of `many_distances`.
+    """
+    thetas = checks.array(starts, "starts")
+    if thetas.ndim != 2:
+        raise ShapeError(f"starts of shape {thetas.shape}: expected numbers of shape (m, n), a start in each row")
+    family = loss if isinstance(loss, Family) else PolynomialFamily.of(loss, len(thetas))
+    if thetas.shape != (len(family), family.size):
+        raise ShapeError(f"starts of shape {thetas.shape}: expected {(len(family), family.size)}, one for each loss")
+    return family, thetas
+
+
+def checked_numbers(given: ArrayLike, name: str, count: int) -> Array:
+    """Positive numbers, shape (m,), from one or from so many.
+
+    Raises
+    ------
+    InputError
+        If they are none.
+    """
+    numbers = checks.array(given, name)
+    numbers = np.full(count, numbers) if numbers.ndim == 0 else numbers
+    if numbers.shape != (count,) or not (numbers > 0).all():
+        raise InputError(f"{name}={checks.shown(given)}: expected positive numbers, one or {count}")
+    return numbers
 
 
 def _step_rounding(around: Neighbourhoods, size: Array, eta: Array, slope: Array) -> Array:

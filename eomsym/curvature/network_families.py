@@ -300,10 +300,7 @@ class _NetworkNeighbourhoods(Neighbourhoods):
 
     def _look_at_residuals(self, outputs: Array, lengths: Array) -> None:
         family, targets = self.family, self.family.targets
-        if family.loss == "mse":
-            residuals = outputs - targets
-        else:
-            residuals = self._look_at_chances(outputs)
+        residuals = outputs - targets if family.loss == "mse" else self._look_at_chances(outputs)
         samples = lengths.shape[1]
         terms = sum(family.widths) + samples
         most = (np.prod(self.norms, axis=0) * self.gain)[:, None] * lengths + np.linalg.norm(targets, axis=2)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import eomsym as eom
-from eomsym.bounds import distance, many_distances
+from eomsym.bounds import distance, many_distances, many_step_sizes, step_size
 from eomsym.bounds.batch_defects import batch_step_defects
+from eomsym.bounds.batch_step_sizes import _fewest_steps
 from eomsym.bounds.truncation import step_defect
 from eomsym.curvature import NetworkFamily, PolynomialFamily, curvature_of
 from eomsym.curvature.derivatives import Derivatives
@@ -125,6 +126,52 @@ def test_wrong_arguments() -> None:
 def test_a_family_needs_monomials_and_rows(powers: list, coefficients: list, message: str) -> None:
     with pytest.raises(InputError, match=message):
         PolynomialFamily(powers, coefficients)
+
+
+# learning rates -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("certificate, order", [("closed_form", 0), ("closed_form", 2), ("measured", 1), ("proven", 1)])
+def test_rates_as_one_after_the_other(certificate: str, order: int) -> None:
+    losses, starts, _ = family(5, 6)
+    rng = np.random.default_rng(order)
+    times = 1.0 / losses.around(starts).spectrum(np.zeros(6)).smoothness
+    limits = 10.0 ** rng.uniform(-3 - order, -1 - order, 6)
+    run = {"order": order, "certificate": certificate, "most_steps": 30}
+    found = many_step_sizes(losses, starts, time=times, epsilon=limits, **run)
+    for i, start in enumerate(starts):
+        try:
+            single = step_size(loss_of(losses, i), start, time=times[i], epsilon=limits[i], **run).eta
+        except HypothesisError:
+            single = np.nan
+        assert found[i] == pytest.approx(single, rel=1e-12, nan_ok=True)
+    assert len(np.unique(found[np.isfinite(found)])) >= 3
+
+
+def test_fewest_steps_of_many() -> None:
+    least = np.array([1, 2, 3, 7, 20, 64, 65, 400])
+    tried: list[int] = []
+
+    def held(some: np.ndarray, steps: np.ndarray) -> np.ndarray:
+        tried.extend(steps.tolist())
+        return steps >= least[some]
+
+    good = _fewest_steps(held, len(least), 64)
+    assert good.tolist() == [1, 2, 3, 7, 20, 64, 0, 0]
+    assert {min(tried), max(tried)} == {1, 64}
+    good = _fewest_steps(held, len(least), 1000)
+    assert good[:7].tolist() == least[:7].tolist()
+    assert 400 <= good[7] <= 408  # 2 %
+
+
+def test_bad_limits_of_rates() -> None:
+    loss = eom.Loss("x**2/2", variables="x")
+    with pytest.raises(InputError, match=r"epsilon=-1.0: expected positive numbers, one or 1"):
+        many_step_sizes(loss, [[1.0]], time=1.0, epsilon=-1.0)
+    with pytest.raises(InputError, match=r"time=\[1.0, 2.0\]: expected positive numbers, one or 1"):
+        many_step_sizes(loss, [[1.0]], time=[1.0, 2.0], epsilon=1.0)
+    with pytest.raises(InputError, match="most_steps"):
+        many_step_sizes(loss, [[1.0]], time=1.0, epsilon=1.0, most_steps=0)
 
 
 # networks -------------------------------------------------------------------------------------------------------------

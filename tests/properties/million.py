@@ -27,6 +27,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from properties import truth
+from properties.claims import RIGOROUS_SHARE, check_rates, check_rigorous
 from properties.compiled_truth import HIGHEST_ORDER, IDENTITY, true_distances
 from properties.networks import NetworkCases, plain_derivatives, random_networks
 
@@ -68,6 +69,10 @@ class Cases:
     def truth(self) -> Array:
         coefficients = self.coefficients[:, None]
         return true_distances(self.powers, coefficients, self.starts, self.etas, self.steps, self.order, IDENTITY, 1.0)
+
+    def at(self, chosen: Array, etas: Array, steps: int) -> Cases:
+        """Some of them with other learning rates."""
+        return Cases(self.powers, self.coefficients[chosen], self.starts[chosen], etas, steps, self.order)
 
     @property
     def left(self) -> Array:
@@ -134,14 +139,6 @@ def random_cases(rng: np.random.Generator, count: int, largest: float = 1.0) -> 
     shares = largest * 10.0 ** np.where(rng.random(count) < 0.8, rng.uniform(-2, 0, count), rng.uniform(-9, 0, count))
     order, steps = int(rng.integers(0, HIGHEST_ORDER + 1)), int(rng.integers(1, 7))
     return Cases(powers, coefficients, starts, shares / sharpness, steps, order)
-
-
-#: How the cases of each kind are made.
-MAKERS: dict[str, Callable[[np.random.Generator, int], Cases | NetworkCases]] = {
-    "polynomials": random_cases,
-    "networks": random_networks,
-}
-KINDS = tuple(MAKERS)
 
 
 @dataclass
@@ -251,6 +248,27 @@ def check_balls(cases: Cases | NetworkCases, tally: Tally) -> None:
         )
 
 
+def check_bounds(cases: Cases | NetworkCases, tally: Tally, chunk: int) -> None:
+    """All bounds on numbers of a loss."""
+    check_distances(cases, tally, sample=chunk % (SAMPLE // CHUNK) == 0)
+    check_terms(cases, tally)
+    check_balls(cases, tally)
+
+
+#: What is done with so many cases of each kind.
+CHECKS: dict[str, Callable[[np.random.Generator, int, Tally, int], None]] = {
+    "polynomials": lambda rng, few, tally, chunk: check_bounds(random_cases(rng, few), tally, chunk),
+    "networks": lambda rng, few, tally, chunk: check_bounds(random_networks(rng, few), tally, chunk),
+    "rates": lambda rng, few, tally, chunk: check_rates(
+        random_networks(rng, few) if chunk % 2 else random_cases(rng, few), tally
+    ),
+    "rigorous": lambda rng, few, tally, chunk: check_rigorous(
+        random_cases(rng, -(-few // RIGOROUS_SHARE), largest=0.5), tally
+    ),
+}
+KINDS = tuple(CHECKS)
+
+
 def sweep(seed: int, count: int, seconds: float = np.inf, kinds: Sequence[str] = KINDS) -> Tally:
     """So many cases of each bound, chunk by chunk, or as many as fit into a time."""
     tally, began = Tally(), time.monotonic()
@@ -261,16 +279,13 @@ def sweep(seed: int, count: int, seconds: float = np.inf, kinds: Sequence[str] =
         for place, kind in enumerate(KINDS):
             if kind in kinds:
                 rng = np.random.default_rng([seed, chunk, place] if place else [seed, chunk])
-                cases = MAKERS[kind](rng, few)
-                check_distances(cases, tally, sample=chunk % (SAMPLE // CHUNK) == 0)
-                check_terms(cases, tally)
-                check_balls(cases, tally)
+                CHECKS[kind](rng, few, tally, chunk)
     return tally
 
 
 def names_of(tally: Tally) -> list[str]:
-    """The bounds on distances that were checked."""
-    return [kind for kind in tally.cases if kind.endswith(CERTIFICATES)]
+    """The bounds on distances that were checked in batches."""
+    return list(dict.fromkeys(kind for kind, *_ in tally.ratios))
 
 
 def table(tally: Tally) -> str:

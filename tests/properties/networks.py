@@ -75,6 +75,10 @@ class NetworkCases:
         weight = 1 / self.family.inputs.shape[1]
         return true_distances(*self.inner, self.starts, self.etas, self.steps, self.order, self.phi, weight)
 
+    def at(self, chosen: Array, etas: Array, steps: int) -> NetworkCases:
+        """Some of them with other learning rates."""
+        return NetworkCases(self.family[chosen], self.starts[chosen], etas, steps, self.order)
+
     @property
     def left(self) -> Array:
         """Whether a step has begun in another activation region than the first: the truth is of another run from
@@ -112,7 +116,7 @@ class NetworkCases:
 
     def exact(self, i: int) -> Array:
         """The truth of a case to 80 digits, rounded to doubles."""
-        some = NetworkCases(self.family[[i]], self.starts[[i]], self.etas[[i]], self.steps, self.order)
+        some = self.at(np.array([i]), self.etas[[i]], self.steps)
         powers, coefficients = some.inner
         inner = [
             truth.Polynomial(tuple(map(tuple, powers.tolist())), tuple(map(Fraction, row.tolist())))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import mpmath
 import numpy as np
 import pytest
-from properties import million, networks, search, truth, verdicts
+from properties import claims, million, networks, search, truth, verdicts
 
 import eomsym as eom
 from eomsym.bounds import many_distances
@@ -117,6 +118,31 @@ def test_sweep_notices_wrong_networks(short: None, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(million, "many_distances", smaller(0.99))
     tally = million.sweep(1, 20, kinds=["networks"])
     assert "ReLU, cross_entropy: measured" in {": ".join(row.split(": ")[:2]) for row in tally.violations}
+
+
+@pytest.mark.parametrize("kind, count, bounds", [("rates", 60, 3), ("rigorous", 600, 1)])
+def test_short_sweep_of_claims(short: None, kind: str, count: int, bounds: int) -> None:
+    tally = million.sweep(3, count, kinds=[kind])
+    assert tally.violations == []
+    assert len(tally.cases) == bounds
+    assert sum(tally.bounded.values()) > 0.4 * sum(tally.cases.values())
+
+
+def test_sweep_notices_wrong_rates(short: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = claims.many_step_sizes
+    # A step less than is needed: above epsilon where the bound is sharp.
+    monkeypatch.setattr(claims, "many_step_sizes", lambda *given, **named: 2.0 * rates(*given, **named))
+    tally = million.sweep(3, 60, kinds=["rates"])
+    assert "rates by measured" in {row.split(":")[0] for row in tally.violations}
+
+
+def test_sweep_notices_wrong_rigour(short: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = claims.distance
+    monkeypatch.setattr(
+        claims, "distance", lambda *given, **named: SimpleNamespace(values=0.999 * exact(*given, **named).values)
+    )
+    tally = million.sweep(3, 600, kinds=["rigorous"])
+    assert len(tally.violations) >= 2
 
 
 def smaller(share: float) -> Callable[..., Any]:
