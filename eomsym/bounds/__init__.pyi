@@ -1,5 +1,6 @@
 """Bounds, each with its home."""
 
+from .batch_step_sizes import many_step_sizes
 from .batches import many_distances
 from .bound import Bound, Hypothesis, StepSize
 from .certificates import certificate, check_certificate
@@ -30,6 +31,7 @@ __all__ = [
     "enclose_terms",
     "guarantee_convergence",
     "many_distances",
+    "many_step_sizes",
     "predicted_distance",
     "step_size",
 ]

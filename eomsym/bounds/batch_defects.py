@@ -54,8 +54,7 @@ def batch_step_defects(
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite bounds nothing
         for begin in range(0, len(fine), SIDE_BY_SIDE):
             some = fine[begin : begin + SIDE_BY_SIDE]
-            part = BatchTaylor(known.known[:, some])
-            out[some] = _defects(part, distances[some], etas[some], order, measured[:, some], highest)
+            out[some] = _defects(known[some], distances[some], etas[some], order, measured[:, some], highest)
     out[np.isnan(out)] = np.inf
     return out
 
@@ -74,12 +73,12 @@ def _defects(known: BatchTaylor, distance: Array, eta: Array, order: int, exact:
         if last < order:
             continue
         defect = crossing.defect(last)
+        stays = (distance + reach <= known.valid) & (travelled[last] <= reach)
         if last > order:
             growth = eta * np.sum(powers[: last + 1] * steeper[: last + 1], axis=0)
             left_out = slice(order + 1, last + 1)
             defect = defect + eta * exprel(growth) * np.sum(powers[left_out] * mean[left_out], axis=0)
-            defect[~(travelled[last] <= reach)] = np.inf
-        defect[np.isnan(defect)] = np.inf
+        defect[~stays & ((last > order) | np.isfinite(known.valid)) | np.isnan(defect)] = np.inf
         best = np.minimum(best, defect)
     return best
 
@@ -95,7 +94,7 @@ def _reached(
     speeds, left = inner.copy(), np.arange(shape[1])
     exact = exact[: top + 1]
     for growth in range(GROWTHS):
-        part, power, rate, near_by = BatchTaylor(known.known[:, left]), powers[:, left], eta[left], distance[left]
+        part, power, rate, near_by = known[left], powers[:, left], eta[left], distance[left]
         series = power * speeds
         smallest = np.argmin(series, axis=0)
         lanes = np.arange(len(left))

@@ -10,7 +10,7 @@ import numpy as np
 from eomsym.bounds.rounding import EPS, TERM, TINY, outward
 from eomsym.bounds.terms import tree_bounds
 from eomsym.bounds.tubes import MOST_CELLS, NODES, RADII, STEEP, ZERO, _gauss
-from eomsym.curvature.families import Neighbourhoods, PolynomialFamily
+from eomsym.curvature.families import Family, Neighbourhoods
 from eomsym.types import Array
 
 __all__ = ["BatchTube"]
@@ -45,13 +45,13 @@ class BatchTube:
 
     Parameters
     ----------
-    family : PolynomialFamily
+    family : Family
     starts : ndarray, shape (m, n)
     eta : ndarray, shape (m,)
     order : int
     """
 
-    def __init__(self, family: PolynomialFamily, starts: Array, eta: Array, order: int) -> None:
+    def __init__(self, family: Family, starts: Array, eta: Array, order: int) -> None:
         self.family, self.eta, self.order = family, eta, order
         self.centres, self.radii = starts.copy(), np.zeros(len(starts))
 
@@ -86,13 +86,14 @@ class BatchTube:
         lengths = np.linalg.norm(self.centres[some], axis=1)
         tolerance = np.maximum(EPS * (lengths + left * cells.speed[:, 0]) / 4 + TINY, EPS * radius)
         # The longest cells that stay in one of the balls, and whose error is small enough by one of them.
-        staying = ((cells.radii - radius[:, None]) / (rows * cells.speed)).max(axis=1)
+        balls = np.minimum(cells.radii, np.reshape(cells.around.known.valid, (-1, 1)))
+        staying = ((balls - radius[:, None]) / (rows * cells.speed)).max(axis=1)
         ratio = np.minimum((tolerance[:, None] * rows / (2 * cells.radii)) ** (1 / ZERO), 1 - EPS)
         longest = np.minimum(staying, (cells.radii / (rows * cells.speed) * ratio).max(axis=1))
         place = np.searchsorted(COUNTS, left / longest * (1 + 1e-12))
         count = COUNTS[np.minimum(place, len(COUNTS) - 1)]
         h = (left / count)[:, None]
-        inside = radius[:, None] + rows * h * cells.speed <= cells.radii
+        inside = radius[:, None] + rows * h * cells.speed <= balls
         ratio = rows * h * cells.speed / cells.radii
         errors = np.where(ratio < 1, 2 * cells.radii / rows * ratio**ZERO, np.inf).min(axis=1)
         held = inside.any(axis=1) & (place < len(COUNTS)) & (count <= MOST - before)
@@ -141,7 +142,7 @@ class BatchTube:
         return found
 
 
-def _cells(family: PolynomialFamily, centre: Array, eta: Array, order: int) -> _Cells:
+def _cells(family: Family, centre: Array, eta: Array, order: int) -> _Cells:
     """As `eomsym.bounds.tubes._cell`."""
     around = family.around(centre)
     radii = RADII * (1 + np.linalg.norm(centre, axis=1))[:, None]

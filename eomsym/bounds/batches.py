@@ -1,7 +1,7 @@
 """Distances of gradient descent from its equation of motion, of thousands of cases at once.
 
 The theorems of `eomsym.bounds.proven` and `eomsym.bounds.measured` with arrays in place of numbers: each case has its
-own polynomial loss, start and learning rate, and a compiled kernel serves all of them.
+own loss, start and learning rate, and a compiled kernel serves all of them.
 """
 
 from __future__ import annotations
@@ -20,21 +20,20 @@ from eomsym.bounds.measured import WEIGHT
 from eomsym.bounds.proven import ENLARGEMENTS
 from eomsym.bounds.rounding import EPS, TERM, TINY, outward
 from eomsym.bounds.terms import tree_bounds
-from eomsym.checks import shown
-from eomsym.curvature.families import Neighbourhoods, PolynomialFamily
+from eomsym.curvature.families import Family, Neighbourhoods, PolynomialFamily
 from eomsym.dynamics.descent import checked_steps
 from eomsym.errors import InputError, ShapeError
 from eomsym.losses.expression import Loss
 from eomsym.types import Array
 
-__all__ = ["many_distances"]
+__all__ = ["checked_cases", "checked_numbers", "many_distances"]
 
 #: One step of a flow is cut into so many parts at most; a single motion may have eight times as many.
 MOST_PARTS = 32
 
 
 def many_distances(
-    loss: Loss | PolynomialFamily,
+    loss: Loss | Family,
     starts: ArrayLike,
     *,
     eta: ArrayLike,
@@ -44,12 +43,12 @@ def many_distances(
 ) -> Array:
     """Bound the distance of gradient descent from its equation of motion for many starts, or many losses, at once.
 
-    What `eomsym.bounds.distance` says of each case, some hundred times faster; for polynomial losses.
+    What `eomsym.bounds.distance` says of each case, some hundred times faster; for polynomials and small networks.
 
     Parameters
     ----------
-    loss : Loss or PolynomialFamily
-        A polynomial; or as many of one shape as there are starts.
+    loss : Loss, PolynomialFamily or NetworkFamily
+        A polynomial; or as many polynomials or networks of one shape as there are starts.
     starts : array_like, shape (m, n)
     eta : float or array_like, shape (m,)
         Learning rate.
@@ -91,18 +90,8 @@ def many_distances(
     """
     kind = checked_certificate(certificate, ("measured", "proven", "closed_form"))
     degree, count = checks.order(order, 16), checks.count(steps, "steps", 1)
-    thetas = checks.array(starts, "starts")
-    if thetas.ndim != 2 or not np.isfinite(thetas).all():
-        raise ShapeError(
-            f"starts of shape {thetas.shape}: expected finite numbers of shape (m, n), a start in each row"
-        )
-    family = loss if isinstance(loss, PolynomialFamily) else PolynomialFamily.of(loss, len(thetas))
-    if thetas.shape != (len(family), family.size):
-        raise ShapeError(f"starts of shape {thetas.shape}: expected {(len(family), family.size)}, one for each loss")
-    rates = checks.array(eta, "eta")
-    rates = np.full(len(thetas), rates) if rates.ndim == 0 else rates
-    if rates.shape != (len(thetas),) or not ((rates > 0) & np.isfinite(rates)).all():
-        raise InputError(f"eta={shown(eta)}: expected positive numbers, one or {len(thetas)}")
+    family, thetas = checked_cases(loss, starts)
+    rates = checked_numbers(eta, "eta", len(thetas))
     checked_steps(count, thetas.size, float(rates.max(initial=0.0)))
     with np.errstate(all="ignore"):  # what is not finite is reported as infinite
         values = {"measured": _measured, "proven": _tubes, "closed_form": _closed_forms}[kind](
@@ -113,6 +102,38 @@ def many_distances(
     return found
 
 
+def checked_cases(loss: Loss | Family, starts: ArrayLike) -> tuple[Family, Array]:
+    """The family of a loss, and a start for each of its losses.
+
+    Raises
+    ------
+    InputError, ShapeError
+        As of `many_distances`.
+    """
+    thetas = checks.array(starts, "starts")
+    if thetas.ndim != 2:
+        raise ShapeError(f"starts of shape {thetas.shape}: expected numbers of shape (m, n), a start in each row")
+    family = loss if isinstance(loss, Family) else PolynomialFamily.of(loss, len(thetas))
+    if thetas.shape != (len(family), family.size):
+        raise ShapeError(f"starts of shape {thetas.shape}: expected {(len(family), family.size)}, one for each loss")
+    return family, thetas
+
+
+def checked_numbers(given: ArrayLike, name: str, count: int) -> Array:
+    """Positive numbers, shape (m,), from one or from so many.
+
+    Raises
+    ------
+    InputError
+        If they are none.
+    """
+    numbers = checks.array(given, name)
+    numbers = np.full(count, numbers) if numbers.ndim == 0 else numbers
+    if numbers.shape != (count,) or not (numbers > 0).all():
+        raise InputError(f"{name}={checks.shown(given)}: expected positive numbers, one or {count}")
+    return numbers
+
+
 def _step_rounding(around: Neighbourhoods, size: Array, eta: Array, slope: Array) -> Array:
     """As `eomsym.bounds.rounding.step_rounding`."""
     return EPS * (size + 2 * eta * slope) + 2 * eta * around.rounding() + 4 * TINY
@@ -121,7 +142,7 @@ def _step_rounding(around: Neighbourhoods, size: Array, eta: Array, slope: Array
 # a priori -------------------------------------------------------------------------------------------------------------
 
 
-def _closed_forms(family: PolynomialFamily, thetas: Array, eta: Array, steps: int, order: int) -> Array:
+def _closed_forms(family: Family, thetas: Array, eta: Array, steps: int, order: int) -> Array:
     """As `eomsym.bounds.proven.proven_distances`."""
     values = np.zeros((len(thetas), steps + 1))
     distance = drift = np.zeros(len(thetas))
@@ -133,7 +154,8 @@ def _closed_forms(family: PolynomialFamily, thetas: Array, eta: Array, steps: in
             defect = _euler_defects(around, distance, eta)
         else:
             sizes = np.linalg.norm(family.terms(thetas, order + 1), axis=2).T
-            sizes = sizes + TERM * tree_bounds(around.known.known, order + 1) + around.rounding()
+            trees = tree_bounds(around.known.at(np.zeros(len(thetas)), order + 1), order + 1)
+            sizes = sizes + TERM * trees + around.rounding()
             defect = batch_step_defects(around.known, distance, eta, order, sizes)
         rounding = _step_rounding(around, np.linalg.norm(after, axis=1), eta, slope)
         distance = outward(around.spectrum(distance).amplification(eta) * distance + defect + rounding)
@@ -167,7 +189,7 @@ def _euler_defects(around: Neighbourhoods, distance: Array, eta: Array) -> Array
     return defect
 
 
-def _tubes(family: PolynomialFamily, thetas: Array, eta: Array, steps: int, order: int) -> Array:
+def _tubes(family: Family, thetas: Array, eta: Array, steps: int, order: int) -> Array:
     """As `eomsym.bounds.tubes.tube_distances`."""
     values = np.zeros((len(thetas), steps + 1))
     tube, drift = BatchTube(family, thetas, eta, order), np.zeros(len(thetas))
@@ -187,7 +209,7 @@ def _tubes(family: PolynomialFamily, thetas: Array, eta: Array, steps: int, orde
 # a posteriori ---------------------------------------------------------------------------------------------------------
 
 
-def _measured(family: PolynomialFamily, starts: Array, eta: Array, steps: int, order: int) -> Array:
+def _measured(family: Family, starts: Array, eta: Array, steps: int, order: int) -> Array:
     """As `eomsym.bounds.measured.measured_distances`."""
     values = np.full((len(starts), steps + 1), np.inf)
     values[:, 0] = 0.0
@@ -206,7 +228,7 @@ def _measured(family: PolynomialFamily, starts: Array, eta: Array, steps: int, o
     return values
 
 
-def _moves(family: PolynomialFamily, points: Array, eta: Array, order: int, parts: int) -> Array:
+def _moves(family: Family, points: Array, eta: Array, order: int, parts: int) -> Array:
     """The way of each flow in the time eta, by equal steps of DOP853."""
     h = (eta / parts)[:, None]
     moved = np.zeros_like(points)
@@ -218,9 +240,7 @@ def _moves(family: PolynomialFamily, points: Array, eta: Array, order: int, part
     return moved
 
 
-def _motions(
-    family: PolynomialFamily, starts: Array, eta: Array, steps: int, order: int, parts: int
-) -> tuple[Array, Array]:
+def _motions(family: Family, starts: Array, eta: Array, steps: int, order: int, parts: int) -> tuple[Array, Array]:
     """The motions at the times ``k eta``, shape (m, steps+1, n), and their ways in each step."""
     centres = np.empty((len(starts), steps + 1, family.size))
     moves = np.empty((len(starts), steps, family.size))
@@ -232,7 +252,7 @@ def _motions(
 
 
 def _doubts(
-    family: PolynomialFamily, arounds: list[Neighbourhoods], centres: Array, moves: Array, eta: Array, order: int,
+    family: Family, arounds: list[Neighbourhoods], centres: Array, moves: Array, eta: Array, order: int,
     parts: int,
 ) -> tuple[Array, Any]:  # fmt: skip
     """Errors of the ways, shape (m, steps), and for which cases they are small enough."""
@@ -246,7 +266,7 @@ def _doubts(
         stiff = eta * around.spectrum(np.zeros(len(eta))).smoothness
         terms = family.terms(points, order)
         powers = eta ** np.arange(1.0, order + 1)[:, None]
-        series = np.sum(powers * tree_bounds(around.known.known, order)[1:], axis=0)
+        series = np.sum(powers * tree_bounds(around.known.at(np.zeros(count), order), order)[1:], axis=0)
         speeds = np.linalg.norm(terms[:, 0], axis=1)
         field = around.rounding() + TERM * series + 4 * EPS * speeds
         lengths = np.linalg.norm(points, axis=1)
@@ -257,7 +277,7 @@ def _doubts(
 
 
 def _walk(
-    family: PolynomialFamily, arounds: list[Neighbourhoods], centres: Array, moves: Array, doubts: Array, eta: Array,
+    family: Family, arounds: list[Neighbourhoods], centres: Array, moves: Array, doubts: Array, eta: Array,
     order: int,
 ) -> Array:  # fmt: skip
     """The two distances, step by step: of the centres from gradient descent, and from the exact flow."""

@@ -87,7 +87,7 @@ def steeper_terms(around: Neighbourhood, radius: float, eta: float, order: int) 
         return None
     wide = max(radius, 1e-6)
     near, far = tree_bounds(known.at(wide * np.array([1.0, 1.125]), order), order).T
-    chords = (far - near) / (0.125 * wide)  # power series with coefficients >= 0: steeper than the derivative
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # infinite where the closed form ends
+        chords = (far - near) / (0.125 * wide)  # power series with coefficients >= 0: steeper than the derivative
         found = float(eta ** np.arange(1.0, order + 1) @ chords[1:])
     return found if np.isfinite(found) else np.inf

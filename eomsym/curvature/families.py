@@ -1,17 +1,18 @@
-"""Many polynomial losses of one shape at once: the coefficients are data, and one compiled program serves all.
+"""Many losses of one shape at once: their numbers are data, and one compiled program serves all.
 
-The loss of each case is ``sum_j coefficients[j] x**powers[j]``. The coefficients are states that stand still in a
-velocity field, so that one kernel gives the counter terms of all cases; the closed forms of
-`eomsym.curvature.polynomials` are computed for all of them side by side.
+The numbers of each loss are states that stand still in a velocity field, so that one kernel gives the counter terms of
+all cases. Of polynomials, ``sum_j coefficients[j] x**powers[j]``, the closed forms of `eomsym.curvature.polynomials`
+are computed for all of them side by side; of networks see `eomsym.curvature.network_families`.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import sympy
@@ -24,7 +25,7 @@ from eomsym.errors import InputError
 from eomsym.losses.expression import Field, Loss
 from eomsym.types import Array
 
-__all__ = ["BatchSpectrum", "BatchTaylor", "Neighbourhoods", "PolynomialFamily"]
+__all__ = ["BatchSpectrum", "BatchTaylor", "Family", "Neighbourhoods", "PolynomialFamily"]
 
 #: As in `eomsym.curvature.polynomials`: of a sum that cancels rounding leaves up to this share of its summands.
 ROUNDING = 4e-16
@@ -70,7 +71,74 @@ class _Shape:
 _SHAPES: dict[tuple[tuple[int, ...], ...], _Shape] = {}
 
 
-class PolynomialFamily:
+class Family(ABC):
+    """Losses of one shape; the numbers in which they differ are the last states of a velocity field."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, chosen: Any) -> Self: ...
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Number of parameters of each loss."""
+
+    @abstractmethod
+    def still(self, thetas: Array) -> Array:
+        """The numbers of each loss at its own point, shape (m, k)."""
+
+    @abstractmethod
+    def around(self, thetas: Array) -> Neighbourhoods:
+        """Closed forms around the point of each loss, shape (m, n)."""
+
+    @abstractmethod
+    def _programs(self) -> tuple[Field, dict[int, Kernel]]:
+        """The velocity field, and its kernels by their order."""
+
+    def kernel(self, order: int) -> Kernel:
+        """The kernel of the velocity field, whose last states are the numbers of the loss."""
+        velocity, known = self._programs()
+        if order not in known:
+            known[order] = compile(velocity, order)
+        return known[order]
+
+    def terms(self, thetas: Array, order: int) -> Array:
+        """Counter terms of each loss at its own point, shape (m, order+1, n); not finite where they
+        overflow."""
+        points = np.concatenate([thetas, self.still(thetas)], axis=1)
+        out = np.empty((len(thetas), order + 1, points.shape[1]))
+        # Not by `Kernel.terms`: where one loss overflows, the others are still wanted.
+        self.kernel(order)._fill(points, out)
+        return out[..., : self.size]
+
+    def field(self, thetas: Array, eta: Array, order: int) -> Array:
+        """Velocities of the equations of motion, shape (m, n), with learning rates of shape (m,)."""
+        terms = self.terms(thetas, order)
+        velocity: Array = -terms[:, order]
+        for k in range(order - 1, -1, -1):
+            velocity = eta[:, None] * velocity - terms[:, k]
+        return velocity
+
+    def jacobians(self, thetas: Array, eta: Array, order: int) -> Array:
+        """Their derivatives, shape (m, n, n), a row for each direction."""
+        points = np.concatenate([thetas, self.still(thetas)], axis=1)
+        n, width = self.size, points.shape[1]
+        both = np.concatenate([np.repeat(points, n, axis=0), np.tile(np.eye(n, width), (len(points), 1))], axis=1)
+        out = np.empty((len(both), order + 1, 2 * width))
+        self.kernel(order)._linearised.terms(both, order, out)
+        slopes = out[..., width : width + n].reshape(len(points), n, order + 1, n)
+        found: Array = -np.einsum("mikj,km->mij", slopes, eta ** np.arange(order + 1.0)[:, None])
+        return found
+
+    def gradients(self, thetas: Array) -> Array:
+        """Gradients of each loss at its own point, shape (m, n)."""
+        found: Array = self.terms(thetas, 0)[:, 0]
+        return found
+
+
+class PolynomialFamily(Family):
     """Polynomial losses with the same monomials and other coefficients.
 
     Parameters
@@ -145,49 +213,16 @@ class PolynomialFamily:
         part.shape, part.coefficients = self.shape, self.coefficients[chosen]
         return part
 
-    def kernel(self, order: int) -> Kernel:
-        """The kernel of the velocity field, whose last states are the coefficients."""
-        known = self.shape.kernels
-        if order not in known:
-            known[order] = compile(self.shape.velocity, order)
-        return known[order]
-
-    def terms(self, thetas: Array, order: int) -> Array:
-        """Counter terms of each loss at its own point, shape (m, order+1, n); not finite where they
-        overflow."""
-        points = np.concatenate([thetas, self.coefficients], axis=1)
-        out = np.empty((len(thetas), order + 1, points.shape[1]))
-        # Not by `Kernel.terms`: where one loss overflows, the others are still wanted.
-        self.kernel(order)._fill(points, out)
-        return out[..., : self.size]
-
-    def field(self, thetas: Array, eta: Array, order: int) -> Array:
-        """Velocities of the equations of motion, shape (m, n), with learning rates of shape (m,)."""
-        terms = self.terms(thetas, order)
-        velocity: Array = -terms[:, order]
-        for k in range(order - 1, -1, -1):
-            velocity = eta[:, None] * velocity - terms[:, k]
-        return velocity
-
-    def jacobians(self, thetas: Array, eta: Array, order: int) -> Array:
-        """Their derivatives, shape (m, n, n), a row for each direction."""
-        n, width = self.size, self.size + self.coefficients.shape[1]
-        points = np.concatenate([thetas, self.coefficients], axis=1)
-        both = np.concatenate([np.repeat(points, n, axis=0), np.tile(np.eye(n, width), (len(points), 1))], axis=1)
-        out = np.empty((len(both), order + 1, 2 * width))
-        self.kernel(order)._linearised.terms(both, order, out)
-        slopes = out[..., width : width + n].reshape(len(points), n, order + 1, n)
-        found: Array = -np.einsum("mikj,km->mij", slopes, eta ** np.arange(order + 1.0)[:, None])
-        return found
-
-    def gradients(self, thetas: Array) -> Array:
-        """Gradients of each loss at its own point, shape (m, n)."""
-        found: Array = self.terms(thetas, 0)[:, 0]
-        return found
+    def still(self, thetas: Array) -> Array:
+        """The coefficients."""
+        return self.coefficients
 
     def around(self, thetas: Array) -> Neighbourhoods:
-        """Closed forms around the point of each loss, shape (m, n)."""
-        return Neighbourhoods(self, thetas)
+        """See `Family.around`."""
+        return _PolynomialNeighbourhoods(self, thetas)
+
+    def _programs(self) -> tuple[Field, dict[int, Kernel]]:
+        return self.shape.velocity, self.shape.kernels
 
 
 @dataclass(frozen=True)
@@ -215,9 +250,24 @@ class BatchSpectrum:
 
 @dataclass(frozen=True, eq=False)
 class BatchTaylor:
-    """Bounds on g and its derivatives at many points, shape (k, m); the derivatives from the k-th on vanish."""
+    """Bounds on g and its derivatives at many points; as `eomsym.curvature.derivatives.Derivatives` of each.
+
+    Attributes
+    ----------
+    known : ndarray, shape (k, m)
+        The derivatives from the k-th on vanish.
+    valid : ndarray, shape (m,), or float
+        Radii of the real balls in which g has these derivatives.
+    """
 
     known: Array
+    valid: Array | float = np.inf
+
+    def __getitem__(self, chosen: Any) -> BatchTaylor:
+        """Those of some of the points."""
+        return BatchTaylor(
+            self.known[:, chosen], self.valid[chosen] if isinstance(self.valid, np.ndarray) else self.valid
+        )
 
     def at(self, distance: Array, top: int) -> Array:
         """Bounds on the derivatives ``0 … top`` on the balls of these radii, shape (m,) or (m, r), by Taylor's formula:
@@ -233,9 +283,42 @@ class BatchTaylor:
         return np.array(out)
 
 
-class Neighbourhoods:
-    """What is known about the balls around the point of each loss; see `eomsym.curvature.hessian.Neighbourhood`."""
+class Neighbourhoods(ABC):
+    """What is known about the balls around the point of each loss; see `eomsym.curvature.hessian.Neighbourhood`.
 
+    Numbers are infinite where the ball leaves the domain of the closed form.
+
+    Attributes
+    ----------
+    gradients, hessians : ndarray, shape (m, n), (m, n, n)
+        At the points.
+    known : BatchTaylor
+        Bounds on all derivatives.
+    """
+
+    gradients: Array
+    hessians: Array
+    known: BatchTaylor
+
+    @abstractmethod
+    def spectrum(self, radius: Array) -> BatchSpectrum:
+        """Numbers that hold on the balls of these radii, shape (m,)."""
+
+    @abstractmethod
+    def third(self, radius: Array) -> Array:
+        """Largest third derivatives on the balls, shape (m,)."""
+
+    @abstractmethod
+    def rounding(self) -> Array:
+        """Largest errors of the gradients at the points in float64, shape (m,)."""
+
+    def hessian_vectors(self, vectors: Array) -> Array:
+        """The Hessian at each point times a vector, shape (m, n)."""
+        found: Array = np.einsum("mij,mj->mi", self.hessians, vectors)
+        return found
+
+
+class _PolynomialNeighbourhoods(Neighbourhoods):
     def __init__(self, family: PolynomialFamily, thetas: Array) -> None:
         self.family, self.thetas = family, thetas
         monomials, factors, left, summed, degrees, squares = family.shape.tables
@@ -279,24 +362,16 @@ class Neighbourhoods:
         return out
 
     def spectrum(self, radius: Array) -> BatchSpectrum:
-        """Numbers that hold on the balls of these radii, shape (m,)."""
         slope, smoothness = self.known.at(radius, 1)
         change = smoothness - self.known.known[1]
         return BatchSpectrum(self.lower - change, self.upper + change, slope)
 
     def third(self, radius: Array) -> Array:
-        """Largest third derivatives on the balls, shape (m,)."""
         rows = self.known.at(radius, 2)
         return rows[2] if len(rows) > 2 else np.zeros(len(radius))
 
     def rounding(self) -> Array:
-        """Largest errors of the gradients at the points in float64, shape (m,)."""
         return 2 * self.haze
-
-    def hessian_vectors(self, vectors: Array) -> Array:
-        """The Hessian at each point times a vector, shape (m, n)."""
-        found: Array = np.einsum("mij,mj->mi", self.hessians, vectors)
-        return found
 
 
 def _places(powers: tuple[tuple[int, ...], ...]) -> list[tuple[int, ...]]:

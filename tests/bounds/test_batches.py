@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
 
 import eomsym as eom
-from eomsym.bounds import distance, many_distances
+from eomsym.bounds import distance, many_distances, many_step_sizes, step_size
 from eomsym.bounds.batch_defects import batch_step_defects
+from eomsym.bounds.batch_step_sizes import _fewest_steps
 from eomsym.bounds.truncation import step_defect
-from eomsym.curvature import PolynomialFamily, curvature_of
+from eomsym.curvature import NetworkFamily, PolynomialFamily, curvature_of
 from eomsym.curvature.derivatives import Derivatives
 from eomsym.curvature.families import BatchTaylor
-from eomsym.errors import DivergenceError, HypothesisError, InputError, ShapeError
+from eomsym.errors import DivergenceError, HypothesisError, InputError, ShapeError, SizeError
 
 POWERS = np.array([p for p in itertools.product(range(4), repeat=2) if 0 < sum(p) <= 3])
 STEPS = 3
@@ -124,3 +126,144 @@ def test_wrong_arguments() -> None:
 def test_a_family_needs_monomials_and_rows(powers: list, coefficients: list, message: str) -> None:
     with pytest.raises(InputError, match=message):
         PolynomialFamily(powers, coefficients)
+
+
+# learning rates -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("certificate, order", [("closed_form", 0), ("closed_form", 2), ("measured", 1), ("proven", 1)])
+def test_rates_as_one_after_the_other(certificate: str, order: int) -> None:
+    losses, starts, _ = family(5, 6)
+    rng = np.random.default_rng(order)
+    times = 1.0 / losses.around(starts).spectrum(np.zeros(6)).smoothness
+    limits = 10.0 ** rng.uniform(-3 - order, -1 - order, 6)
+    run = {"order": order, "certificate": certificate, "most_steps": 30}
+    found = many_step_sizes(losses, starts, time=times, epsilon=limits, **run)
+    for i, start in enumerate(starts):
+        try:
+            single = step_size(loss_of(losses, i), start, time=times[i], epsilon=limits[i], **run).eta
+        except HypothesisError:
+            single = np.nan
+        assert found[i] == pytest.approx(single, rel=1e-12, nan_ok=True)
+    assert len(np.unique(found[np.isfinite(found)])) >= 3
+
+
+def test_fewest_steps_of_many() -> None:
+    least = np.array([1, 2, 3, 7, 20, 64, 65, 400])
+    tried: list[int] = []
+
+    def held(some: np.ndarray, steps: np.ndarray) -> np.ndarray:
+        tried.extend(steps.tolist())
+        return steps >= least[some]
+
+    good = _fewest_steps(held, len(least), 64)
+    assert good.tolist() == [1, 2, 3, 7, 20, 64, 0, 0]
+    assert {min(tried), max(tried)} == {1, 64}
+    good = _fewest_steps(held, len(least), 1000)
+    assert good[:7].tolist() == least[:7].tolist()
+    assert 400 <= good[7] <= 408  # 2 %
+
+
+def test_bad_limits_of_rates() -> None:
+    loss = eom.Loss("x**2/2", variables="x")
+    with pytest.raises(InputError, match=r"epsilon=-1.0: expected positive numbers, one or 1"):
+        many_step_sizes(loss, [[1.0]], time=1.0, epsilon=-1.0)
+    with pytest.raises(InputError, match=r"time=\[1.0, 2.0\]: expected positive numbers, one or 1"):
+        many_step_sizes(loss, [[1.0]], time=[1.0, 2.0], epsilon=1.0)
+    with pytest.raises(InputError, match="most_steps"):
+        many_step_sizes(loss, [[1.0]], time=1.0, epsilon=1.0, most_steps=0)
+
+
+# networks -------------------------------------------------------------------------------------------------------------
+
+
+def networks(activation: str, loss: str, count: int = 12) -> tuple[NetworkFamily, np.ndarray, np.ndarray]:
+    """Networks with data of their own, starts, learning rates."""
+    rng = np.random.default_rng(len(activation + loss))
+    inputs = rng.uniform(-1, 1, (count, 2, 1))
+    targets = rng.uniform(-1, 1, (count, 2, 2))
+    if loss == "cross_entropy":
+        targets = rng.dirichlet([1.0, 1.0], (count, 2))
+        targets[::2, 0] = [1.0, 0.0]  # labels, too
+    nets = NetworkFamily((1, 1, 2), inputs, targets, activation=activation, loss=loss, slope=0.25)
+    starts = rng.uniform(-1.5, 1.5, (count, nets.size))
+    sharpness = nets.around(starts).spectrum(np.zeros(count)).smoothness
+    return nets, starts, rng.choice([0.01, 0.03, 0.1], count) / sharpness
+
+
+@pytest.mark.parametrize("certificate, order", [("closed_form", 0), ("closed_form", 1), ("measured", 1), ("proven", 1)])
+def test_networks_as_one_after_the_other(certificate: str, order: int) -> None:
+    nets, starts, etas = networks("leaky_relu", "cross_entropy")
+    found = many_distances(nets, starts, eta=etas, steps=STEPS, order=order, certificate=certificate)
+    known = 0
+    for i, start in enumerate(starts):
+        run = {"eta": etas[i], "steps": STEPS, "order": order, "certificate": certificate}
+        try:
+            single = distance(nets.network(i), start, **run).values
+        except (HypothesisError, DivergenceError):
+            assert np.isinf(found[i, -1])
+            continue
+        if certificate != "closed_form" and np.isinf(found[i, -1]):
+            continue  # a single motion is followed by more parts of a step
+        known += 1
+        slack = 0.0 if certificate == "closed_form" else 1e-14
+        np.testing.assert_allclose(found[i], single, rtol=1e-9, atol=slack)
+    assert known >= 4
+
+
+@pytest.mark.parametrize("activation, loss", [("relu", "mse"), ("leaky_relu", "cross_entropy"), ("linear", "mse")])
+def test_closed_forms_around_many_networks(activation: str, loss: str) -> None:
+    nets, starts, _ = networks(activation, loss)
+    radii = np.geomspace(1e-4, 0.3, len(starts))
+    around = nets.around(starts)
+    ball, third, rows = around.spectrum(radii), around.third(radii), around.known.at(radii, 3)
+    valid, seen = np.broadcast_to(around.known.valid, len(starts)), 0
+    for i, start in enumerate(starts):
+        one = curvature_of(nets.network(i)).at(start)
+        np.testing.assert_allclose(around.rounding()[i], one.rounding(), rtol=1e-11)
+        np.testing.assert_allclose(valid[i], one.derivatives().valid, rtol=1e-11)
+        np.testing.assert_allclose(rows[:, i], one.derivatives().at(radii[i], 3), rtol=1e-10)
+        got = [ball.lower[i], ball.upper[i], ball.slope[i], third[i]]
+        try:
+            single = one.spectrum(radii[i])
+        except HypothesisError:
+            assert np.isinf(got).all()
+            continue
+        seen += 1
+        np.testing.assert_allclose(got, [single.lower, single.upper, single.slope, one.third(radii[i])], rtol=1e-10)
+    assert seen >= 6
+
+
+def test_some_of_many_networks() -> None:
+    nets, starts, etas = networks("leaky_relu", "cross_entropy")
+    run = {"steps": 2, "order": 1, "certificate": "closed_form"}
+    found = many_distances(nets, starts, eta=etas, **run)
+    some = np.array([7, 2])
+    np.testing.assert_allclose(many_distances(nets[some], starts[some], eta=etas[some], **run), found[some], rtol=1e-12)
+
+
+def test_many_networks_of_nothing() -> None:
+    # Inputs of zero: no unit ever moves.
+    nets = NetworkFamily((1, 1, 1), np.zeros((2, 1, 1)), [[[1.0]], [[0.0]]], activation="relu")
+    found = many_distances(nets, [[1.0, 1.0], [0.0, 0.0]], eta=0.1, steps=2, certificate="closed_form")
+    assert (found < 1e-14).all()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"widths": (2,)}, "two or more numbers of units"),
+        ({"widths": 3}, "two or more numbers of units"),
+        ({"widths": (2, 0, 1)}, "widths"),
+        ({"inputs": np.ones((3, 2))}, r"inputs of shape \(3, 2\): expected numbers of shape \(networks, samples"),
+        ({"inputs": np.full((1, 1, 2), np.nan)}, "inputs must be finite"),
+        ({"targets": np.ones((2, 1, 1))}, r"targets of shape \(2, 1, 1\): expected \(1, 1, 1\)"),
+        ({"loss": "cross_entropy", "targets": np.full((1, 1, 1), 0.5)}, "probabilities with the sum one"),
+        ({"activation": "tanh"}, "activation"),
+        ({"widths": (2, 40, 10, 1)}, "at most 400; use eomsym.bounds.distance"),
+    ],
+)
+def test_networks_that_are_none(change: dict[str, Any], message: str) -> None:
+    given = {"widths": (2, 1, 1), "inputs": np.ones((1, 1, 2)), "targets": np.ones((1, 1, 1)), **change}
+    with pytest.raises((InputError, SizeError), match=message):
+        NetworkFamily(**given)

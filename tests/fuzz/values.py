@@ -180,6 +180,7 @@ FIXED |= {
     "eomsym.leading_error.limit",
     "bounds.best_order.highest",
     "bounds.step_size.most_steps",
+    "bounds.many_step_sizes.most_steps",
 }
 #: What is given beside, where a function takes the options of another one.
 BESIDE: dict[str, dict[str, Any]] = {"testing.assert_order": {"limit": 1.0}}
@@ -341,6 +342,16 @@ ARGUMENTS: dict[str, Callable[[Problem], st.SearchStrategy[Any]]] = {
     "many_distances.eta": just(0.01, [0.01], [0.01, 0.02]),
     "many_distances.loss": lambda problem: st.sampled_from([problem.loss, losses()[1], losses()[0]]),
     "many_distances.certificate": just("measured", "closed_form"),
+    "many_step_sizes.time": just(1.0, [0.5], [0.1, 1.0]),
+    "many_step_sizes.epsilon": just(0.1, [0.5], [0.1, 1e-3]),
+    "many_step_sizes.loss": lambda problem: st.sampled_from([problem.loss, losses()[1], losses()[0]]),
+    "many_step_sizes.certificate": just("measured", "closed_form"),
+    "many_step_sizes.most_steps": just(5, 10),
+    "NetworkFamily.inputs": just(DATA[None], np.stack([DATA, 2 * DATA])),
+    "NetworkFamily.targets": just(TARGETS[None], np.stack([TARGETS, -TARGETS])),
+    "NetworkFamily.widths": just((2, 1), (2, 1, 1), [2, 2, 1]),
+    "NetworkFamily.activation": just("linear", "relu", "leaky_relu"),
+    "NetworkFamily.loss": just("mse", "cross_entropy"),
     "enclose_flow.order": just(0, 1),
     "enclose_flow.steps": just(1, 2, 5),
     "descend.memory": just("rest", "flow"),

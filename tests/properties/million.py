@@ -1,12 +1,12 @@
 """A million random cases of each bound, in compiled batches: none may be below the truth.
 
     python tests/properties/million.py --cases 1000000 --processes 2
-    python tests/properties/million.py --cases 100000 --table
+    python tests/properties/million.py --cases 100000 --table --kinds polynomials
 
-Losses are sparse polynomials of one to three variables; their size, the length on which they change and the starts are
-scaled over 12 decades each. The truth is that of `compiled_truth`; what it says against a bound is computed again to 80
-digits before it counts, and so is a sample of the rest. With ``--table`` the rows of the table in
-docs/theory/distance.md are printed.
+Losses are sparse polynomials of one to three variables, and networks of up to eight parameters (`networks`); their
+size, the length on which they change and the starts are scaled over 12 decades each. The truth is that of
+`compiled_truth`; what it says against a bound is computed again to 80 digits before it counts, and so is a sample of
+the rest. With ``--table`` the rows of the tables in docs/theory/distance.md are printed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import itertools
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -27,7 +27,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from properties import truth
-from properties.compiled_truth import HIGHEST_ORDER, true_distances
+from properties.claims import RIGOROUS_SHARE, check_rates, check_rigorous
+from properties.compiled_truth import HIGHEST_ORDER, IDENTITY, true_distances
+from properties.networks import NetworkCases, plain_derivatives, random_networks
 
 from eomsym.bounds import many_distances
 from eomsym.bounds.terms import tree_bounds
@@ -56,6 +58,8 @@ class Cases:
     etas: Array
     steps: int
     order: int
+    #: Of the names of its bounds.
+    prefix = ""
 
     @property
     def family(self) -> PolynomialFamily:
@@ -63,7 +67,31 @@ class Cases:
 
     @property
     def truth(self) -> Array:
-        return true_distances(self.powers, self.coefficients, self.starts, self.etas, self.steps, self.order)
+        coefficients = self.coefficients[:, None]
+        return true_distances(self.powers, coefficients, self.starts, self.etas, self.steps, self.order, IDENTITY, 1.0)
+
+    def at(self, chosen: Array, etas: Array, steps: int) -> Cases:
+        """Some of them with other learning rates."""
+        return Cases(self.powers, self.coefficients[chosen], self.starts[chosen], etas, steps, self.order)
+
+    @property
+    def left(self) -> Array:
+        """From where on the truth is of another loss: nowhere."""
+        return np.zeros((len(self.starts), self.steps + 1), bool)
+
+    def in_region(self, points: Array) -> Array:
+        """Whether there the loss is what it is at the start."""
+        return np.ones(len(points), bool)
+
+    @property
+    def cheap(self) -> bool:
+        """Whether the truth to 80 digits takes seconds at most."""
+        return True
+
+    def slopes_and_hessians(self, points: Array) -> tuple[Array, Array]:
+        """Gradients and Hessians by plain NumPy."""
+        _, gradients, matrices = plain_derivatives(self.powers, self.coefficients, points)
+        return gradients, matrices
 
     def exact(self, i: int) -> Array:
         """The truth of a case to 80 digits, rounded to doubles."""
@@ -134,34 +162,37 @@ class Tally:
         self.unknown += other.unknown
 
 
-def check_distances(cases: Cases, tally: Tally, sample: bool = False) -> None:
-    """Both certificates against the truth."""
+def check_distances(cases: Cases | NetworkCases, tally: Tally, sample: bool = False) -> None:
+    """All certificates against the truth."""
     began = time.process_time()
     true = cases.truth
-    tally.seconds["truth"] += time.process_time() - began
+    tally.seconds[cases.prefix + "truth"] += time.process_time() - began
+    left = cases.left
+    true[left] = 0.0
     known = np.isfinite(true).all(axis=1)
     tally.unknown += int((~known).sum())
-    if sample:
-        i = int(np.argmax(known))
-        exact = cases.exact(i) if known[i] else true[i]
+    if sample and cases.cheap:
+        i = int(np.argmax(known & ~left[:, -1]))
+        exact = cases.exact(i) if known[i] and not left[i, -1] else true[i]
         # The truth in double-double has an absolute error of some 1e-23 of theta.
         if not np.allclose(true[i], exact, rtol=SAME, atol=1e-22 * np.abs(cases.starts[i]).max()):
             tally.violations.append(f"the truth {true[i]} is not {exact}: {cases.shown(i)}")
     sharpness = cases.family.around(cases.starts).spectrum(np.zeros(len(true))).smoothness
     regime = np.searchsorted(REGIMES, cases.etas * sharpness)
-    for kind in CERTIFICATES:
-        began, few = time.process_time(), slice(0, -(-len(true) // SHARE[kind]))
+    for certificate in CERTIFICATES:
+        kind = cases.prefix + certificate
+        began, few = time.process_time(), slice(0, -(-len(true) // SHARE[certificate]))
         values = np.full(true.shape, np.inf)
         values[few] = many_distances(
             cases.family[few], cases.starts[few], eta=cases.etas[few], steps=cases.steps, order=cases.order,
-            certificate=kind,
+            certificate=certificate,
         )  # fmt: skip
         tally.seconds[kind] += time.process_time() - began
         tally.cases[kind] += len(values[few])
         bounded = np.isfinite(values[:, -1])
         tally.bounded[kind] += int(bounded.sum())
         for i in np.flatnonzero(known & ~(true <= values).all(axis=1)):
-            if not (cases.exact(i) <= values[i]).all():
+            if not (left[i] | (cases.exact(i) <= values[i])).all():
                 tally.violations.append(f"{kind}: {values[i]} below {true[i]}: {cases.shown(i)}")
         floor = 1e3 * np.finfo(float).eps * np.abs(cases.starts).max(axis=1)
         clear = known & bounded & (true[:, -1] > floor)  # not mostly rounding
@@ -170,8 +201,8 @@ def check_distances(cases: Cases, tally: Tally, sample: bool = False) -> None:
             tally.ratios[kind, cases.order, k].append(values[here, -1] / true[here, -1])
 
 
-def check_terms(cases: Cases, tally: Tally) -> None:
-    """The bounds on counter terms by trees, at the centre and on a ball; the terms by the truth's own formulas."""
+def check_terms(cases: Cases | NetworkCases, tally: Tally) -> None:
+    """The bounds on counter terms by trees, at a random point of a ball."""
     began = time.process_time()
     around = cases.family.around(cases.starts)
     rng = np.random.default_rng(len(cases.etas) + cases.steps)
@@ -181,15 +212,18 @@ def check_terms(cases: Cases, tally: Tally) -> None:
     reached = np.linalg.norm(points - cases.starts, axis=1)
     bounds = tree_bounds(around.known.at(reached, cases.order), cases.order)
     terms = np.linalg.norm(cases.family.terms(points, cases.order), axis=2).T
-    tally.seconds["terms"] += time.process_time() - began
-    tally.cases["terms"] += len(points)
-    tally.bounded["terms"] += int(np.isfinite(bounds).all(axis=0).sum())
+    bounds = np.where(reached <= around.known.valid, bounds, np.inf)
+    tally.seconds[cases.prefix + "terms"] += time.process_time() - began
+    tally.cases[cases.prefix + "terms"] += len(points)
+    tally.bounded[cases.prefix + "terms"] += int(np.isfinite(bounds).all(axis=0).sum())
     fine = np.isfinite(terms).all(axis=0)
     for i in np.flatnonzero(fine & ~(terms <= bounds * (1 + 1e-12)).all(axis=0)):
-        tally.violations.append(f"terms: {bounds[:, i]} below {terms[:, i]} at {points[i].tolist()}: {cases.shown(i)}")
+        tally.violations.append(
+            f"{cases.prefix}terms: {bounds[:, i]} below {terms[:, i]} at {points[i].tolist()}: {cases.shown(i)}"
+        )
 
 
-def check_balls(cases: Cases, tally: Tally) -> None:
+def check_balls(cases: Cases | NetworkCases, tally: Tally) -> None:
     """Spectrum, gradient and Lipschitz constant of the Hessian at a random point of a ball."""
     began = time.process_time()
     rng = np.random.default_rng(len(cases.etas) + 7 * cases.steps)
@@ -199,55 +233,65 @@ def check_balls(cases: Cases, tally: Tally) -> None:
     points = cases.starts + (radii / np.linalg.norm(directions, axis=1))[:, None] * directions
     radii = np.linalg.norm(points - cases.starts, axis=1) * (1 + 1e-12)
     ball, third = around.spectrum(radii), around.third(radii)
-    slope, matrices = gradients_and_hessians(cases, points)
-    there = np.linalg.eigvalsh(matrices)
-    gaps = np.linalg.norm(matrices - gradients_and_hessians(cases, cases.starts)[1], 2, axis=(1, 2))
-    tally.seconds["balls"] += time.process_time() - began
-    tally.cases["balls"] += len(points)
-    tally.bounded["balls"] += int(np.isfinite(ball.upper).sum())
+    gradients, matrices = cases.slopes_and_hessians(points)
+    slope, there = np.linalg.norm(gradients, axis=1), np.linalg.eigvalsh(matrices)
+    gaps = np.linalg.norm(matrices - cases.slopes_and_hessians(cases.starts)[1], 2, axis=(1, 2))
+    tally.seconds[cases.prefix + "balls"] += time.process_time() - began
+    tally.cases[cases.prefix + "balls"] += len(points)
+    tally.bounded[cases.prefix + "balls"] += int(np.isfinite(ball.upper).sum())
     slack = 1e-12 * np.maximum(np.abs(there).max(axis=1), around.known.known[1])
     right = (ball.lower <= there[:, 0] + slack) & (there[:, -1] <= ball.upper + slack)
     right &= (slope <= ball.slope * (1 + 1e-12)) & (gaps <= third * radii * (1 + 1e-9) + 4 * slack)
-    for i in np.flatnonzero(~right):
+    for i in np.flatnonzero(~right | (np.isfinite(ball.upper) & ~cases.in_region(points))):
         tally.violations.append(
-            f"ball of radius {radii[i]} around the start, at {points[i].tolist()}: {cases.shown(i)}"
+            f"{cases.prefix}ball of radius {radii[i]} around the start, at {points[i].tolist()}: {cases.shown(i)}"
         )
 
 
-def gradients_and_hessians(cases: Cases, points: Array) -> tuple[Array, Array]:
-    """Lengths of gradients and Hessians by plain NumPy."""
-    n = points.shape[1]
-    gradients, matrices = np.zeros(points.shape), np.zeros((len(points), n, n))
-    for powers, column in zip(cases.powers, cases.coefficients.T, strict=True):
-        for i in range(n):
-            if not powers[i]:
-                continue
-            left = powers - np.eye(n, dtype=int)[i]
-            gradients[:, i] += column * powers[i] * np.prod(points**left, axis=1)
-            for j in range(n):
-                if left[j]:
-                    last = left - np.eye(n, dtype=int)[j]
-                    matrices[:, i, j] += column * powers[i] * left[j] * np.prod(points**last, axis=1)
-    return np.linalg.norm(gradients, axis=1), matrices
+def check_bounds(cases: Cases | NetworkCases, tally: Tally, chunk: int) -> None:
+    """All bounds on numbers of a loss."""
+    check_distances(cases, tally, sample=chunk % (SAMPLE // CHUNK) == 0)
+    check_terms(cases, tally)
+    check_balls(cases, tally)
 
 
-def sweep(seed: int, count: int, seconds: float = np.inf) -> Tally:
+#: What is done with so many cases of each kind.
+CHECKS: dict[str, Callable[[np.random.Generator, int, Tally, int], None]] = {
+    "polynomials": lambda rng, few, tally, chunk: check_bounds(random_cases(rng, few), tally, chunk),
+    "networks": lambda rng, few, tally, chunk: check_bounds(random_networks(rng, few), tally, chunk),
+    "rates": lambda rng, few, tally, chunk: check_rates(
+        random_networks(rng, few) if chunk % 2 else random_cases(rng, few), tally
+    ),
+    "rigorous": lambda rng, few, tally, chunk: check_rigorous(
+        random_cases(rng, -(-few // RIGOROUS_SHARE), largest=0.5), tally
+    ),
+}
+KINDS = tuple(CHECKS)
+
+
+def sweep(seed: int, count: int, seconds: float = np.inf, kinds: Sequence[str] = KINDS) -> Tally:
     """So many cases of each bound, chunk by chunk, or as many as fit into a time."""
     tally, began = Tally(), time.monotonic()
     for chunk in range(-(-count // CHUNK)):
         if time.monotonic() - began > seconds:
             break
-        cases = random_cases(np.random.default_rng([seed, chunk]), min(CHUNK, count - chunk * CHUNK))
-        check_distances(cases, tally, sample=chunk % (SAMPLE // CHUNK) == 0)
-        check_terms(cases, tally)
-        check_balls(cases, tally)
+        few = min(CHUNK, count - chunk * CHUNK)
+        for place, kind in enumerate(KINDS):
+            if kind in kinds:
+                rng = np.random.default_rng([seed, chunk, place] if place else [seed, chunk])
+                CHECKS[kind](rng, few, tally, chunk)
     return tally
+
+
+def names_of(tally: Tally) -> list[str]:
+    """The bounds on distances that were checked in batches."""
+    return list(dict.fromkeys(kind for kind, *_ in tally.ratios))
 
 
 def table(tally: Tally) -> str:
     """Bound over truth, median (95th percentile), as rows of the table of the documentation."""
     lines = []
-    for kind in CERTIFICATES:
+    for kind in names_of(tally):
         for order in range(HIGHEST_ORDER + 1):
             cells = []
             for k in range(len(REGIMES)):
@@ -265,19 +309,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=np.inf, help="stop after so many")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args(arguments)
     shares = [given.cases // given.processes] * given.processes
     tally, began = Tally(), time.monotonic()
     if given.processes == 1:
-        tally = sweep(given.seed, given.cases, given.seconds)
+        tally = sweep(given.seed, given.cases, given.seconds, given.kinds)
     else:
         with ProcessPoolExecutor(given.processes) as pool:
             seeds = [given.seed * given.processes + k for k in range(given.processes)]
-            for part in pool.map(sweep, seeds, shares, [given.seconds] * len(seeds)):
+            for part in pool.map(sweep, seeds, shares, itertools.repeat(given.seconds), itertools.repeat(given.kinds)):
                 tally.add(part)
-    for kind in tally.cases:
-        cost = tally.seconds[kind] + tally.seconds["truth"] / len(CERTIFICATES) * (kind in CERTIFICATES)
+    for kind in sorted(tally.cases):
+        cost = tally.seconds[kind]
+        if kind in names_of(tally):
+            cost += tally.seconds[kind.removesuffix(kind.split(": ")[-1]) + "truth"] / len(CERTIFICATES)
         print(
             f"{kind}: {tally.cases[kind]:,} cases, {tally.bounded[kind]:,} with a bound, "
             f"{tally.cases[kind] / tally.seconds[kind]:,.0f} cases/s, with their truth {tally.cases[kind] / cost:,.0f}"

@@ -20,7 +20,17 @@ from typing import Any
 import flint
 import numpy as np
 
-__all__ = ["METHODS", "GeneralLinear", "Polynomial", "Truth", "coefficient", "differential", "symmetry", "trees"]
+__all__ = [
+    "METHODS",
+    "CrossEntropy",
+    "GeneralLinear",
+    "Polynomial",
+    "Truth",
+    "coefficient",
+    "differential",
+    "symmetry",
+    "trees",
+]
 
 BITS = 300
 #: Terms of a Taylor series, and how small its last ones are to be against the state.
@@ -209,6 +219,14 @@ class Polynomial:
         loss = self.ring.from_dict(dict(zip(self.powers, numbers, strict=True)))
         return [-loss.derivative(i) for i in range(self.size)]
 
+    @staticmethod
+    def derivative(part: Any, axis: int) -> Any:
+        return part.derivative(axis)
+
+    @staticmethod
+    def lifted(point: Sequence[Any]) -> Sequence[Any]:
+        return point
+
     def text(self, names: Sequence[str]) -> str:
         """As an expression that the package reads."""
         terms = []
@@ -218,24 +236,88 @@ class Polynomial:
         return " + ".join(terms)
 
 
-def differential(tree: Tree, loss: Polynomial) -> list[Any]:
+@dataclass(frozen=True)
+class CrossEntropy:
+    """``weight sum_s log(1 + exp v_s)``: its derivatives are polynomials in x and the ``p_s = 1/(1 + exp(-v_s))``."""
+
+    inner: tuple[Polynomial, ...]
+    weight: Fraction
+
+    @property
+    def size(self) -> int:
+        return self.inner[0].size
+
+    @functools.cached_property
+    def ring(self) -> Any:
+        return flint.fmpq_mpoly_ctx.get([f"x{i}" for i in range(self.size + len(self.inner))], "degrevlex")
+
+    @functools.cached_property
+    def values(self) -> list[Any]:
+        rest = (0,) * len(self.inner)
+        return [
+            self.ring.from_dict(
+                {
+                    (*p, *rest): flint.fmpq(c.numerator, c.denominator)
+                    for p, c in zip(v.powers, v.coefficients, strict=True)
+                }
+            )
+            for v in self.inner
+        ]
+
+    @functools.cached_property
+    def velocity(self) -> list[Any]:
+        weight, chances = flint.fmpq(self.weight.numerator, self.weight.denominator), self.ring.gens()[self.size :]
+        zero = self.ring.from_dict({})
+        return [
+            sum((-weight * p * v.derivative(i) for p, v in zip(chances, self.values, strict=True)), zero)
+            for i in range(self.size)
+        ]
+
+    def derivative(self, part: Any, axis: int) -> Any:
+        """By ``dp = p (1 - p) dv``."""
+        total = part.derivative(axis)
+        for s, (p, v) in enumerate(zip(self.ring.gens()[self.size :], self.values, strict=True)):
+            total = total + part.derivative(self.size + s) * p * (1 - p) * v.derivative(axis)
+        return total
+
+    def lifted(self, point: Sequence[Any]) -> Sequence[Any]:
+        """A point and its chances."""
+        nothing = point[0] * 0
+        powers = [[nothing + 1] for _ in range(self.size + len(self.inner))]
+        wide = [*point, *[nothing] * len(self.inner)]
+        return [*point, *(1 / (1 + (-_Horner(v).at(wide, powers)).exp()) for v in self.values)]
+
+
+def squares(inner: Sequence[Polynomial], weight: Fraction) -> Polynomial:
+    """``weight sum_s v_s**2/2``, multiplied out."""
+    found: dict[tuple[int, ...], Fraction] = {}
+    for v in inner:
+        terms = list(zip(v.powers, map(Fraction, v.coefficients), strict=True))
+        for (p, c), (q, d) in itertools.product(terms, terms):
+            power = tuple(a + b for a, b in zip(p, q, strict=True))
+            found[power] = found.get(power, Fraction(0)) + weight * c * d / 2
+    return Polynomial(tuple(found), tuple(found.values()))
+
+
+def differential(tree: Tree, loss: Polynomial | CrossEntropy) -> list[Any]:
     """The elementary differential ``F(t)`` of ``F = -g``: polynomials, shape (n,)."""
     below = [differential(branch, loss) for branch in tree]
-    found = []
-    for component in loss.velocity:
-        total = component * 0
-        for axes in itertools.product(range(loss.size), repeat=len(below)):
-            part = component
-            for axis in axes:
-                part = part.derivative(axis)
-            for axis, branch in zip(axes, below, strict=True):
-                part = part * branch[axis]
-            total = total + part
-        found.append(total)
-    return found
+    return [_along(component, below, loss) for component in loss.velocity]
 
 
-def weighted(tree: Tree, loss: Polynomial, method: GeneralLinear) -> list[Any]:
+def _along(part: Any, vectors: list[list[Any]], loss: Polynomial | CrossEntropy) -> Any:
+    """A derivative along so many vectors, which are not differentiated."""
+    if not vectors:
+        return part
+    total = part * 0
+    for axis, entry in enumerate(vectors[0]):
+        slope = loss.derivative(part, axis)
+        if slope != 0 and entry != 0:
+            total = total + entry * _along(slope, vectors[1:], loss)
+    return total
+
+
+def weighted(tree: Tree, loss: Polynomial | CrossEntropy, method: GeneralLinear) -> list[Any]:
     """The part of one tree in the modified field, without its power of eta."""
     weight = coefficient(tree, method) / symmetry(tree)
     return [flint.fmpq(weight.numerator, weight.denominator) * part for part in differential(tree, loss)]
@@ -265,13 +347,15 @@ class Truth:
 
     Parameters
     ----------
-    loss : Polynomial
+    loss : Polynomial or CrossEntropy
     order : int
     eta : float
     method : GeneralLinear
     """
 
-    def __init__(self, loss: Polynomial, order: int, eta: float, method: GeneralLinear = GRADIENT_DESCENT) -> None:
+    def __init__(
+        self, loss: Polynomial | CrossEntropy, order: int, eta: float, method: GeneralLinear = GRADIENT_DESCENT
+    ) -> None:
         self.loss, self.eta = loss, Fraction(eta)
         total = [part * 0 for part in loss.velocity]
         for nodes in range(1, order + 2):
@@ -281,6 +365,7 @@ class Truth:
                 total = [t + factor * p for t, p in zip(total, weighted(tree, loss, method), strict=True)]
         flint.ctx.prec = BITS
         self.field = [_Horner(part) for part in total]
+        self.gradient = [_Horner(part) for part in loss.velocity]
 
     def flow(self, start: Sequence[float], time: float | Fraction) -> np.ndarray:
         """The equation of motion at a time, shape (n,), of arb."""
@@ -305,27 +390,30 @@ class Truth:
                 return state
         raise ArithmeticError("the motion needs too many steps")
 
+    def _at(self, field: Sequence[_Horner], point: Sequence[Any]) -> list[Any]:
+        """A field at numbers or series."""
+        lifted = self.loss.lifted(point)
+        powers = [[point[0] * 0 + 1] for _ in lifted]
+        return [part.at(lifted, powers) for part in field]
+
     def _series(self, state: list[Any]) -> list[list[Any]]:
         """Taylor coefficients of the motion from a state, by Picard's iteration, one coefficient at a time."""
         rows = [[x] for x in state]
         for k in range(DEGREE):
             flint.ctx.cap = k + 1
-            curves = [flint.arb_series(row, k + 1) for row in rows]
-            powers = [[flint.arb_series([1], k + 1)] for _ in curves]
-            for part, row in zip(self.field, rows, strict=True):
-                row.append(part.at(curves, powers)[k] / (k + 1))
+            velocity = self._at(self.field, [flint.arb_series(row, k + 1) for row in rows])
+            for part, row in zip(velocity, rows, strict=True):
+                row.append(part[k] / (k + 1))
         return rows
 
     def descent(self, start: Sequence[float], steps: int) -> np.ndarray:
         """Iterates of exact gradient descent, shape (steps+1, n), of arb."""
         flint.ctx.prec = BITS
-        gradient = [_Horner(part) for part in self.loss.velocity]
         eta = flint.arb(flint.fmpq(*self.eta.as_integer_ratio()))
         state = [flint.arb(flint.fmpq(*Fraction(x).as_integer_ratio())) for x in start]
         path = [state]
         for _ in range(steps):
-            powers = [[flint.arb(1)] for _ in state]
-            state = [(x + eta * part.at(state, powers)).mid() for x, part in zip(state, gradient, strict=True)]
+            state = [(x + eta * part).mid() for x, part in zip(state, self._at(self.gradient, state), strict=True)]
             path.append(state)
         return np.array(path)
 

@@ -103,7 +103,7 @@ def test_the_sharpness_is_the_largest_at_six_points_of_gradient_flow(monkeypatch
     del vars(found)["sharpness"]
     assert found.sharpness == 4.0
     ((theta, times, rtol, atol),) = asked
-    assert (theta, times, rtol) == ([3.0, 4.0], pytest.approx([0.0, 0.4, 0.8, 1.2, 1.6, 2.0]), 1e-6)
+    assert (theta, times, rtol) == ([3.0, 4.0], pytest.approx([0.0, 0.4, 0.8, 1.2, 1.6, 2.0], rel=1e-9, abs=0), 1e-6)
     assert atol == pytest.approx(1e-8 * np.sqrt(12.5), rel=1e-12, abs=0)
     nought = made(start=np.zeros(2))
     del vars(nought)["sharpness"]
