@@ -19,7 +19,7 @@ help:
 	@echo 'make properties  the random tests, with many cases: a million of each batched bound'
 	@echo 'make verdicts    10,000 verifications of right equations and of wrong ones; takes hours'
 	@echo 'make tightness   the table of bounds over truth in docs/theory/distance.md'
-	@echo 'make fuzz        every public function and command with 100,000 random arguments'
+	@echo 'make fuzz        every public function and command with 100,000 random arguments; CALLS=800 of each'
 	@echo 'make mutation    how many small changes of the package the tests notice; MUTANTS=20 of each part'
 	@echo 'make coverage    the lines that the tests run'
 	@echo 'make lint        ruff, mypy and the floors'
@@ -62,9 +62,10 @@ verdicts: $(VENV)/installed-test
 tightness: $(VENV)/installed-test
 	$(BIN)/python tests/properties/million.py --cases 80000 --processes 2 --table
 
-# 800 calls of each of 142 names; a failure prints the line that repeats it.
+# 800 calls of each name; a failure prints the line that repeats it.
+CALLS ?= 800
 fuzz: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n 2 --dist worksteal tests/fuzz --hypothesis-profile=fuzz
+	EOMSYM_FUZZ_CALLS=$(CALLS) $(BIN)/python -m pytest -n 2 --dist worksteal tests/fuzz --hypothesis-profile=fuzz
 
 MUTANTS ?= 20
 mutation: $(VENV)/installed-test

@@ -28,7 +28,8 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-settings.register_profile("fuzz", max_examples=800, deadline=None, print_blob=True, database=None)
+CALLS = int(os.environ.get("EOMSYM_FUZZ_CALLS", "800"))
+settings.register_profile("fuzz", max_examples=CALLS, deadline=None, print_blob=True, database=None)
 settings.load_profile("quick")  # the option --hypothesis-profile comes later and wins
 
 LONG = 1000  # examples of a property

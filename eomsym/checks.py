@@ -21,7 +21,7 @@ from eomsym.types import Array, Progress
 
 __all__ = [
     "array", "choice", "count", "flag", "function", "instance", "items", "nearest", "number", "order", "path",
-    "positive", "progress", "shown", "text", "vector",
+    "positive", "progress", "reals", "shown", "text", "vector",
 ]  # fmt: skip
 
 
@@ -67,11 +67,11 @@ def count(value: Any, name: str, least: int = 0, most: int | None = None, note: 
     ...
     eomsym.errors.InputError: order must be an integer from 0 to 19, got 2.5; type order=2
     """
-    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    whole = isinstance(value, Integral) and not isinstance(value, (bool, np.timedelta64))
     if whole and int(value) >= least and (most is None or int(value) <= most):
         return int(value)
     try:
-        fitting = max(least, math.floor(value))
+        fitting = max(least, math.floor(_float(value)))
     except (TypeError, ValueError, OverflowError):
         fitting = least
     if most is not None:
@@ -143,7 +143,9 @@ def positive(value: Any, name: str, such_as: float = 0.01) -> float:
 
 def _float(value: Any) -> float:
     """NaN for what is no number."""
-    if isinstance(value, (str, bytes, bool, np.bool_)):
+    if type(value) is float:
+        return value
+    if isinstance(value, (str, bytes, bool, np.generic, np.ndarray)) and not _real(value):
         return math.nan
     try:
         return float(value)
@@ -151,6 +153,12 @@ def _float(value: Any) -> float:
         return math.inf
     except (TypeError, ValueError):
         return math.nan
+
+
+def _real(value: Any) -> bool:
+    """Whether it is one number of NumPy, real and not masked: of others `float` makes a number, with a warning."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    return kind in {"i", "u", "f", "O"} and value.ndim == 0 and not np.ma.is_masked(value)
 
 
 def flag(value: Any, name: str) -> bool:
@@ -268,7 +276,8 @@ def path(value: Any, name: str = "path", such_as: str = "records.sqlite") -> Pat
     """
     try:
         found = Path(os.fspath(value))
-        if value and "\0" not in str(found) and len(str(found)) <= LONGEST_PATH and len(found.name) <= LONGEST_NAME:
+        named = value and found.name and "\0" not in str(found)
+        if named and len(str(found)) <= LONGEST_PATH and len(found.name) <= LONGEST_NAME:
             return found
     except TypeError:
         pass
@@ -340,9 +349,7 @@ def array(data: Any, name: str) -> Array:
     eomsym.errors.InputError: inputs must be finite, got inputs[1, 1] = nan; leave such entries out or replace them
     """
     try:
-        if np.iscomplexobj(data):
-            raise TypeError
-        found = np.array(data, dtype=np.float64)
+        found = reals(data)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"{name} must be an array of real numbers, got {type(data).__name__} {shown(data, 40)}"
@@ -352,6 +359,25 @@ def array(data: Any, name: str) -> Array:
         place = f"{name}[{', '.join(map(str, where))}]" if where else name
         raise InputError(f"{name} must be finite, got {place} = {found[where]}; leave such entries out or replace them")
     return found
+
+
+def reals(data: Any) -> Array:
+    """A copy of some data as a float64 array of real numbers, NaN and infinity among them.
+
+    Raises
+    ------
+    TypeError, ValueError, OverflowError
+        It is none: of complex numbers NumPy would take the real parts, and of masked ones what is behind.
+
+    Examples
+    --------
+    >>> reals([1, float("inf")])
+    array([ 1., inf])
+    """
+    listed = data if isinstance(data, (list, tuple)) else ()
+    if any(one is np.ma.masked for one in listed) or np.ma.is_masked(data) or np.iscomplexobj(data):
+        raise TypeError(f"no array of real numbers: {shown(data)}")
+    return np.array(data, dtype=np.float64)
 
 
 def vector(data: Any, name: str, size: int, note: str = "") -> Array:

@@ -6,6 +6,9 @@ Each of these once hung, filled the memory, or ended in an error of another pack
 from __future__ import annotations
 
 import math
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from eomsym.errors import (
     DivergenceError,
     EomsymWarning,
     ExpressionError,
+    HypothesisError,
     InexactError,
     InputError,
     MethodError,
@@ -23,6 +27,7 @@ from eomsym.errors import (
     SizeError,
 )  # fmt: skip
 
+KEPT = eom.HeavyBall("1/2", memory="kept", eta="1/100")
 LOSS = eom.Loss("x**4/4 + y**2/2 + x*y/3", variables="x y")
 START = [1.0, -0.5]
 NAN, INF = math.nan, math.inf
@@ -48,6 +53,30 @@ def flow(loss=LOSS, start=START, **changed):
 
 def network(*arguments, **options):
     return lambda: eom.Network(*arguments, **options)
+
+
+def distance(**changed):
+    return lambda: eom.bounds.distance(LOSS, START, **{"eta": 0.1, "steps": 3, **changed})
+
+
+def distances(**changed):
+    return lambda: eom.bounds.many_distances(LOSS, [START], **{"eta": 0.1, "steps": 3, "order": 0, **changed})
+
+
+def enclosures(**changed):
+    return lambda: eom.bounds.enclose_terms(LOSS, START, **changed)
+
+
+def enclosed(**changed):
+    return lambda: eom.bounds.enclose_flow(LOSS, START, **{"eta": 0.1, "steps": 3, **changed})
+
+
+def certificate(**changed):
+    return lambda: eom.bounds.certificate(LOSS, START, **{"eta": 0.1, "steps": 3, **changed})
+
+
+def predict(**changed):
+    return lambda: eom.symmetries.predict(LOSS, START, **{"eta": 0.1, "steps": 3, "symmetries": (), **changed})
 
 
 EXPRESSIONS = {
@@ -191,6 +220,32 @@ INPUT = {
     "scheme": (lambda: eom.Network((2, 1), INPUTS, TARGETS).initial(scheme="xaver"), "did you mean xavier"),
     "scale": (lambda: eom.Network((2, 1), INPUTS, TARGETS).initial(scale=NAN), "scale must be a finite number"),
     "batches": (lambda: eom.Network((2, 1), INPUTS, TARGETS).split(100), "100"),
+    "widths without a dimension": (network(np.array(2), INPUTS, TARGETS), "layers must be widths"),
+    "weight decay decimal": (lambda: LOSS.with_weight_decay(Decimal("nan")), "weight_decay must be a finite number"),
+    "decimals inf": (lambda: eom.compile(LOSS, 1).decimals([-INF, 0]), "theta must be numbers or texts"),
+    "times complex": (flow(time=np.array([0, 1j])), "expected numbers, such as"),
+    "start complex of a memory": (descend(start=np.ones(2) * 1j, method=KEPT), "theta must be an array of real"),
+    "bound complex": (lambda: eom.testing.assert_bound_holds([1.0], bound=np.array([1j])), "expected numbers and bou"),
+    "time of many digits": (flow(time=10**5000), "time=an integer of 16610 bits: expected numbers"),
+    "size masked": (lambda: eom.output.Figure(size=np.ma.array([4, 3], mask=[0, 1])), "a length in size must be"),
+    "path of a folder": (lambda: eom.compile(LOSS, 1).save("."), "path must name a file, got str '.'"),
+    "records in a folder": (lambda: eom.sweep([], path=Path("/")), "path must name a file"),
+    "order of enclosures": (enclosures(order=51), "order must be an integer from 0 to 50"),
+    "order of an enclosed flow": (enclosed(order=13), "order must be an integer from 0 to 12"),
+    "degree": (enclosed(degree=2**63), "degree must be an integer from 1 to 100"),
+    "substeps": (enclosed(substeps=2**63), "substeps must be an integer from 1 to 1000"),
+    "degree of a certificate": (certificate(degree=2**63), "degree must be an integer from 1 to 100"),
+    "substeps of a certificate": (certificate(substeps=2**63), "substeps must be an integer from 1 to 1000"),
+    "steps of a bound": (distance(steps=2**63), "steps must be an integer from 1 to 10000000000"),
+    "steps of bounds": (distances(steps=10**30), "steps must be an integer from 1 to 10000000000"),
+    "steps of an enclosed flow": (enclosed(steps=10**30), "steps must be an integer from 1 to 10000000000"),
+    "steps of a prediction": (predict(steps=10**30), "steps must be an integer from 1 to 10000000000"),
+    "time of a run": (descend(start=[0.0, 0.0], eta=1e308), "3 steps of eta=1e\\+308 take no finite time"),
+    "time of a prediction": (predict(eta=1e308), "3 steps of eta=1e\\+308 take no finite time"),
+    "time of a bound": (distance(eta=1e308), "3 steps of eta=1e\\+308 take no finite time"),
+    "time of bounds": (distances(eta=1e308), "3 steps of eta=1e\\+308 take no finite time"),
+    "time of an enclosed flow": (enclosed(eta=1e308), "3 steps of eta=1e\\+308 take no finite time"),
+    "steps at the edge": (lambda: eom.edge_flow(LOSS, START, eta=0.1, steps=10**30), "steps must be an integer from 1"),
 }  # fmt: skip
 
 
@@ -208,6 +263,9 @@ METHODS = {
     "None": (lambda: O.HeavyBall(None), InputError, "an int, a Fraction or an exact sympy expression is needed"),
     "huge": (lambda: O.HeavyBall("1e99999999"), InputError, "write a number such as"),
     "many digits": (lambda: O.HeavyBall("0." + "9" * 5000), InputError, "write a number such as"),
+    "many digits of an integer": (lambda: O.HeavyBall(10**5000), InputError, "has more than 1000 digits"),
+    "many digits of a fraction": (lambda: O.HeavyBall(Fraction(1, 10**5000)), InputError, "more than 1000 digits"),
+    "many digits in sympy": (lambda: O.HeavyBall(sympy.Integer(10) ** 5000), InputError, "more than 1000 digits"),
     "zoo": (lambda: O.HeavyBall(sympy.zoo), InputError, "a finite number is needed"),
     "complex": (lambda: O.HeavyBall(1j), InputError, "an int, a Fraction or an exact sympy expression is needed"),
     "one": (lambda: O.HeavyBall(1), MethodError, "beta = 1 keeps all momentum"),
@@ -219,6 +277,8 @@ METHODS = {
     "inner steps": (lambda: O.Lookahead(steps=10**6), InputError, "steps must be an integer from 1 to 50"),
     "Newton-Schulz steps": (lambda: O.Muon(ns_steps=10**6), InputError, "ns_steps must be an integer from 1 to 20"),
     "multistep None": (lambda: O.LinearMultistep(None, None), InputError, "a sequence of exact numbers is needed"),
+    "multistep without a dimension": (lambda: O.LinearMultistep([1, -1], np.array(2)), InputError, "a sequence of exa"),
+    "stages without a dimension": (lambda: O.RungeKutta(np.array(0), [1]), InputError, "rows of exact numbers are"),
     "multistep nan": (lambda: O.LinearMultistep([1, NAN], [1]), InexactError, "exact numbers are needed"),
     "inconsistent": (lambda: O.LinearMultistep([1, -2], [1]), MethodError, r"rho\(1\) = -1, expected 0"),
     "ragged": (lambda: O.RungeKutta([[0], [1, 2]], [1]), InputError, "rows of lengths"),
@@ -247,6 +307,10 @@ def test_parameters_of_methods(make, error, match):
 SIZES = {
     "variables": (expression("x0", "x0:1000000000"), "more than 100000"),
     "network": (network((2, 10**9, 1), INPUTS, TARGETS), "parameters; expected at most 100000000"),
+    "steps of a measured bound": (distance(steps=10**10), "steps of 2 numbers would not fit in memory; take fewer"),
+    "steps of many bounds": (distances(steps=10**10), "steps of 2 numbers would not fit in memory; take fewer"),
+    "steps of enclosures": (enclosed(steps=10**10), "steps of 2 numbers would not fit in memory; take fewer"),
+    "steps of a prediction": (predict(steps=10**10), "keep fewer with every=10000000"),
     "iterates": (descend(steps=10**10), "keep fewer with every=10000000"),
     "100 batches": (lambda: eom.counter_terms(2, method=O.Epoch(100)), "ask for a lower order or fewer batches"),
     "order of batches": (lambda: eom.counter_terms(5, method=O.Epoch(10)), "ask for a lower order or fewer batches"),
@@ -257,6 +321,22 @@ SIZES = {
 def test_what_is_too_large_is_refused_at_once(make, match):
     with pytest.raises(SizeError, match=match):
         make()
+
+
+def test_numbers_whose_squares_overflow_are_judged_without_a_warning():
+    """One of 1e200 is finite, and its square is not."""
+    quartic = eom.Loss("x**4/4", variables="x")
+    found = eom.bounds.best_order(quartic, [1e52], eta=1e-106, highest=0)
+    assert found.predicted[0] == np.inf  # the norm of 1e260
+    leading = eom.leading_error(quartic, [1e40], time=1e-90, orders=[0])
+    np.testing.assert_allclose(leading.norms, 1.5e110, rtol=1e-6)  # time times 3/2 x**5
+    assert eom.testing.assert_bound_holds([1e-308, 0.0], bound=[2.0, 0.0]) == np.inf
+    assert eom.testing.assert_bound_holds([1.0, 0.0], bound=[2.0, 0.0]) == 2.0
+
+
+def test_an_integer_of_thousands_of_digits_is_shown_in_short():
+    with pytest.raises(HypothesisError, match="got an integer of 16610 bits; give GivenCurvature"):
+        eom.curvature.curvature_of(10**5000)
 
 
 def test_shapes():

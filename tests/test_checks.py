@@ -10,14 +10,20 @@ import pytest
 import sympy
 
 from eomsym import checks
-from eomsym.errors import InputError, ShapeError
+from eomsym.errors import InexactError, InputError, ShapeError
+from eomsym.exact.numbers import as_exact
 
 
 def test_what_passes() -> None:
     assert [checks.count(value, "n") for value in (0, np.int32(7), sympy.Integer(3))] == [0, 7, 3]
     assert all(type(checks.count(value, "n")) is int for value in (np.int64(1), sympy.Integer(3)))
     assert [checks.positive(value, "eta") for value in (1, Fraction(1, 4), np.float32(0.5))] == [1.0, 0.25, 0.5]
-    assert checks.number(-3, "x") == -3.0
+    assert [checks.number(value, "x") for value in (-3, np.array(2.5), np.array(4), np.longdouble(2))] == [
+        -3,
+        2.5,
+        4,
+        2,
+    ]
     assert checks.flag(np.True_, "bias") is True
     assert checks.choice("tanh", "activation", ("tanh", "sin")) == "tanh"
     given = np.arange(3)
@@ -48,6 +54,9 @@ def test_what_passes() -> None:
         (lambda: checks.choice({}, "loss", ("mse",)), r"unknown loss \{\}; choose one of mse$"),
         (lambda: checks.array([1j], "x"), "x must be an array of real numbers, got list"),
         (lambda: checks.array(np.ones(2) * 1j, "x"), "x must be an array of real numbers, got ndarray"),
+        (lambda: checks.array(np.ma.masked, "x"), "x must be an array of real numbers, got MaskedConstant"),
+        (lambda: checks.array([1, np.ma.masked], "x"), "x must be an array of real numbers, got list"),
+        (lambda: checks.array(np.ma.array([1, 2], mask=[0, 1]), "x"), "must be an array of real numbers, got Masked"),
         (lambda: checks.array([[1], [2, 3]], "x"), "x must be an array of real numbers, got list"),
         (lambda: checks.array({"a": 1}, "x"), "x must be an array of real numbers, got dict"),
         (lambda: checks.array([10**400], "x"), "x must be an array of real numbers, got list"),
@@ -58,6 +67,28 @@ def test_what_passes() -> None:
 def test_what_does_not(call: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.complex128(1), np.complex64(1), np.array(1 + 0j), np.array([1.0]), np.ones((1, 1)), np.ma.masked,
+        np.ma.array(1.0, mask=True), np.array(True), np.timedelta64(3, "D"), np.timedelta64(3, "ns"),
+        np.datetime64(1, "D"), np.array("1"), np.array([(1, 2)], "i,i")[0],
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_what_numpy_would_make_a_number_of_with_a_warning_is_none(value: Any) -> None:
+    with pytest.raises(InputError, match=r"(?s)^x must be a finite number, got .*; type x=0\.1$"):
+        checks.number(value, "x")
+    with pytest.raises(InputError, match=r"(?s)^x must be a finite number > 0, got .*; type x=0\.01$"):
+        checks.positive(value, "x")
+    with pytest.raises(InputError, match=r"(?s)^x must be an integer >= 0, got .*; type x=0$"):
+        checks.count(value, "x")
+    with pytest.raises(
+        InexactError, match=r"(?s)^x is .*, of type \w+; exact .* needed, for example an int or a Fraction$"
+    ):
+        as_exact(value, "x")
 
 
 def test_shapes() -> None:

@@ -21,11 +21,12 @@ from eomsym.bounds.proven import ENLARGEMENTS
 from eomsym.bounds.rounding import EPS, TERM, TINY, outward
 from eomsym.bounds.terms import tree_bounds
 from eomsym.curvature.families import Family, Neighbourhoods, PolynomialFamily
+from eomsym.dynamics.descent import checked_steps
 from eomsym.errors import InputError, ShapeError
 from eomsym.losses.expression import Loss
 from eomsym.types import Array
 
-__all__ = ["many_distances"]
+__all__ = ["checked_cases", "checked_numbers", "many_distances"]
 
 #: One step of a flow is cut into so many parts at most; a single motion may have eight times as many.
 MOST_PARTS = 32
@@ -91,6 +92,7 @@ def many_distances(
     degree, count = checks.order(order, 16), checks.count(steps, "steps", 1)
     family, thetas = checked_cases(loss, starts)
     rates = checked_numbers(eta, "eta", len(thetas))
+    checked_steps(count, thetas.size, float(rates.max(initial=0.0)))
     with np.errstate(all="ignore"):  # what is not finite is reported as infinite
         values = {"measured": _measured, "proven": _tubes, "closed_form": _closed_forms}[kind](
             family, thetas, rates, count, degree
@@ -109,10 +111,8 @@ def checked_cases(loss: Loss | Family, starts: ArrayLike) -> tuple[Family, Array
         As of `many_distances`.
     """
     thetas = checks.array(starts, "starts")
-    if thetas.ndim != 2 or not np.isfinite(thetas).all():
-        raise ShapeError(
-            f"starts of shape {thetas.shape}: expected finite numbers of shape (m, n), a start in each row"
-        )
+    if thetas.ndim != 2:
+        raise ShapeError(f"starts of shape {thetas.shape}: expected numbers of shape (m, n), a start in each row")
     family = loss if isinstance(loss, Family) else PolynomialFamily.of(loss, len(thetas))
     if thetas.shape != (len(family), family.size):
         raise ShapeError(f"starts of shape {thetas.shape}: expected {(len(family), family.size)}, one for each loss")
@@ -129,7 +129,7 @@ def checked_numbers(given: ArrayLike, name: str, count: int) -> Array:
     """
     numbers = checks.array(given, name)
     numbers = np.full(count, numbers) if numbers.ndim == 0 else numbers
-    if numbers.shape != (count,) or not ((numbers > 0) & np.isfinite(numbers)).all():
+    if numbers.shape != (count,) or not (numbers > 0).all():
         raise InputError(f"{name}={checks.shown(given)}: expected positive numbers, one or {count}")
     return numbers
 

@@ -14,6 +14,8 @@ from eomsym import checks
 from eomsym.bounds.bound import motion_name
 from eomsym.bounds.formula_certificates import FORMULA
 from eomsym.bounds.network_certificates import CONVERGENCE, NETWORK, network_certificate
+from eomsym.bounds.rigorous import MOST_DEGREE, MOST_INNER
+from eomsym.checks import shown
 from eomsym.curvature.hessian import as_kernel
 from eomsym.errors import HypothesisError, InputError
 from eomsym.losses.expression import Loss
@@ -94,10 +96,10 @@ def certificate(
     rate, count, top = checks.positive(eta, "eta"), checks.count(steps, "steps", 1), checks.order(order)
     terms, theta, inner = _terms(kernel.loss), kernel.loss.validate(start), 1
     if top > 2:
-        raise InputError(f"order={order!r}: a certificate knows the orders 0, 1 and 2")
-    numbers = {"eta": rate.hex(), "order": top, "degree": checks.count(degree, "degree", 1)}
+        raise InputError(f"order={shown(order)}: a certificate knows the orders 0, 1 and 2")
+    numbers = {"eta": rate.hex(), "order": top, "degree": checks.count(degree, "degree", 1, MOST_DEGREE)}
     if substeps is not None:
-        return _proof(terms, theta, numbers | {"substeps": checks.count(substeps, "substeps", 1)}, count)
+        return _proof(terms, theta, numbers | {"substeps": checks.count(substeps, "substeps", 1, MOST_INNER)}, count)
     while True:
         try:
             return _proof(terms, theta, numbers | {"substeps": inner}, count)
@@ -178,7 +180,7 @@ def check_certificate(proof: Mapping[str, Any]) -> list[float]:
     """
     schema = proof.get("schema") if isinstance(proof, Mapping) else None
     if schema not in CHECKERS:
-        raise InputError(f"no certificate: its schema is {schema!r}, expected one of {', '.join(CHECKERS)}")
+        raise InputError(f"no certificate: its schema is {shown(schema)}, expected one of {', '.join(CHECKERS)}")
     if schema != FORMULA:
         load_flint()
     try:
@@ -222,7 +224,7 @@ def _terms(loss: Objective) -> list[Any]:
             raise sympy.PolynomialError
     except sympy.PolynomialError as error:
         raise InputError(
-            f"a certificate needs a polynomial with rational coefficients and no weight decay, got {loss!r}"
+            f"a certificate needs a polynomial with rational coefficients and no weight decay, got {shown(loss, 200)}"
         ) from error
     return [[list(map(int, powers)), f"{number.p}/{number.q}"] for powers, number in known]
 

@@ -14,7 +14,7 @@ from eomsym.bounds.proven import proven_distances
 from eomsym.bounds.tubes import tube_distances
 from eomsym.curvature.closed_form import checked_curvature
 from eomsym.curvature.hessian import Curvature, as_kernel
-from eomsym.dynamics.descent import descend
+from eomsym.dynamics.descent import checked_steps, descend
 from eomsym.errors import HypothesisError, InputError
 from eomsym.types import Array
 
@@ -115,6 +115,7 @@ def distance(
     kernel = as_kernel(loss, order + 1 if kind == "closed_form" and order else order)
     known = checked_curvature(kernel.loss, curvature)
     theta = kernel.loss.validate(start)
+    checked_steps(count, len(theta), rate)
     notes: tuple[str, ...] = ()
     around, source = "the motion", THEOREM
     if kind == "measured":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from eomsym import checks
+from eomsym.checks import shown
 from eomsym.errors import InputError
 from eomsym.formulas.terms import counter_terms
 from eomsym.optimisers.base import Method
@@ -44,7 +45,7 @@ def certify_formula(order: int, *, method: Method | None = None) -> dict[str, An
     """
     top, optimiser = checks.order(order), checked_method(method)
     if top > HIGHEST:
-        raise InputError(f"order={order!r}: a certificate of a formula goes up to order {HIGHEST}")
+        raise InputError(f"order={shown(order)}: a certificate of a formula goes up to order {HIGHEST}")
     if not optimiser.is_linear or optimiser.is_flow or optimiser.colours > 1:
         raise InputError(
             f"a certificate of a formula needs an optimiser with trees and one batch, got {optimiser.name}"
@@ -52,7 +53,8 @@ def certify_formula(order: int, *, method: Method | None = None) -> dict[str, An
     form = optimiser.general_linear()
     if not all(entry.is_Rational for entry in form.entries()):
         raise InputError(
-            f"a certificate of a formula needs fractions for the parameters, got {optimiser!r}; type for instance "
+            f"a certificate of a formula needs fractions for the parameters, got {shown(optimiser, 200)}; type for "
+            "instance "
             'HeavyBall("9/10")'
         )
     matrices = {name: getattr(form, name) for name in ("weights", "extrapolation", "coupling")}

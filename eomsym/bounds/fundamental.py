@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.special import exprel
 
 from eomsym.bounds.bound import require
+from eomsym.checks import shown
 from eomsym.errors import InputError
 from eomsym.types import Array
 
@@ -55,7 +56,7 @@ def fundamental_theorem(times: ArrayLike, growth: ArrayLike, defect: ArrayLike, 
     m = np.asarray(growth, dtype=np.float64)
     delta = np.asarray(defect, dtype=np.float64)
     if knots.ndim != 1 or len(knots) < 2 or not (np.diff(knots) > 0).all():
-        raise InputError(f"times must be two or more increasing numbers such as [0, 0.1, 0.2], got {times!r}")
+        raise InputError(f"times must be two or more increasing numbers such as [0, 0.1, 0.2], got {shown(times)}")
     if m.shape != (len(knots) - 1,) or delta.shape != m.shape:
         raise InputError(
             f"growth and defect have shapes {m.shape} and {delta.shape}, expected {(len(knots) - 1,)}: one number "

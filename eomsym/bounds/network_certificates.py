@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from eomsym import checks
 from eomsym.bounds.convergence import guarantee_convergence
 from eomsym.bounds.prediction import predicted_distance
+from eomsym.checks import shown
 from eomsym.curvature.hessian import as_kernel
 from eomsym.dynamics.descent import descend
 from eomsym.errors import HypothesisError, InputError
@@ -74,7 +75,7 @@ def network_certificate(loss: Any, start: ArrayLike, *, eta: float, steps: int, 
     network, given = _given(loss, start)
     rate, count, top = checks.positive(eta, "eta"), checks.count(steps, "steps", 1), checks.order(order)
     if top > 1:
-        raise InputError(f"order={order!r}: a certificate of a network knows the orders 0 and 1")
+        raise InputError(f"order={shown(order)}: a certificate of a network knows the orders 0 and 1")
     theta = network.validate(start)
     path = descend(network, theta, eta=rate, steps=count, every=max(count // LOOKS, 1)).thetas
     likely = predicted_distance(network, theta, eta=rate, steps=count, order=top).norms[1:]
@@ -124,7 +125,9 @@ def certify_convergence(
     network, given = _given(loss, start)
     goal = checks.positive(epsilon, "epsilon")
     if (eta is None) != (steps is None):
-        raise InputError(f"got eta={eta!r} and steps={steps!r}: give both, or neither and the guarantee chooses them")
+        raise InputError(
+            f"got eta={shown(eta)} and steps={shown(steps)}: give both, or neither and the guarantee chooses them"
+        )
     if eta is None or steps is None:
         guarantee = guarantee_convergence(network, start, epsilon=goal)
         eta, steps = guarantee.eta, guarantee.steps
@@ -156,7 +159,8 @@ def _given(loss: Any, start: ArrayLike) -> tuple[DeepLinear, dict[str, Any]]:
     network = as_kernel(loss).loss
     if not isinstance(network, DeepLinear) or network.loss != "mse" or network.weight_decay:
         raise InputError(
-            f"this certificate needs a DeepLinear network with squared error and no weight decay, got {network!r}"
+            "this certificate needs a DeepLinear network with squared error and no weight decay, got "
+            f"{shown(network, 200)}"
         )
     weights = network.unpack(network.validate(start)).values()
     return network, {

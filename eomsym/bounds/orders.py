@@ -158,6 +158,7 @@ def _few(kernel: Kernel, eta: float, most: int) -> Callable[[Array], Array]:
     return velocity
 
 
+@np.errstate(over="ignore", invalid="ignore")  # sizes far beyond the radius are infinite
 def best_order(loss: Objective | Kernel, start: ArrayLike, *, eta: float, highest: int = 15) -> BestOrder:
     """Find the order at which one step of the equation of motion is closest to gradient descent.
 

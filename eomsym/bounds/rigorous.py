@@ -19,6 +19,7 @@ from eomsym import checks
 from eomsym.bounds.bound import Bound, Hypothesis, motion_name
 from eomsym.codegen.kernel import compile
 from eomsym.curvature.hessian import Curvature, Neighbourhood, Spectrum
+from eomsym.dynamics.descent import checked_steps
 from eomsym.errors import HypothesisError
 from eomsym.losses.functions import FUNCTIONS
 from eomsym.losses.objective import Objective
@@ -28,6 +29,10 @@ from eomsym.taylor.table import counter_terms_at
 from eomsym.types import Array
 
 __all__ = ["EnclosedCurvature", "Enclosure", "enclose_flow", "enclose_terms", "rigorous_distance"]
+
+#: Orders in plain Python cost their fourth power: the last of these takes seconds for a handful of parameters, of terms
+#: and of each step of a flow. So do Taylor's formula of that degree, and that many parts of a step.
+HIGHEST, HIGHEST_FLOW, MOST_DEGREE, MOST_INNER = 50, 12, 100, 1000
 
 NUMBERS, SERIES = Balls(), Balls(series=True)
 
@@ -94,6 +99,7 @@ def enclose_terms(loss: Objective, theta: ArrayLike, *, order: int) -> np.ndarra
         Smooth; without softplus and erf, which have no enclosure here.
     theta : array_like, shape (n,)
     order : int
+        Up to 50.
 
     Returns
     -------
@@ -120,7 +126,7 @@ def enclose_terms(loss: Objective, theta: ArrayLike, *, order: int) -> np.ndarra
     checks.instance(loss, "a loss", Objective, "eomsym.Loss('x**2', variables='x')")
     point = loss.validate(theta)
     with working():
-        return _Field(loss, checks.order(order)).terms([enclosed(x) for x in point])
+        return _Field(loss, checks.order(order, HIGHEST)).terms([enclosed(x) for x in point])
 
 
 # spectra --------------------------------------------------------------------------------------------------------------
@@ -263,10 +269,11 @@ def enclose_flow(
     eta : float
     steps : int
     order : int
+        Up to 12.
     degree : int
-        Of Taylor's formula.
+        Of Taylor's formula, up to 100.
     substeps : int
-        Steps of the enclosure for each `eta`.
+        Steps of the enclosure for each `eta`, up to 1000.
 
     Returns
     -------
@@ -289,11 +296,11 @@ def enclose_flow(
     R. E. Moore, Interval Analysis (1966); W. Tucker, Validated Numerics (2011), chapter 6.
     """
     rate = checks.positive(eta, "eta")
-    count, inner = checks.count(steps, "steps", 1), checks.count(substeps, "substeps", 1)
-    terms = checks.count(degree, "degree", 1)
+    inner, terms = checks.count(substeps, "substeps", 1, MOST_INNER), checks.count(degree, "degree", 1, MOST_DEGREE)
     checks.instance(loss, "a loss", Objective, "eomsym.Loss('x**2', variables='x')")
     point = loss.validate(start)
-    field = _Field(loss, checks.order(order))
+    count = checked_steps(steps, len(point), rate)
+    field = _Field(loss, checks.order(order, HIGHEST_FLOW))
     centres, radii = [point], [0.0]
     with working():
         h, step = enclosed(rate) / inner, enclosed(rate)

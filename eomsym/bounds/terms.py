@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eomsym import checks
+from eomsym.checks import shown
 from eomsym.errors import InputError
 from eomsym.exact.coefficients import universal
 from eomsym.optimisers.linear import GradientDescent
@@ -89,7 +90,7 @@ def term_bounds(bound: float, radius: float, order: int, inner: float | None = N
     size, outer = checks.positive(bound, "bound"), checks.positive(radius, "radius")
     inside = outer / 2 if inner is None else inner
     if not 0 <= inside < outer:
-        raise InputError(f"inner={inner!r}: expected a number from 0 to radius = {outer:g}")
+        raise InputError(f"inner={shown(inner)}: expected a number from 0 to radius = {outer:g}")
     numbers = np.array([float(c) for c in cauchy_numbers(checks.order(order) + 1)])
     k = np.arange(order + 1.0)
     bounds: Array = numbers * size * (k * size / (outer - inside)) ** k

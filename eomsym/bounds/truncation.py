@@ -13,6 +13,7 @@ from scipy.special import exprel
 from eomsym import checks
 from eomsym.bounds.bound import Bound, Hypothesis, require
 from eomsym.bounds.terms import tree_bounds
+from eomsym.checks import shown
 from eomsym.curvature.derivatives import Derivatives
 from eomsym.errors import HypothesisError, InputError
 from eomsym.types import Array
@@ -70,7 +71,7 @@ def defect_bound(terms: ArrayLike, radius: ArrayLike, eta: float) -> float:
     """
     rate, balls = checks.positive(eta, "eta"), np.atleast_1d(np.asarray(radius, dtype=np.float64))
     if not (np.diff(balls, prepend=0.0) > 0).all():
-        raise InputError(f"radius={radius!r}: expected a positive number, or several that increase")
+        raise InputError(f"radius={shown(radius)}: expected a positive number, or several that increase")
     known = np.asarray(terms, dtype=np.float64).reshape(-1, len(balls))
     # What holds on a ball holds on those in it.
     known = np.maximum(np.minimum.accumulate(known[:, ::-1], axis=1)[:, ::-1], TINY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -222,7 +223,7 @@ class Kernel(Machines):
         ring = Decimals(checks.count(digits, "digits", 1, MOST_DIGITS))
         try:
             point = [ring(sympy.Rational(x) if isinstance(x, str) else x) for x in theta]
-        except (AttributeError, TypeError, ValueError, ZeroDivisionError) as error:
+        except (AttributeError, TypeError, ValueError, ArithmeticError) as error:
             raise InputError(
                 f"theta must be numbers or texts such as ['0.1', '-1/2'], got {checks.shown(theta)}"
             ) from error
@@ -250,9 +251,10 @@ class Kernel(Machines):
         """Velocity ``theta' = -sum_k eta**k terms[k]`` of the equation of motion; shape (n,) or (m, n)."""
         terms, eta = self.terms(theta), checks.number(eta, "eta")
         velocity: np.ndarray = -terms[..., self.order, :]
-        for k in range(self.order - 1, -1, -1):  # Horner, as in the generated module
-            velocity *= eta
-            velocity -= terms[..., k, :]
+        with np.errstate(over="ignore", invalid="ignore"):  # far beyond the radius: infinite
+            for k in range(self.order - 1, -1, -1):  # Horner, as in the generated module
+                velocity *= eta
+                velocity -= terms[..., k, :]
         return velocity
 
     def gradient(self, theta: Any) -> np.ndarray:
@@ -273,8 +275,7 @@ class Kernel(Machines):
         given = np.stack([np.broadcast_to(point, vectors.shape), vectors], axis=1)
         out = np.empty((len(vectors), 1, n))
         self._gradient.fill(given, 1, _SLOPE, out)
-        found: np.ndarray = out[:, 0] if np.ndim(direction) == 2 else out[0, 0]
-        return found
+        return np.asarray(out[:, 0] if np.ndim(direction) == 2 else out[0, 0])
 
     def gradient_along(self, theta: Any, direction: Any, degree: int = 2) -> np.ndarray:
         """Taylor coefficients of ``s -> g(theta + s direction)`` up to a degree, shape (degree+1, n): g, the Hessian
@@ -285,20 +286,17 @@ class Kernel(Machines):
         rows = np.array([d * (d + 1) // 2 + d for d in range(degree + 1)])
         out = np.empty((1, degree + 1, self.loss.size))
         self._gradient.fill(given, degree, rows, out)
-        found: np.ndarray = out[0]
-        return found
+        return np.asarray(out[0])
 
     def jacobian_vector(self, theta: Any, direction: Any, eta: float) -> np.ndarray:
         """Derivative of the velocity ``field(theta, eta)``, shape (n,), along a direction, shape (n,).
 
         Modified fields commute with linearisation: the terms of the linearised circuit are the derivatives.
         """
-        eta = checks.number(eta, "eta")
         both = np.concatenate([self._points(theta)[0], checks.vector(direction, "direction", self.size)])
         terms = np.empty((1, self.order + 1, 2 * self.size))
         self._linearised.terms(both[None], self.order, terms)
-        result: np.ndarray = -np.asarray(np.polynomial.polynomial.polyval(eta, terms[0, :, self.size :]))
-        return result
+        return -_summed(terms[0, :, self.size :], eta)
 
     def memories(self, theta: Any, eta: float, *, rest: bool = False) -> np.ndarray:
         """What the filters of the optimiser remember at a point of the modified flow, or at rest there.
@@ -324,8 +322,7 @@ class Kernel(Machines):
         machine.fill(self._points(theta)[:, None], order, term_rows(machine.plan, order), out, output=1)
         if rest:
             return np.asarray(np.where(self.circuit.empty_at_rest(), 0.0, out[0, 0]))
-        found: np.ndarray = np.asarray(np.polynomial.polynomial.polyval(eta, out[0]))
-        return found
+        return _summed(out[0], eta)
 
     def outputs(self, theta: Any, eta: float) -> dict[str, np.ndarray]:
         """What the method gives beside its parameters, at a point of its equation of motion: averages of weights.
@@ -357,7 +354,7 @@ class Kernel(Machines):
         machine = self._machine_of("outputs", lambda: self.circuit.outputs())
         out = np.empty((1, self.order + 1, max(place.stop for place in places.values())))
         machine.fill(self._points(theta)[:, None], self.order, term_rows(machine.plan, self.order), out, output=1)
-        values = np.asarray(np.polynomial.polynomial.polyval(eta, out[0]))
+        values = _summed(out[0], eta)
         return {name: values[place] for name, place in places.items()}
 
     def at_order(self, order: int) -> Kernel:
@@ -387,9 +384,10 @@ class Kernel(Machines):
             for name, size in kept.items():
                 parts.append(checks.vector(np.ravel(theta[name]), f"the state {name}", size))
             return np.concatenate(parts)
-        vector = np.array(theta, dtype=np.float64)
-        if vector.shape == (self.size,) and np.isfinite(vector).all():
-            return vector
+        with suppress(TypeError, ValueError, OverflowError):  # which `validate` tells
+            vector = checks.reals(theta)
+            if vector.shape == (self.size,) and np.isfinite(vector).all():
+                return vector
         return np.concatenate([self.loss.validate(theta), np.zeros(sum(kept.values()))])
 
     def points(self, thetas: Any) -> np.ndarray:
@@ -439,6 +437,12 @@ class Kernel(Machines):
 
     def __repr__(self) -> str:
         return f"<Kernel of {self.loss.describe()}, {self.method.name}, order {self.order}>"
+
+
+def _summed(terms: np.ndarray, eta: float) -> np.ndarray:
+    """``sum_k eta**k terms[k]``; infinite far beyond the radius."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(np.polynomial.polynomial.polyval(checks.number(eta, "eta"), terms))
 
 
 #: Rows of tables: the value, and the derivative along s.

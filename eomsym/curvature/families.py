@@ -19,6 +19,7 @@ import sympy
 from numpy.typing import ArrayLike
 
 from eomsym import checks
+from eomsym.checks import shown
 from eomsym.codegen.kernel import Kernel, compile
 from eomsym.errors import InputError
 from eomsym.losses.expression import Field, Loss
@@ -164,10 +165,12 @@ class PolynomialFamily(Family):
     def __init__(self, powers: ArrayLike, coefficients: ArrayLike) -> None:
         exponents = np.asarray(powers)
         if exponents.ndim != 2 or not np.issubdtype(exponents.dtype, np.integer) or (exponents < 0).any():
-            raise InputError(f"powers={powers!r}: expected exponents >= 0 of shape (k, n), such as [[2, 0], [0, 2]]")
+            raise InputError(
+                f"powers={shown(powers)}: expected exponents >= 0 of shape (k, n), such as [[2, 0], [0, 2]]"
+            )
         rows = tuple(tuple(int(e) for e in row) for row in exponents)
         if len(set(rows)) < len(rows) or not any(map(any, rows)):
-            raise InputError(f"powers={powers!r}: expected different monomials, and not the constant alone")
+            raise InputError(f"powers={shown(powers)}: expected different monomials, and not the constant alone")
         numbers = checks.array(coefficients, "coefficients")
         if numbers.ndim != 2 or numbers.shape[1] != len(rows) or not np.isfinite(numbers).all():
             raise InputError(
@@ -190,7 +193,7 @@ class PolynomialFamily(Family):
             terms = sympy.Poly(loss.expression, *loss.variables).terms()
         except (AttributeError, sympy.PolynomialError) as error:
             raise InputError(
-                f"expected a polynomial loss such as Loss('x**2 + x**4', variables='x'), got {loss!r}"
+                f"expected a polynomial loss such as Loss('x**2 + x**4', variables='x'), got {shown(loss, 200)}"
             ) from error
         if loss.weight_decay:
             raise InputError("a family has no weight decay; write it into the polynomial")

@@ -300,16 +300,11 @@ class _NetworkNeighbourhoods(Neighbourhoods):
 
     def _look_at_residuals(self, outputs: Array, lengths: Array) -> None:
         family, targets = self.family, self.family.targets
-        if family.loss == "mse":
-            residuals = outputs - targets
-            sizes = np.linalg.norm(outputs, axis=2) + np.linalg.norm(targets, axis=2)
-        else:
-            residuals = self._look_at_chances(outputs)
-            sizes = np.full(lengths.shape, 2.0)
+        residuals = outputs - targets if family.loss == "mse" else self._look_at_chances(outputs)
         samples = lengths.shape[1]
         terms = sum(family.widths) + samples
         most = (np.prod(self.norms, axis=0) * self.gain)[:, None] * lengths + np.linalg.norm(targets, axis=2)
-        haze = 4e-16 * np.mean(np.maximum(sizes, terms * most) * lengths, axis=1)
+        haze = 4e-16 * terms * np.mean(most * lengths, axis=1)
         if family.activation == "linear":
             crossed = residuals.transpose(0, 2, 1) @ family.inputs
             residual = np.linalg.norm(crossed, axis=(1, 2)) / samples

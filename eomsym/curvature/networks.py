@@ -17,6 +17,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from eomsym.checks import shown
 from eomsym.curvature.derivatives import Derivatives
 from eomsym.curvature.hessian import DENSE, Curvature, Neighbourhood, Spectrum, as_kernel, eigenvalue_range
 from eomsym.errors import HypothesisError
@@ -111,7 +112,8 @@ class NetworkCurvature(Curvature):
         if between is None:
             raise HypothesisError(
                 "no bound: needed a network without biases whose activation is linear, relu or leaky_relu, got "
-                f"{loss!r}; give GivenCurvature(lower, upper, slope), or EstimatedCurvature(kernel) for an estimate"
+                f"{shown(loss, 200)}; give GivenCurvature(lower, upper, slope), or EstimatedCurvature(kernel) for an "
+                "estimate"
             )
         assert isinstance(loss, Network)
         self.loss = loss
@@ -157,13 +159,11 @@ class _NetworkNeighbourhood(Neighbourhood):
                 hidden = np.where(hidden > 0, hidden, owner.below * hidden)
         if loss.loss == "mse":
             residuals = hidden - loss.targets
-            sizes = np.linalg.norm(hidden, axis=1) + np.linalg.norm(loss.targets, axis=1)
         else:
             chances = np.exp(hidden - hidden.max(axis=1, keepdims=True))
             chances /= chances.sum(axis=1, keepdims=True)
             others = chances @ (1 - np.eye(chances.shape[1]))  # 1 - p without cancellation
             residuals = np.where(loss.targets == 1, -others, chances - loss.targets)
-            sizes = np.full(len(hidden), 2.0)
             variances = np.maximum(_variances(chances, others), 1e-300)  # softmax can underflow, its derivatives do not
             self.variance = float(np.max(variances))
             weighted = loss.inputs * variances[:, None]
@@ -172,7 +172,7 @@ class _NetworkNeighbourhood(Neighbourhood):
         # The residuals of a fit are differences: what rounding may have taken from them, or from sums in the layers.
         self.terms = terms = sum(loss.widths) + len(hidden)
         most = float(np.prod(self.norms)) * owner.gain * owner.lengths + np.linalg.norm(loss.targets, axis=1)
-        haze = 4e-16 * float(np.mean(np.maximum(sizes, terms * most) * owner.lengths))
+        haze = 4e-16 * terms * float(np.mean(most * owner.lengths))
         if owner.linear:
             self.residual = float(np.linalg.norm(residuals.T @ loss.inputs)) / len(hidden)
         else:

@@ -12,6 +12,7 @@ import math
 import numpy as np
 import sympy
 
+from eomsym.checks import shown
 from eomsym.curvature.derivatives import Derivatives
 from eomsym.curvature.hessian import DENSE, Curvature, Neighbourhood, Spectrum, as_kernel, eigenvalue_range
 from eomsym.errors import HypothesisError
@@ -52,7 +53,7 @@ class PolynomialCurvature(Curvature):
             terms = sympy.Poly(loss.expression, *loss.variables).terms()
         except sympy.PolynomialError as error:
             raise HypothesisError(
-                f"no bound: needed a network without biases or a polynomial loss, got {loss!r}; give "
+                f"no bound: needed a network without biases or a polynomial loss, got {shown(loss, 200)}; give "
                 "GivenCurvature(lower, upper, slope), EstimatedCurvature(kernel) for an estimate, or EnclosedCurvature "
                 "for machine-checked numbers"
             ) from error

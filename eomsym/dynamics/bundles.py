@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eomsym import checks
+from eomsym.checks import shown
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.codegen.machines import SHORT
 from eomsym.dynamics.flow import as_times, check_tolerances
@@ -121,14 +122,14 @@ def integrate_many(
             "stepper; integrate its trajectories one by one with eomsym.flow, or take a lower order"
         )
     if not isinstance(starts, Sequence | np.ndarray) or any(isinstance(row, str | int | float) for row in starts):
-        raise ShapeError(f"starts={starts!r}: expected an array of shape (s, {kernel.size}), a start in each row")
+        raise ShapeError(f"starts={shown(starts)}: expected an array of shape (s, {kernel.size}), a start in each row")
     points = kernel.points(starts)
     if not len(points):
         raise InputError("starts is empty: expected an array of shape (s, n) with s >= 1")
     if threads is None:
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise InputError(f"threads must be an integer >= 1, got {threads!r}")
+        raise InputError(f"threads must be an integer >= 1, got {shown(threads)}")
 
     def work(part: Array) -> Integration:
         both = np.repeat(part, 2, axis=0)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import ArrayLike, NDArray
 
+from eomsym.checks import shown
 from eomsym.errors import InputError
 
 __all__ = ["Crossing", "Curve", "DenseCurve", "TaylorCurve"]
@@ -71,7 +72,7 @@ class Curve:
         sign = 1.0 if self.edges[-1] >= self.edges[0] else -1.0
         first, last = self.edges[0], self.edges[-1]
         if not np.all((sign * times >= sign * first) & (sign * times <= sign * last)):
-            raise InputError(f"time={time!r} lies outside of the solution, from {first:.6g} to {last:.6g}")
+            raise InputError(f"time={shown(time)} lies outside of the solution, from {first:.6g} to {last:.6g}")
         numbers = np.searchsorted(sign * self.edges, sign * times, side="right") - 1
         numbers = np.clip(numbers, 0, len(self.edges) - 2)
         found = [self._piece(int(k), times[numbers == k]) for k in np.unique(numbers)]
@@ -104,7 +105,7 @@ class Curve:
             Another direction, or a function that gives something else than a finite number.
         """
         if direction not in (0, 1, -1):
-            raise InputError(f"direction={direction!r}: expected 1 (rising), -1 (falling) or 0 (both)")
+            raise InputError(f"direction={shown(direction)}: expected 1 (rising), -1 (falling) or 0 (both)")
         nodes = chebyshev.chebpts1(DEGREE + 1)
         transform = np.linalg.inv(chebyshev.chebvander(nodes, DEGREE))
         found: list[Crossing] = []

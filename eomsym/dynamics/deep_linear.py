@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from eomsym import checks
+from eomsym.checks import shown
 from eomsym.dynamics.flow import as_times, integrate
 from eomsym.errors import HypothesisError, InputError, ShapeError
 from eomsym.types import Array
@@ -274,8 +275,9 @@ def time_to_converge(depth: int, strength: float, start: float, end: float) -> f
     motion = ScalarMotion(depth, strength)
     if not (0 < start <= end < strength or strength < end <= start < math.inf):
         raise InputError(
-            f"a mode of strength {strength!r} does not go from {start!r} to {end!r} in finite time; give "
-            f"0 < start <= end < {strength!r}, or both above it in falling order"
+            f"a mode of strength {shown(strength)} does not go from {shown(start)} to {shown(end)} in finite time; "
+            "give "
+            f"0 < start <= end < {shown(strength)}, or both above it in falling order"
         )
     middle = (start + end) / 2
 
@@ -331,7 +333,7 @@ def singular_modes(depth: int, strengths: Any, starts: Any, times: Any) -> Array
     aims = np.atleast_1d(np.asarray(strengths, dtype=np.float64))
     first = np.broadcast_to(np.asarray(starts, dtype=np.float64), aims.shape)
     if aims.ndim != 1 or not (np.isfinite(aims) & (aims > 0) & np.isfinite(first) & (first > 0)).all():
-        raise InputError(f"strengths and starts must be positive numbers, got {strengths!r} and {starts!r}")
+        raise InputError(f"strengths and starts must be positive numbers, got {shown(strengths)} and {shown(starts)}")
     power = 2 - 2 / ScalarMotion(depth, 1.0).depth
     # Logarithms stay meaningful however small the start is.
     logarithms, _, _ = integrate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -84,11 +85,8 @@ def descend(
     theta = kernel.point(start)
     eta = checks.positive(eta, "eta")
     late = late if isinstance(late, bool) else checks.count(late, "late", 0)
-    steps, every = checks.count(steps, "steps", 0, MOST_STEPS), checks.count(every, "every", 1)
-    if steps // every * len(theta) > MOST_NUMBERS:
-        raise SizeError(
-            f"{steps} steps of {len(theta)} numbers would not fit in memory; keep fewer with every={steps // 1000}"
-        )
+    every = checks.count(every, "every", 1)
+    steps = checked_steps(steps, len(theta), eta, least=0, every=every)
     runner = kernel.runner()
     remembered = _memory(kernel, theta, eta, memory)
     if found := checked_events(events):
@@ -172,6 +170,35 @@ def _memory(kernel: Kernel, theta: np.ndarray, eta: float, memory: Any) -> np.nd
         return chosen.memories(theta, eta, rest=memory == "rest")
     expected = len(kernel.memories(theta, eta, rest=True))
     return checks.vector(memory, "memory", expected)
+
+
+def checked_steps(steps: Any, size: int, eta: float, *, least: int = 1, every: int = 0) -> int:
+    """A number of steps; SizeError where what is kept of them would not fit in memory, InputError for no finite time.
+
+    Parameters
+    ----------
+    steps : object
+    size : int
+        Numbers that are kept of a step.
+    eta : float
+    least : int
+    every : int
+        Of how many steps one is kept, where a user has that choice.
+
+    Examples
+    --------
+    >>> checked_steps(100, 2, 0.1)
+    100
+    """
+    count = checks.count(steps, "steps", least)
+    if count > MOST_STEPS:
+        checks.count(count, "steps", least, MOST_STEPS)
+    if count // (every or 1) * size > MOST_NUMBERS:
+        instead = f"keep fewer with every={count // 1000}" if every else "take fewer"
+        raise SizeError(f"{count} steps of {size} numbers would not fit in memory; {instead}")
+    if not math.isfinite(float(eta) * count):
+        raise InputError(f"{count} steps of eta={eta:g} take no finite time; use a smaller eta")
+    return count
 
 
 def checked_count(value: Any, name: str, least: int) -> int:

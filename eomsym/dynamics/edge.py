@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from eomsym import checks
 from eomsym.codegen.kernel import Kernel, kernel_of
+from eomsym.dynamics.descent import checked_steps
 from eomsym.dynamics.edge_motion import Motion, Options, Piece
 from eomsym.dynamics.stretch import Cost
 from eomsym.errors import ExpressionError, InputError
@@ -187,6 +188,7 @@ class EdgePath:
         return self.table().html()
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite ends the motion
 def edge_flow(
     loss: Objective | Kernel,
     start: Any,
@@ -276,7 +278,8 @@ def edge_flow(
     """
     order = checks.count(order, "order", 0)
     kernel, theta = _prepared(loss, start, method)
-    eta, steps = checks.positive(eta, "eta"), checks.count(steps, "steps", 1)
+    eta = checks.positive(eta, "eta")
+    steps = checked_steps(steps, 1, eta)
     every = max(1, -(-steps // 100)) if every is None else checks.count(every, "every", 1)
     for name, value in (("critical", critical), ("fast", fast)):
         checks.count(value, name, 0)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eomsym.checks import shown
 from eomsym.errors import DivergenceError, InputError
 
 __all__ = ["Crossing", "Event", "follow"]
@@ -145,6 +146,6 @@ def _value(event: Event, theta: Array) -> float:
     value = float(event.function(theta))
     if np.isnan(value):
         raise InputError(
-            f"the event {event.name!r} is not a number at {theta!r}; give it a value everywhere on the path"
+            f"the event {shown(event.name)} is not a number at {shown(theta)}; give it a value everywhere on the path"
         )
     return value

@@ -18,10 +18,12 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from eomsym import checks
+from eomsym.checks import shown
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics import taylor_stepper
 from eomsym.dynamics.events import Event, checked_events, follow
 from eomsym.dynamics.pairs import TIGHTENING, Pair
+from eomsym.dynamics.patience import Patience
 from eomsym.dynamics.reach import reach
 from eomsym.dynamics.trajectory import Trajectory
 from eomsym.errors import DivergenceError, InputError
@@ -196,9 +198,11 @@ def check_tolerances(rtol: float, atol: float | Array) -> None:
     >>> check_tolerances(1e-12, 1e-14)
     """
     if isinstance(rtol, str) or not SMALLEST_RTOL <= rtol < 1:
-        raise InputError(f"rtol={rtol!r}: expected a number from {SMALLEST_RTOL:.1e} to 1; float64 cannot do better")
+        raise InputError(
+            f"rtol={shown(rtol)}: expected a number from {SMALLEST_RTOL:.1e} to 1; float64 cannot do better"
+        )
     if not (0.0 < atol < math.inf if isinstance(atol, float) else _positive(atol)):
-        raise InputError(f"atol={atol!r}: expected positive numbers")
+        raise InputError(f"atol={shown(atol)}: expected positive numbers")
 
 
 def _positive(numbers: Any) -> bool:
@@ -211,6 +215,7 @@ def integrate(
     times: Array,
     rtol: float,
     atol: float | Array,
+    patience: Patience | None = None,
 ) -> tuple[Array, float, int]:
     """Integrate any autonomous field twice, by what suits it.
 
@@ -225,6 +230,8 @@ def integrate(
         Relative tolerance of the looser run.
     atol : float or ndarray, shape (n,)
         Its absolute tolerance.
+    patience : Patience, optional
+        How long it may take; without it, as many steps as it may make.
 
     Returns
     -------
@@ -240,6 +247,8 @@ def integrate(
         If a tolerance cannot be used.
     DivergenceError
         As for `flow`.
+    Stopped
+        If it takes longer than it may.
 
     Examples
     --------
@@ -249,7 +258,7 @@ def integrate(
     True
     """
     check_tolerances(rtol, atol)
-    pair = Pair(velocity, start, times, rtol, atol)
+    pair = Pair(velocity, start, times, rtol, atol, patience)
     return pair.states[0], pair.error, pair.evaluations
 
 
@@ -278,9 +287,9 @@ def as_times(times: ArrayLike) -> Array:
     if type(times) is float and times != 0.0 and math.isfinite(times):  # a short way for what is mostly given
         return np.array((0.0, times))
     try:
-        vector = np.array(times, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"time={times!r}: expected numbers, such as [0.0, 0.5, 1.0]") from error
+        vector = checks.reals(times)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"time={shown(times)}: expected numbers, such as [0.0, 0.5, 1.0]") from error
     if vector.ndim == 0:
         vector = np.array([0.0, float(vector)])
     gaps = np.diff(vector, axis=0)
@@ -291,7 +300,7 @@ def as_times(times: ArrayLike) -> Array:
         or not (np.all(gaps > 0) or np.all(gaps < 0))
     ):
         raise InputError(
-            f"time={times!r}: expected two or more finite numbers, all increasing or all decreasing, "
+            f"time={shown(times)}: expected two or more finite numbers, all increasing or all decreasing, "
             "such as [0.0, 0.5, 1.0]"
         )
     return vector

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from eomsym import checks
+from eomsym.checks import shown
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics.ahead import Ahead
 from eomsym.dynamics.prediction import Forward
@@ -87,7 +88,9 @@ def forward(
     tolerance = checks.positive(tolerance, "tolerance", 1e-6)
     least = 1e-13 * max(1.0, float(np.linalg.norm(theta)))
     if tolerance < least:
-        raise InputError(f"tolerance={tolerance!r}: float64 cannot give less than {least:.1e} for these parameters")
+        raise InputError(
+            f"tolerance={shown(tolerance)}: float64 cannot give less than {least:.1e} for these parameters"
+        )
     if order is not None:
         checks.count(order, "order")
     told = checks.progress(progress)
@@ -111,7 +114,9 @@ def _schedule(eta: Any, steps: Any) -> list[tuple[float, int]]:
         )
     for k, (rate, count) in enumerate(zip(rates, counts, strict=True), 1):
         if rate is None or count is None:
-            raise InputError(f"the schedule has a hole: stretch {k} of {len(rates)} has eta={rate!r}, steps={count!r}")
+            raise InputError(
+                f"the schedule has a hole: stretch {k} of {len(rates)} has eta={shown(rate)}, steps={shown(count)}"
+            )
     return [
         (checks.positive(rate, "eta"), checks.count(count, "steps", 1))
         for rate, count in zip(rates, counts, strict=True)

@@ -18,8 +18,11 @@ from typing import Any
 import numpy as np
 
 from eomsym import checks
+from eomsym.checks import shown
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics.flow import SMALLEST_RTOL, integrate
+from eomsym.dynamics.patience import Patience
+from eomsym.dynamics.reach import sharpness
 from eomsym.errors import InputError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
@@ -29,6 +32,8 @@ __all__ = ["LeadingError", "leading_error"]
 
 #: A vector whose share of error is larger is solved for again, so often at most.
 POOR, REPEATS = 1e-3, 3
+#: Explicit steps end at about this over the sharpness; tolerances stay above so many times what rounding does there.
+LONGEST, ABOVE = 5.0, 4.0
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ def leading_error(
     orders: Iterable[int],
     method: Method | None = None,
     rtol: float = 1e-8,
+    limit: float = 60.0,
     watch: Callable[[Array], None] = lambda point: None,
 ) -> LeadingError:
     """Solve for the leading errors of several orders, in one integration.
@@ -103,7 +109,9 @@ def leading_error(
         Gradient descent by default, or that of the kernel.
     rtol : float
         Relative tolerance. Each vector is scaled by ``T`` times its counter term at the start; one that decays far
-        below that is solved for again on its own scale.
+        below that is solved for again on its own scale, as far as rounding allows.
+    limit : float
+        Seconds of CPU time of this process that it may take. What will clearly take longer is given up early.
     watch : callable
         Called with the point at each evaluation; an error that it raises ends the work.
 
@@ -118,7 +126,7 @@ def leading_error(
     ShapeError
         If ``start`` does not fit the loss.
     DivergenceError
-        If gradient flow leaves the finite numbers before ``time``.
+        If gradient flow leaves the finite numbers before ``time``, or the limit is reached.
 
     Examples
     --------
@@ -137,6 +145,7 @@ def leading_error(
     """
     asked, rtol = check_orders(orders), checks.positive(rtol, "rtol", 1e-8)
     duration = checks.positive(time, "time", 1)
+    patience = Patience(checks.positive(limit, "limit", 60.0))
     kernel = kernel_of(loss, None if isinstance(loss, Kernel) else max(asked) + 1, method)
     theta = kernel.point(start)
     if max(asked) + 1 > kernel.order:
@@ -144,40 +153,65 @@ def leading_error(
             f"the leading error of order {max(asked)} needs term {max(asked) + 1}, but the kernel has order "
             f"{kernel.order}; type eom.compile(loss, {max(asked) + 1})"
         )
+    checks.function(watch, "watch", "the point")
     needed = kernel.at_order(max(asked) + 1)
     rows = np.array(asked) + 1
-    slope = slope_of(needed)
-    checks.function(watch, "watch", "the point")
-    n = len(theta)
     # A vector that is zero must not be resolved to its last digit: floor its scale by that of theta.
     typical = float(np.sqrt(np.mean(theta**2))) or 1.0
     floors = 1e-6 * typical / np.clip(duration, 1e-30, 1e30) ** np.minimum(rows, 8)
-    scales = duration * np.sqrt(np.mean(needed.terms(theta)[rows] ** 2, axis=1))
+    terms = np.abs(needed.terms(theta)[rows])
+    largest = terms.max(axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):  # squares of large ones would be infinite
+        scales = duration * largest * np.sqrt(np.mean((terms / np.where(largest, largest, 1.0)[:, None]) ** 2, axis=1))
     scales = np.maximum(np.where(np.isfinite(scales), scales, 0.0), floors)
-    evaluations = 0
+    evaluations, finest = 0, np.zeros(len(rows))
     for attempt in range(1 + REPEATS):
-
-        def velocity(state: Array, scales: Array = scales) -> Array:
-            point, *vectors = state.reshape(-1, n)
-            watch(point)
-            terms = needed.terms(point)
-            out = np.empty((len(rows) + 1, n))
-            out[0] = -terms[0]
-            out[1:] = terms[rows] / scales[:, None] - slope(point, np.array(vectors))
-            return out.ravel()
-
         tolerance = max(rtol / 30**attempt, SMALLEST_RTOL)
-        first = np.concatenate([theta, np.zeros(len(rows) * n)])
-        atol = tolerance * np.repeat([typical, *np.ones(len(rows))], n)
-        states, error, spent = integrate(velocity, first, np.array([0.0, duration]), tolerance, atol)
+        scales = np.maximum(scales, finest / tolerance)
+        velocity = _velocity(needed, rows, scales, watch)
+        first = np.concatenate([theta, np.zeros(len(rows) * len(theta))])
+        atol = tolerance * np.repeat([typical, *np.ones(len(rows))], len(theta))
+        states, error, spent = integrate(velocity, first, np.array([0.0, duration]), tolerance, atol, patience)
         evaluations += spent
-        vectors = states[-1].reshape(-1, n)[1:] * scales[:, None]
+        point, *others = states[-1].reshape(-1, len(theta))
+        vectors = np.array(others) * scales[:, None]
         sizes, errors = np.linalg.norm(vectors, axis=1), error * scales
         # A vector that has decayed far below what it once was is resolved again, on its own scale.
-        if (errors <= np.maximum(POOR * sizes, floors)).all():
+        poor = errors > np.maximum(POOR * sizes, floors)
+        if poor.any() and attempt == 0:
+            finest = _finest(needed, rows, point, duration)
+        if not (poor & (tolerance * scales > finest)).any():
             break
         scales = np.maximum(np.minimum(scales, np.maximum(sizes, errors)), floors)
     return LeadingError(asked, duration, vectors, errors, evaluations)
+
+
+def _velocity(kernel: Kernel, rows: Array, scales: Array, watch: Callable[[Array], None]) -> Callable[[Array], Array]:
+    """Gradient flow with the leading errors, over their scales, beside it."""
+    slope = slope_of(kernel)
+
+    def velocity(state: Array) -> Array:
+        point, *vectors = state.reshape(len(rows) + 1, -1)
+        watch(point)
+        terms = kernel.terms(point)
+        out = np.empty((len(rows) + 1, len(point)))
+        out[0] = -terms[0]
+        out[1:] = terms[rows] / scales[:, None] - slope(point, np.array(vectors))
+        return out.ravel()
+
+    return velocity
+
+
+def _finest(kernel: Kernel, rows: Array, point: Array, duration: float) -> Array:
+    """Absolute tolerances of a step that rounding of the terms leaves, shape (m,): below, steps only get shorter."""
+    generator = np.random.default_rng(0)
+    shaken = point * (1.0 + 2.0**-52 * generator.choice([-1.0, 1.0], size=(4, len(point))))
+    terms = kernel.terms(point)[rows]
+    noise = np.max([np.sqrt(np.mean((kernel.terms(one)[rows] - terms) ** 2, axis=1)) for one in shaken], axis=0)
+    sharp = sharpness(kernel, point)
+    step = min(duration, LONGEST / sharp) if sharp > 0 else duration
+    finest: Array = ABOVE * step * noise
+    return finest
 
 
 def slope_of(kernel: Kernel) -> Callable[[Array, Array], Array]:
@@ -226,5 +260,5 @@ def check_orders(orders: Iterable[int]) -> tuple[int, ...]:
     except (TypeError, ValueError, OverflowError):
         valid = False
     if not valid:
-        raise InputError(f"orders={orders!r}: expected one or more integers from 0 on, such as range(5)")
+        raise InputError(f"orders={shown(orders)}: expected one or more integers from 0 on, such as range(5)")
     return tuple(int(order) for order in asked)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from scipy.integrate import DOP853
 
 from eomsym.dynamics import stabilised
+from eomsym.dynamics.patience import Patience
 from eomsym.errors import DivergenceError, TableError
 
 __all__ = ["TIGHTENING", "Pair", "fastest_decay"]
@@ -111,6 +112,8 @@ class Pair:
     rtol : float
         Relative tolerance of a step of the looser solution.
     atol : float or ndarray, shape (n,)
+    patience : Patience, optional
+        How long it may take.
 
     Attributes
     ----------
@@ -124,6 +127,8 @@ class Pair:
     ------
     DivergenceError
         The solution leaves the finite numbers, or the field is too stiff.
+    Stopped
+        It takes longer than it may.
 
     Examples
     --------
@@ -135,7 +140,15 @@ class Pair:
     (True, True)
     """
 
-    def __init__(self, velocity: Velocity, start: Array, times: Array, rtol: float, atol: float | Array) -> None:
+    def __init__(
+        self,
+        velocity: Velocity,
+        start: Array,
+        times: Array,
+        rtol: float,
+        atol: float | Array,
+        patience: Patience | None = None,
+    ) -> None:
         self.times, self.rtol, self.atol = times, rtol, np.asarray(atol)
         self.states = np.empty((2, len(times), len(start)))
         self.states[:, 0] = start
@@ -145,6 +158,7 @@ class Pair:
         self._now, self._at, self._reached = float(self._marks[0]), [start, start], 1
         self._step, self._decay, self._look = 0.0, 0.0, LOOK
         self._direction = np.random.default_rng(0).normal(size=len(start))
+        self._patience, self._before = patience, patience.spent if patience else 0.0
         with np.errstate(all="ignore"):
             if not np.all(np.isfinite(self._field(start))):
                 raise DivergenceError("the velocity at the start is not finite; choose another start", 1)
@@ -202,6 +216,7 @@ class Pair:
                 return float(solver.t), reached
             if which == 0 and steps % self._look == 0 and self._is_stiff(solver):
                 return float(solver.t), reached
+            self._hurry(solver.t, reached, foresee=which == 0)
             if steps % HOPELESS == 0 and abs((solver.t - begin) / (end - begin)) * 5 * MOST_STEPS < steps:
                 break  # at this pace it would take five times as many
         raise self._too_stiff(f"{steps} steps", solver.t, reached)
@@ -225,9 +240,20 @@ class Pair:
     def _too_stiff(self, spent: str, when: float, reached: int) -> DivergenceError:
         return DivergenceError(
             f"the field is too stiff: {spent} only reach time {self._way * when:.6g} of {self.times[-1]:.6g}; "
-            "take a smaller eta or order",
+            "take a shorter time, or a smaller eta or order",
             reached,
         )
+
+    def _share(self, when: float) -> float:
+        """Of the whole way."""
+        return float((when - self._marks[0]) / (self._marks[-1] - self._marks[0]))
+
+    def _hurry(self, when: float, reached: int, *, foresee: bool) -> None:
+        """Stop where all of this takes longer than it may."""
+        if self._patience:
+            where = f"time {self._way * when:.6g} of {self.times[-1]:.6g}"
+            foresee = foresee and self.evaluations > STAGES * HOPELESS
+            self._patience.check(self._share(when), where, reached, before=self._before, foresee=foresee)
 
     # steps that stability would bound ---------------------------------------------------------------------------------
 
@@ -256,9 +282,10 @@ class Pair:
                 self.states[:, self._reached] = found
                 self._reached += 1
             slopes, pairs = [self._field(state) for state in found], pairs + 1
+            self._hurry(self._now, self._reached, foresee=True)
             if pairs % RENEWED == 0 and self._reached < len(self.times):
                 self._measure(found[0], slopes[0], AGAIN)
-                share = (self._now - self._marks[0]) / (self._marks[-1] - self._marks[0])
+                share = self._share(self._now)
                 if self.evaluations > STAGES * HOPELESS and share * 5 * STAGES * MOST_STEPS < self.evaluations:
                     raise self._too_stiff(f"{self.evaluations} evaluations", self._now, self._reached)
         self._look *= 2  # looks that did not pay become rare

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 from eomsym import checks
+from eomsym.checks import shown
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics import taylor_stepper
 from eomsym.dynamics.curve import Curve, DenseCurve
@@ -69,7 +70,7 @@ def solution(
     """
     kernel = kernel_of(loss, order, method)
     if isinstance(time, bool) or not isinstance(time, (int, float)) or not np.isfinite(time) or time == 0:
-        raise InputError(f"time={time!r}: expected a number other than 0, such as time=1.0")
+        raise InputError(f"time={shown(time)}: expected a number other than 0, such as time=1.0")
     if eta is None and kernel.order > 0:
         raise InputError(f"an equation of motion of order {kernel.order} needs a learning rate, such as eta=0.01")
     rate = 0.0 if eta is None else checks.positive(eta, "eta")

@@ -102,7 +102,7 @@ def _failure(result: Array, times: Array) -> DivergenceError:
     if status == 5:
         return DivergenceError(
             f"the field is too stiff: {MOST_STEPS} steps only reach time {when:.6g} of {times[-1]:.6g}; "
-            "take a smaller eta or order",
+            "take a shorter time, or a smaller eta or order",
             reached,
         )
     return DivergenceError(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eomsym import checks
+from eomsym.checks import shown
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics.edge import EdgePath
 from eomsym.dynamics.events import Event
@@ -223,7 +224,7 @@ def sharpness_event(
         names = dict(zip(("radius", "limit"), limits(kernel.method), strict=True))
         if product not in names or np.isnan(names[product]):
             known = ", ".join(name for name, value in names.items() if not np.isnan(value)) or "neither of them"
-            raise InputError(f"product={product!r}: of {kernel.method.name}, known: {known}; or give a number")
+            raise InputError(f"product={shown(product)}: of {kernel.method.name}, known: {known}; or give a number")
         value, name = names[product], f"eta*lambda = {names[product]:.4g} ({product})"
     else:
         value = checks.number(product, "product", such_as=2.0)
@@ -262,8 +263,8 @@ def _points(path: Any, size: int) -> Array:
     """The points of a path, parameters alone."""
     given = path.mean if isinstance(path, EdgePath) else getattr(path, "thetas", path)
     try:
-        points = np.array(given, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        points = checks.reals(given)
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"expected a path, or points in rows, got {type(path).__name__}") from error
     points = points[None] if points.ndim == 1 else points
     if points.ndim != 2 or points.shape[1] < size or not len(points):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from numbers import Integral, Rational
 from typing import Any, TypeAlias
 
+import numpy as np
 import sympy
 
-from eomsym import checks
+from eomsym.checks import shown
 from eomsym.errors import InexactError, InputError
 
 __all__ = ["ETA", "Exact", "Scalar", "as_exact", "as_fraction", "as_matrix", "as_vector", "common_domain"]
@@ -56,6 +58,8 @@ def as_exact(value: Scalar, name: str = "value") -> Exact:
     >>> as_exact("0.9")
     9/10
     """
+    if _digits(value) > MOST_DIGITS:
+        raise InputError(f"{name} has more than {MOST_DIGITS} digits; write a number such as '9/10' or '0.9'")
     if isinstance(value, sympy.Expr):
         if value.has(sympy.Float):
             raise InexactError(
@@ -69,20 +73,28 @@ def as_exact(value: Scalar, name: str = "value") -> Exact:
         try:
             return as_exact(as_fraction(value), name)
         except (ValueError, ZeroDivisionError) as error:
-            raise InputError(f"{name} is {checks.shown(value)}; write a number such as '9/10' or '0.9'") from error
-    if isinstance(value, Integral):
+            raise InputError(f"{name} is {shown(value)}; write a number such as '9/10' or '0.9'") from error
+    if isinstance(value, Integral) and not isinstance(value, np.timedelta64):
         return sympy.Integer(int(value))
-    if isinstance(value, Rational):
+    if isinstance(value, Rational) and not isinstance(value, np.timedelta64):
         return sympy.Rational(int(value.numerator), int(value.denominator))
     if isinstance(value, float) or hasattr(value, "dtype"):
-        try:
-            shorter = f"'{value}'" if float(value).is_integer() is False else f"{int(value)}"
-        except (TypeError, ValueError, OverflowError):
-            shorter = "an int or a Fraction"
-        raise InexactError(f"{name} is {value!r}, a float; exact numbers are needed, for example {shorter}")
+        is_float, shorter = isinstance(value, (float, np.floating)), "an int or a Fraction"
+        if is_float and math.isfinite(value):
+            shorter = f"{int(value)}" if float(value).is_integer() else f"'{value}'"
+        kind = "a float" if is_float else f"of type {type(value).__name__}"
+        raise InexactError(f"{name} is {shown(value)}, {kind}; exact numbers are needed, for example {shorter}")
     raise InputError(
-        f"{name} is {value!r} of type {type(value).__name__}; an int, a Fraction or an exact sympy expression is needed"
+        f"{name} is {shown(value)} of type {type(value).__name__}; "
+        "an int, a Fraction or an exact sympy expression is needed"
     )
+
+
+def _digits(value: Any) -> float:
+    """About how many digits an exact number has; 0 of everything else."""
+    if isinstance(value, np.timedelta64) or not isinstance(value, Rational):
+        return 0.0
+    return math.log10(2) * max(int(value.numerator).bit_length(), int(value.denominator).bit_length())
 
 
 def as_fraction(text: str) -> Fraction:
@@ -107,20 +119,26 @@ def as_fraction(text: str) -> Fraction:
     return Fraction(text)
 
 
+def _listed(values: Any, name: str, what: str) -> list[Any]:
+    """What can be gone through, as a list."""
+    if not isinstance(values, str | bytes) and isinstance(values, Iterable):
+        try:
+            return list(values)
+        except TypeError:  # an array of no dimension
+            pass
+    raise InputError(f"{name} is {shown(values)}; {what} of exact numbers {'are' if what == 'rows' else 'is'} needed")
+
+
 def as_vector(values: Iterable[Scalar], name: str) -> tuple[Exact, ...]:
     """Turn a sequence of exact numbers into a tuple of sympy objects; errors as in :func:`as_exact`."""
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise InputError(f"{name} is {checks.shown(values)}; a sequence of exact numbers is needed")
-    return tuple(as_exact(value, f"{name}[{i}]") for i, value in enumerate(values))
+    return tuple(as_exact(value, f"{name}[{i}]") for i, value in enumerate(_listed(values, name, "a sequence")))
 
 
 def as_matrix(rows: Iterable[Iterable[Scalar]], name: str) -> tuple[tuple[Exact, ...], ...]:
     """Turn rows of exact numbers into a tuple of tuples; errors as in :func:`as_exact`."""
     if isinstance(rows, sympy.MatrixBase):
         rows = rows.tolist()
-    if isinstance(rows, str | bytes) or not isinstance(rows, Iterable):
-        raise InputError(f"{name} is {rows!r}; rows of exact numbers are needed")
-    matrix = tuple(as_vector(row, f"{name}[{i}]") for i, row in enumerate(rows))
+    matrix = tuple(as_vector(row, f"{name}[{i}]") for i, row in enumerate(_listed(rows, name, "rows")))
     if len({len(row) for row in matrix}) > 1:
         raise InputError(f"{name} has rows of lengths {[len(row) for row in matrix]}; they must be equal")
     return matrix

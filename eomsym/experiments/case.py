@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from eomsym import checks
+from eomsym.checks import shown
 from eomsym.errors import EomsymError, InputError
 from eomsym.experiments.measures import MEASURES, measured
 from eomsym.experiments.problem import DESCRIPTION, SOURCES, Given, check_description, check_keys, hash_of, make
@@ -83,7 +84,9 @@ class Case:
 
     def __post_init__(self) -> None:
         if not isinstance(self.definition, Mapping):
-            raise InputError(f"a case is a mapping such as {{'problem': 'rosenbrock'}}, got {self.definition!r}")
+            raise InputError(
+                f"a case is a mapping such as {{'problem': 'rosenbrock'}}, got {shown(self.definition, 200)}"
+            )
         plain = json.loads(json.dumps(dict(self.definition), default=_plain))
         check_keys(plain, KEYS, "a case")
         _check_finite(plain)
@@ -127,7 +130,7 @@ class Case:
         given = self.definition.get("method", "gd")
         options = {"name": given} if isinstance(given, str) else dict(given)
         if "name" not in options:
-            raise InputError(f"method is {given!r}; expected a table with a name, such as name = 'heavy-ball'")
+            raise InputError(f"method is {shown(given)}; expected a table with a name, such as name = 'heavy-ball'")
         name = options.pop("name")
         exact = {key: _exact(value) for key, value in options.items()}
         made: Method = build(name, **exact)
@@ -278,7 +281,7 @@ def _plain(value: Any) -> Any:
         return value.item()
     if isinstance(value, (np.ndarray, range, tuple, Iterable)):
         return list(value)
-    raise InputError(f"a case holds plain data, and got {value!r} of type {type(value).__name__}")
+    raise InputError(f"a case holds plain data, and got {shown(value)} of type {type(value).__name__}")
 
 
 def _exact(value: Any) -> Any:

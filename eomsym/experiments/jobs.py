@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any, Protocol
 
+from eomsym.checks import shown
 from eomsym.errors import InputError
 
 __all__ = ["Jobs", "as_executor"]
@@ -108,7 +109,7 @@ def as_executor(executor: Any) -> Executor:
         return executor
     if not callable(getattr(executor, "submit", None)) or isinstance(executor, type):
         raise InputError(
-            f"executor={executor!r}: expected one of concurrent.futures, Dask or submitit, such as "
+            f"executor={shown(executor)}: expected one of concurrent.futures, Dask or submitit, such as "
             "concurrent.futures.ProcessPoolExecutor(2)"
         )
     return Jobs(executor)

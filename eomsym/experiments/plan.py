@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from eomsym import checks
+from eomsym.checks import shown
 from eomsym.errors import InputError
 from eomsym.experiments.case import Case
 from eomsym.experiments.problem import Given, check_keys
@@ -208,7 +209,7 @@ def _check_values(key: str, values: Any, *, grid: bool) -> None:
         if grid and not values.get("integer") and values.get("count", 0) < 1:
             raise InputError(f"the range of {key} needs count in a grid, such as count = 5; or give draws to the plan")
     elif not isinstance(values, (list, tuple)) or not values:
-        raise InputError(f"{key} is {values!r}, expected a list of values, or a range with low and high")
+        raise InputError(f"{key} is {shown(values)}, expected a list of values, or a range with low and high")
 
 
 def _grid_values(values: Any) -> list[Any]:
@@ -241,14 +242,14 @@ def _with(case: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
         for part in path:
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
-                raise InputError(f"{key} varies, but {part} is {table!r} and no table")
+                raise InputError(f"{key} varies, but {part} is {shown(table)} and no table")
         table[last] = value
     return out
 
 
 def _laid_over(case: Mapping[str, Any], one: Any) -> dict[str, Any]:
     if not isinstance(one, Mapping):
-        raise InputError(f"cases holds {one!r}, expected tables")
+        raise InputError(f"cases holds {shown(one)}, expected tables")
     out: dict[str, Any] = copy.deepcopy(dict(case))
     for key, value in one.items():
         both = isinstance(value, Mapping) and isinstance(out.get(key), dict)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eomsym.checks import shown
 from eomsym.errors import InputError, ShapeError
 from eomsym.exact.numbers import as_fraction
 from eomsym.experiments.data import named_data
@@ -136,7 +137,7 @@ def check_keys(table: Mapping[str, Any], known: Mapping[str, tuple[type, ...]], 
         types = known[key]
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
             expected = " or ".join(kind.__name__ for kind in types)
-            raise InputError(f"{where}: {key} is {value!r}, expected {expected}")
+            raise InputError(f"{where}: {key} is {shown(value)}, expected {expected}")
 
 
 def check_description(said: Mapping[str, Any], *, start: bool = True) -> str:

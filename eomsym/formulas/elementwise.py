@@ -12,6 +12,7 @@ from typing import Any
 
 import sympy
 
+from eomsym.checks import shown
 from eomsym.errors import InputError, MethodError
 from eomsym.formulas.coefficients import style_of
 from eomsym.formulas.layout import ARTICLE, aligned
@@ -179,7 +180,8 @@ def _check(method: Method, order: int) -> None:
         raise MethodError(f"expected a method such as GradientDescent(), got {type(method).__name__}")
     if isinstance(order, bool) or not isinstance(order, int) or not 0 <= order <= MOST:
         raise InputError(
-            f"formulas of {method.name} for any loss go to order {MOST}, got {order!r}; for a given loss every order "
+            f"formulas of {method.name} for any loss go to order {MOST}, got {shown(order)}; for a given loss every "
+            "order "
             "is there: eomsym.modified_field(loss, order, method)"
         )
     if method.colours > 1:

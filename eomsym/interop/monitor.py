@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from eomsym.checks import shown
 from eomsym.errors import InputError, MissingDependencyError
 from eomsym.formulas.terms import counter_terms
 from eomsym.interop.preconditioners import Preconditioner
@@ -128,7 +129,7 @@ class Monitor:
         preconditioner: Callable[[], Preconditioner | None] | None = None,
     ) -> None:
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise InputError(f"every must be a number of steps >= 1, got {every!r}")
+            raise InputError(f"every must be a number of steps >= 1, got {shown(every)}")
         unknown = sorted(set(normalised) - set(view.places()))
         if unknown:
             raise InputError(f"there is no parameter {', '.join(unknown)}; there are {', '.join(view.places())}")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from eomsym import checks
+from eomsym.checks import shown
 from eomsym.errors import InputError, ShapeError
 from eomsym.losses.layers import Bias, Layer, Linear
 from eomsym.losses.normalisation import BatchNorm
@@ -23,22 +22,23 @@ def checked_layers(layers: Any) -> tuple[Any, ...]:
         "layers must be widths such as (64, 16, 10), or layers such as [Conv(8, 3), Activation('tanh'), Linear(10)]"
     )
     if isinstance(layers, Layer):
-        raise InputError(f"{expected}, got {layers!r}; type [{layers!r}]")
-    if isinstance(layers, (str, bytes)) or not isinstance(layers, Iterable):
-        raise InputError(f"{expected}, got {checks.shown(layers)}")
-    found = tuple(layers)
+        raise InputError(f"{expected}, got {shown(layers)}; type [{shown(layers)}]")
+    try:
+        found = () if isinstance(layers, (str, bytes)) else tuple(layers)
+    except TypeError:  # nothing to go through, or an array of no dimension
+        found = ()
+    if not found:
+        raise InputError(f"{expected}, got {shown(layers)}")
     if found and all(isinstance(layer, Layer) for layer in found):
         return found
     if any(isinstance(layer, Layer) for layer in found):
         place, other = next((i, one) for i, one in enumerate(found) if not isinstance(one, Layer))
         hint = f"; type {other.__name__}(…)" if isinstance(other, type) and issubclass(other, Layer) else ""
         hint = f"; type Linear({other})" if isinstance(other, int) else hint
-        raise InputError(f"layers[{place}] must be a layer such as Linear(10), got {checks.shown(other)}{hint}")
+        raise InputError(f"layers[{place}] must be a layer such as Linear(10), got {shown(other)}{hint}")
     whole = all(isinstance(width, (int, np.integer)) and not isinstance(width, bool) and width > 0 for width in found)
     if len(found) < 2 or not whole:
-        raise InputError(
-            f"widths must be at least two positive integers such as (64, 16, 10), got {checks.shown(layers)}"
-        )
+        raise InputError(f"widths must be at least two positive integers such as (64, 16, 10), got {shown(layers)}")
     return tuple(map(int, found))
 
 

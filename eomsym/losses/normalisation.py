@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eomsym import checks
+from eomsym.checks import shown
 from eomsym.errors import InputError
 from eomsym.losses.builder import Builder, Value
 from eomsym.losses.layers import Conv, Layer, Linear
@@ -127,7 +128,9 @@ class WeightNorm(Layer):
 
     def __post_init__(self) -> None:
         if not isinstance(self.layer, (Linear, Conv)):
-            raise InputError(f"WeightNorm wraps a layer with weights, got {self.layer!r}; type WeightNorm(Linear(10))")
+            raise InputError(
+                f"WeightNorm wraps a layer with weights, got {shown(self.layer, 200)}; type WeightNorm(Linear(10))"
+            )
 
     @property
     def takes_images(self) -> bool:  # type: ignore[override]

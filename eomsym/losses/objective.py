@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from eomsym import checks
+from eomsym.checks import shown
 from eomsym.errors import InputError, ShapeError, SizeError
 from eomsym.losses.builder import Builder, Value
 from eomsym.losses.gradient import gradient
@@ -169,10 +170,12 @@ class Objective:
         try:
             number = exact(weight_decay)
             valid = bool(getattr(number, "free_symbols", ())) or 0 <= number < math.inf
-        except (TypeError, ValueError, OverflowError):
+        except (TypeError, ValueError, ArithmeticError):
             valid = False
         if not valid:
-            raise InputError(f"weight_decay must be a finite number >= 0 (or a sympy symbol), got {weight_decay!r}")
+            raise InputError(
+                f"weight_decay must be a finite number >= 0 (or a sympy symbol), got {shown(weight_decay)}"
+            )
         return self._with(weight_decay=number)
 
     @property

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eomsym import checks
+from eomsym.checks import shown
 from eomsym.errors import InputError, MissingDependencyError
 from eomsym.files import check_writable, write
 from eomsym.output.style import RC
@@ -118,7 +119,7 @@ class Figure:
         """
         options = FORMATS.get(f".{format}")
         if options is None:
-            raise InputError(f"unknown format {format!r} of a figure; expected png, svg or pdf")
+            raise InputError(f"unknown format {shown(format)} of a figure; expected png, svg or pdf")
         buffer = io.BytesIO()
         with _matplotlib().rc_context(RC):
             self.figure.savefig(buffer, dpi=dpi, **options)

@@ -21,6 +21,7 @@ from typing import Any
 
 from eomsym import checks
 from eomsym._version import __version__
+from eomsym.checks import shown
 from eomsym.errors import InputError
 from eomsym.files import content
 
@@ -253,7 +254,7 @@ def schema(kind: str) -> dict[str, Any]:
     'eomsym.verification.json'
     """
     if not isinstance(kind, str) or kind not in (*KINDS, "head"):
-        raise InputError(f"unknown kind of record {kind!r}; expected one of {', '.join((*KINDS, 'head'))}")
+        raise InputError(f"unknown kind of record {shown(kind)}; expected one of {', '.join((*KINDS, 'head'))}")
     text = files("eomsym.output").joinpath(f"schemas/{kind}.json").read_text(encoding="utf-8")
     found: dict[str, Any] = json.loads(text)
     return found

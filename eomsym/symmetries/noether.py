@@ -28,6 +28,7 @@ from typing import TypeAlias
 import numpy as np
 
 from eomsym import checks
+from eomsym.checks import shown
 from eomsym.codegen.kernel import Kernel, compile
 from eomsym.errors import InputError, MethodError, SymmetryError
 from eomsym.losses.objective import Objective
@@ -263,13 +264,13 @@ def decay_rate(eta: float, decay: float, model: Model = DESCENT) -> float:
     eta = checks.positive(eta, "eta")
     if not 0 <= decay < 1 / eta:
         raise InputError(
-            f"weight decay {decay!r} must lie in 0 <= decay < 1/eta = {1 / eta:g}; take a smaller decay or eta"
+            f"weight decay {shown(decay)} must lie in 0 <= decay < 1/eta = {1 / eta:g}; take a smaller decay or eta"
         )
     x = eta * decay
     if model == DESCENT:
         return -math.log1p(-x) / eta
     if isinstance(model, bool) or not isinstance(model, (int, np.integer)) or model < 0:
-        raise InputError(f"model must be an order >= 0 or {DESCENT!r}, got {model!r}")
+        raise InputError(f"model must be an order >= 0 or {DESCENT!r}, got {shown(model)}")
     return decay * math.fsum(x**j / (j + 1) for j in range(int(model) + 1))
 
 
@@ -280,7 +281,7 @@ def places_of(
     if isinstance(names, tuple):
         return np.concatenate([places_of(loss, name, row, column) for name in names])
     if names not in loss.blocks:
-        raise InputError(f"{loss.name} has no block {names!r}; its blocks are {', '.join(loss.blocks)}")
+        raise InputError(f"{loss.name} has no block {shown(names)}; its blocks are {', '.join(loss.blocks)}")
     block = loss.blocks[names]
     places = np.arange(block.start, block.start + block.size).reshape(block.shape)
     for axis, index in enumerate((row, column)):

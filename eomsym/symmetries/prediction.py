@@ -10,7 +10,7 @@ import numpy as np
 
 from eomsym import checks
 from eomsym.codegen.kernel import Kernel, compile
-from eomsym.dynamics.descent import descend
+from eomsym.dynamics.descent import checked_steps, descend
 from eomsym.dynamics.flow import flow
 from eomsym.errors import DivergenceError, InputError, TableError
 from eomsym.losses.activations import region, region_changes
@@ -174,7 +174,8 @@ def predict(
     """
     checks.instance(loss, "a loss", Objective, "eomsym.Network((2, 3, 1), inputs, targets)")
     theta, eta, rtol = loss.validate(start), checks.positive(eta, "eta"), checks.positive(rtol, "rtol", 1e-10)
-    steps, every = checks.count(steps, "steps", 1), checks.count(every, "every", 1)
+    every = checks.count(every, "every", 1)
+    steps = checked_steps(steps, len(theta), eta, every=every)
     if steps % every:
         raise InputError(f"every={every} must divide steps={steps}")
     chosen = tuple(checks.items(symmetries, "symmetries", "eomsym.symmetries.symmetries_of(network)"))

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eomsym import checks
+from eomsym.checks import shown
 from eomsym.codegen.kernel import Kernel
 from eomsym.errors import InputError, ShapeError
 from eomsym.losses.objective import Objective
@@ -163,11 +164,13 @@ def _balance(eta: float, decay: float, model: Model) -> float:
     decay_rate(eta, decay, model)
     x = eta * decay
     if not x > 0:
-        raise InputError(f"decay must be > 0 for an equilibrium, got {decay!r}")
+        raise InputError(f"decay must be > 0 for an equilibrium, got {shown(decay)}")
     if model == DESCENT:
         return x * (2 - x)
     if model not in (1, 2, 3):
-        raise InputError(f"the equilibrium is known for orders 1 to {LARGEST_ORDER} and {DESCENT!r}, got {model!r}")
+        raise InputError(
+            f"the equilibrium is known for orders 1 to {LARGEST_ORDER} and {DESCENT!r}, got {shown(model)}"
+        )
     decayed = 2 * eta * decay_rate(eta, decay, model)
     if model < LARGEST_ORDER:
         return decayed

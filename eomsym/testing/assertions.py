@@ -62,7 +62,8 @@ def assert_bound_holds(true: ArrayLike, bound: Bound | ArrayLike, *, rtol: float
         ratio = f" (true/bound = {t / b:.6g})" if b else ""
         raise AssertionError(f"bound{claim} violated at index {i} of {truth.size}: true {t:.6g} > bound {b:.6g}{ratio}")
     positive = truth > 0
-    return float(np.min(limit[positive] / truth[positive])) if positive.any() else float("inf")
+    with np.errstate(over="ignore"):
+        return float(np.min(limit[positive] / truth[positive], initial=np.inf))
 
 
 def assert_order(
@@ -87,7 +88,7 @@ def assert_order(
     steps : sequence of int
     method : Method, optional
     **options
-        More arguments of `eomsym.verify`, such as `kernel`.
+        More arguments of `eomsym.verify`, such as `limit`.
 
     Returns
     -------
@@ -120,9 +121,9 @@ def assert_order(
 def _beside(true: Any, bound: Any) -> tuple[Array, Array]:
     """Truth and bound as arrays of one shape; NaN stays, and is told as a violation."""
     try:
-        listed = [np.atleast_1d(np.asarray(one, dtype=np.float64)) for one in (true, bound)]
+        listed = [np.atleast_1d(checks.reals(one)) for one in (true, bound)]
         truth, limit = np.broadcast_arrays(*listed)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"expected numbers and bounds such as [1.0, 2.0], got {checks.shown(true)} and {checks.shown(bound)}"
         ) from error

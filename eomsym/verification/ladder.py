@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eomsym.checks import shown
 from eomsym.dynamics.leading_error import LeadingError
 from eomsym.errors import InputError
 from eomsym.verification.verdict import MISFIT_TOLERANCE, TRUST, OrderReport
@@ -107,6 +108,7 @@ def check_ladder(ladder: Any) -> tuple[int, ...]:
         valid = False
     if not valid:
         raise InputError(
-            f"ladder={ladder!r}: expected two or more different positive integers, such as (10, 20, 40, 80), or None"
+            f"ladder={shown(ladder)}: expected two or more different positive integers, such as (10, 20, 40, 80), or "
+            "None"
         )
     return tuple(int(count) for count in counts)

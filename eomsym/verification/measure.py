@@ -11,6 +11,7 @@ import numpy as np
 
 from eomsym.dynamics.flow import SMALLEST_RTOL, as_times, integrate
 from eomsym.dynamics.leading_error import LeadingError, leading_error
+from eomsym.dynamics.patience import Patience, Stopped
 from eomsym.dynamics.reach import sharpness
 from eomsym.errors import DivergenceError, EomsymError, TableError
 from eomsym.losses.activations import region
@@ -34,10 +35,6 @@ CRITICAL = 1e-13
 EVALUATIONS, ENOUGH = 100, 5e-3
 #: Relative tolerance of the leading errors, with which errors agree to a few percent or not at all.
 LEADING = 1e-6
-
-
-class _Stopped(DivergenceError):
-    """Why a measurement goes no further."""
 
 
 class Measurement:
@@ -71,12 +68,14 @@ class Measurement:
     ) -> None:
         self.kernel, self.optimiser, self.theta, self.time = kernel, optimiser, theta, time
         self.asked, self.limit, self.progress = tuple(asked), limit, progress
-        self.began = process_time()
+        self.patience = Patience(limit)
         self.late = self.skipped = False
         #: A kink that motions slide along; and whether gradient flow does, so that no order has a meaning.
         self.sliding, self.stuck = "", False
         #: Why nothing is worth a run, where that is known beforehand.
         self.refusal = ""
+        #: And where the leading errors turned out to take too long.
+        self.slow = ""
         self.done, self.total = 0, 1
         #: The last iterate and its error of each number of steps; motions and their errors, by order too.
         self.runs: dict[int, tuple[Array, float]] = {}
@@ -140,9 +139,16 @@ class Measurement:
             return unknown
         try:
             found = leading_error(
-                self.kernel, self.theta, time=self.time, orders=orders, rtol=LEADING, watch=self._watch(0)
+                self.kernel,
+                self.theta,
+                time=self.time,
+                orders=orders,
+                rtol=LEADING,
+                limit=self.limit,
+                watch=self._watch(0),
             )
-        except _Stopped:
+        except Stopped as error:
+            self.slow = "" if self.late or self.sliding else str(error)
             return unknown
         self._step("leading errors")
         return found
@@ -159,15 +165,15 @@ class Measurement:
     @property
     def _hopeless(self) -> bool:
         """Whether nothing can be measured at all."""
-        return bool(self.critical or self._stiff or self.stuck)
+        return bool(self.critical or self._stiff or self.stuck or self.slow)
 
     @property
     def silence(self) -> str:
         """Why nothing can be judged at all, where it is known."""
         if self.critical:
             return "the start is a critical point of the loss, where nothing moves; move the start"
-        if self._stiff:
-            return self._stiff
+        if self._stiff or self.slow:
+            return self._stiff or self.slow
         if self.late:
             return f"the limit of {self.limit:g} s was reached; take fewer orders or steps, or a larger limit"
         if self.sliding:
@@ -231,9 +237,9 @@ class Measurement:
             try:
                 self._check()
                 if self._hopeless:
-                    raise _Stopped("nothing to do", 0)
+                    raise Stopped("nothing to do", 0)
                 self.runs[count] = self.optimiser.run(self.kernel.order, self.theta, eta, count)
-            except _Stopped:
+            except Stopped:
                 self.runs[count] = np.full_like(self.theta, np.nan), np.inf
             except DivergenceError as error:
                 self.divergence = error
@@ -275,7 +281,7 @@ class Measurement:
         velocity = self._velocity(kernel, eta)
         try:
             if self._hopeless:
-                raise _Stopped("nothing to do", 0)
+                raise Stopped("nothing to do", 0)
             ends, error, _ = integrate(velocity, theta, as_times(self.time), rtol, 0.01 * rtol * size)
             if error * 2 * TRUST > goal and rtol > SMALLEST_RTOL:
                 rtol = SMALLEST_RTOL
@@ -310,14 +316,14 @@ class Measurement:
             if found := gates(point):
                 self.sliding = found
                 self.stuck |= order == 0
-                raise _Stopped(found, 0)
+                raise Stopped(found, 0)
 
         return watch
 
     def _check(self) -> None:
-        if process_time() - self.began > self.limit:
+        if self.patience.over:
             self.late = True
-            raise _Stopped("the limit of time was reached", 0)
+            raise Stopped("the limit of time was reached", 0)
 
     def _step(self, label: str) -> None:
         self.done += 1
@@ -349,7 +355,12 @@ class Measurement:
         linear = float(np.linalg.norm(self.ends[order, count][0] - further - eta**slope * vector)) / size
         try:
             after = leading_error(
-                self.kernel.at_order(slope + 1), self.theta, time=self.time, orders=[slope], watch=self._watch(0)
+                self.kernel.at_order(slope + 1),
+                self.theta,
+                time=self.time,
+                orders=[slope],
+                limit=self.limit,
+                watch=self._watch(0),
             )
             following = eta ** (slope + 1) * float(after.norms[0]) / size
         except EomsymError:

@@ -66,8 +66,8 @@ def test_the_velocity_of_a_certificate(order: int) -> None:
     narrow = field.image([arb(2), arb(3)], [arb(2), arb(3)], arb(0.5))
     for k, f in enumerate(expected):
         way = float(f.subs({X[0]: 2, X[1]: 3})) / 2
-        assert float(narrow[k].mid()) == pytest.approx((2, 3)[k] + way / 2)
-        assert float(narrow[k].rad()) == pytest.approx(abs(way) / 2, rel=1e-6)
+        assert float(narrow[k].mid()) == pytest.approx((2, 3)[k] + way / 2, rel=1e-9, abs=0)
+        assert float(narrow[k].rad()) == pytest.approx(abs(way) / 2, rel=1e-6, abs=0)
 
 
 def test_orders_that_a_certificate_does_not_know() -> None:
@@ -86,7 +86,7 @@ def test_taylors_formula_with_the_remainder_on_the_box(degree: int) -> None:
     finally:
         ctx.prec, ctx.cap = before
     expected = sum(2 * (-0.5) ** k / math.factorial(k) for k in range(degree))
-    assert float(end) == pytest.approx(expected + 3 * (-0.5) ** degree / math.factorial(degree), rel=1e-14)
+    assert float(end) == pytest.approx(expected + 3 * (-0.5) ** degree / math.factorial(degree), rel=1e-14, abs=0)
 
 
 def test_definite_matrices_and_lengths() -> None:
@@ -106,8 +106,8 @@ def test_definite_matrices_and_lengths() -> None:
     assert not checker.definite([[arb(0)]])
     assert not checker.definite([[arb(1), arb(1)], [arb(1), arb(1)]])
     assert not checker.definite([[arb(1, 1.5)]])
-    assert float(checker.length([arb(3), arb(-4)])) == pytest.approx(5)
-    assert float(checker.length([arb(2, 1), arb(0, 4)]).upper()) == pytest.approx(5, rel=1e-6)
+    assert float(checker.length([arb(3), arb(-4)])) == pytest.approx(5, rel=1e-9, abs=0)
+    assert float(checker.length([arb(2, 1), arb(0, 4)]).upper()) == pytest.approx(5, rel=1e-6, abs=0)
     assert float(checker.length([])) == 0
 
 
@@ -236,7 +236,7 @@ def test_bounds_of_a_network_are_their_formulas(depth: int, order: int) -> None:
     loss, theta, net, weights = network(depth, order)
     norms = sorted((size(w) for w in loss.unpack(theta).values()), reverse=True)
     s = size(loss.inputs.T @ loss.inputs / 4)
-    assert float(net.bend) == pytest.approx(s, rel=1e-12)
+    assert float(net.bend) == pytest.approx(s, rel=1e-12, abs=0)
     end = loss.end_to_end(theta)
     q0 = float(np.linalg.norm((end @ loss.inputs.T - loss.targets.T) @ loss.inputs / 4))
 
@@ -252,8 +252,8 @@ def test_bounds_of_a_network_are_their_formulas(depth: int, order: int) -> None:
         t = 6 * s * p(1, r) * p(2, r) + 6 * p(3, r) * q
         g = g0 + b * r
         speed, growth = at(arb(r))
-        assert float(speed) == pytest.approx(g * (1 + order * 0.125 * b), rel=1e-12)
-        assert float(growth) == pytest.approx(2 * p(2, r) * q + order * 0.125 * t * g, rel=1e-12)
+        assert float(speed) == pytest.approx(g * (1 + order * 0.125 * b), rel=1e-12, abs=0)
+        assert float(growth) == pytest.approx(2 * p(2, r) * q + order * 0.125 * t * g, rel=1e-12, abs=0)
 
 
 def test_norms_are_above_the_spectral_norm_and_close() -> None:
@@ -261,8 +261,8 @@ def test_norms_are_above_the_spectral_norm_and_close() -> None:
     for shape in ((1, 4), (4, 1), (3, 3), (2, 5), (5, 2)):
         a = rng.standard_normal(shape)
         found = checker_networks.norm(arb_mat(a.tolist()))
-        assert float(found) == pytest.approx(size(a), rel=1e-12)
-    assert float(checker_networks.length(arb_mat([[3, 0]]), arb_mat([[0], [4]]))) == pytest.approx(5)
+        assert float(found) == pytest.approx(size(a), rel=1e-12, abs=0)
+    assert float(checker_networks.length(arb_mat([[3, 0]]), arb_mat([[0], [4]]))) == pytest.approx(5, rel=1e-9, abs=0)
 
 
 @pytest.mark.parametrize("order", range(2))
@@ -343,7 +343,7 @@ def test_convergence_is_the_excess_of_the_loss() -> None:
         before = ctx.prec
         assert check_certificate(proof) == [excess * (1 + 1e-9)]
         ctx.prec = before
-        assert float(checker_convergence.end(proof | {"bits": 100})) == pytest.approx(excess, rel=1e-10)
+        assert float(checker_convergence.end(proof | {"bits": 100})) == pytest.approx(excess, rel=1e-10, abs=0)
         assert ctx.prec == 100
         ctx.prec = before
         with pytest.raises(HypothesisError, match="does not hold: 7 steps: epsilon"):

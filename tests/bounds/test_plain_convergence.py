@@ -86,7 +86,7 @@ def test_the_walk_is_its_recursion(n: int) -> None:
             for eta in (1e-4, 1e-2, 0.99 * widths.min(), widths.min(), widths.min() * (1 + 1e-9)):
                 expected = walked(n, widths.tolist(), norms.tolist(), errors.tolist(), eta)
                 seen.add(math.isinf(expected))
-                assert walk.distance(eta) == pytest.approx(expected, rel=1e-12)
+                assert walk.distance(eta) == pytest.approx(expected, rel=1e-12, abs=0)
     assert seen == {True, False}
 
 
@@ -148,7 +148,7 @@ def test_the_flow_to_the_target(n: int) -> None:
         assert errors[-1] <= reach * (1 + 1e-9)
     # A start that is there already takes one piece of time one.
     times, radii, errors = convergence._descent_of_flow(motion, 1.5, 1.0, 0.1, 10)
-    assert times[-1] == pytest.approx(0.1)
+    assert times[-1] == pytest.approx(0.1, rel=1e-9, abs=0)
     assert len(times) == len(radii) == len(errors) == 11
 
 
@@ -188,7 +188,7 @@ def test_the_largest_rate_is_found(n: int) -> None:
         for _ in range(12 if high > low else 0):
             middle = math.sqrt(low * high)
             low, high = (middle, high) if suits(middle) else (low, middle)
-        assert rate == pytest.approx(low, rel=1e-12)
+        assert rate == pytest.approx(low, rel=1e-12, abs=0)
 
 
 def test_the_whole_guarantee() -> None:
@@ -202,9 +202,9 @@ def test_the_whole_guarantee() -> None:
                  for count in {cells, math.ceil(cells / 8), math.ceil(cells / 40)}]  # fmt: skip
         rate, time, walk = max(tried, key=lambda one: one[0])
         assert found.steps == pytest.approx(math.ceil(time / rate), abs=1)
-        assert found.time == pytest.approx(time, rel=1e-9)
-        assert found.eta * found.steps == pytest.approx(found.time, rel=1e-14)
-        assert found.distance == pytest.approx(walk.distance(found.eta), rel=1e-6)
+        assert found.time == pytest.approx(time, rel=1e-9, abs=0)
+        assert found.eta * found.steps == pytest.approx(found.time, rel=1e-14, abs=0)
+        assert found.distance == pytest.approx(walk.distance(found.eta), rel=1e-6, abs=0)
         # The mean of half the squares that no vector fits.
         assert found.minimum == pytest.approx(noise**2 / 2, abs=1e-12)
         assert found.epsilon == epsilon
@@ -220,7 +220,7 @@ def test_the_whole_guarantee() -> None:
         assert found.certificate == "proven"
         assert found.record()["numbers"]["steps"] == found.steps
         assert "claim" in str(found.table())
-    assert convergence._instance(loss, start)[:3] == pytest.approx((0.7, math.cos(0.9), 1.5))
+    assert convergence._instance(loss, start)[:3] == pytest.approx((0.7, math.cos(0.9), 1.5), rel=1e-9, abs=0)
     with pytest.raises(InputError, match="cells must be an integer >= 1"):
         guarantee_convergence(loss, start, epsilon=0.1, cells=0)
     with pytest.raises(InputError, match="epsilon must be a finite number > 0"):

@@ -84,15 +84,29 @@ def test_the_bound_of_a_motion_on_balls(order: int) -> None:
         terms[0, -1] = terms[0, 0]  # what holds on a larger ball
         for eta in (1e-3, 0.05, 0.1):
             expected = plain_defect(terms, radii, eta)
-            assert defect_bound(terms, radii, eta) == pytest.approx(expected, rel=1e-11)
+            assert defect_bound(terms, radii, eta) == pytest.approx(expected, rel=1e-11, abs=0)
     assert defect_bound([1.0] * (order + 1), 3.0, 0.1) == pytest.approx(
-        plain_defect([[1.0]] * (order + 1), [3.0], 0.1), rel=1e-11
+        plain_defect([[1.0]] * (order + 1), [3.0], 0.1), rel=1e-11, abs=0
     )
+
+
+@pytest.mark.parametrize("order", range(3))
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_many_motions_on_few_balls(order: int, count: int) -> None:
+    rng, many = np.random.default_rng(10 * order + count), 12
+    balls = np.cumsum(rng.random((many, count)) + 0.1, axis=1)
+    terms = np.sort(rng.random((order + 1, many, count)) + 0.5, axis=2)
+    etas = rng.choice([1e-3, 0.05, 0.1, 1.0], many)
+    crossing = batch_defects._Crossing(terms, balls, etas)
+    for k in range(order + 1):
+        crossing.add(k)
+    expected = [plain_defect(terms[:, i], balls[i], etas[i]) for i in range(many)]
+    np.testing.assert_allclose(crossing.defect(order), expected, rtol=1e-11)
 
 
 def test_a_motion_that_only_just_stays() -> None:
     # At order 0 the ball of radius eta |g| is reached at the time eta: that circle is the only one.
-    assert defect_bound([1.0], 0.125, 0.125) == pytest.approx(0.25)
+    assert defect_bound([1.0], 0.125, 0.125) == pytest.approx(0.25, rel=1e-9, abs=0)
     with pytest.raises(HypothesisError, match=r"motion of order 0 stays in the balls, got eta \|g\|/r = 1 and more"):
         defect_bound([1.0], 0.125 * (1 - 1e-12), 0.125)
     with pytest.raises(HypothesisError, match=r"motion of order 1 stays in the balls, got eta \|g\|/r = 0\.5 and more"):
@@ -128,12 +142,12 @@ def test_the_defect_of_a_step(
 ) -> None:
     expected = plain_step(Derivatives(np.array(known)), distance, eta, order, measured, highest)
     assert math.isfinite(expected)
-    assert step_defect(known, distance, eta, order, measured, highest) == pytest.approx(expected, rel=1e-10)
+    assert step_defect(known, distance, eta, order, measured, highest) == pytest.approx(expected, rel=1e-10, abs=0)
     batch = batch_step_defects(
         BatchTaylor(np.array(known)[:, None]), np.array([distance]), np.array([eta]), order,
         np.array(measured).reshape(-1, 1), highest,
     )  # fmt: skip
-    assert batch[0] == pytest.approx(expected, rel=1e-10)
+    assert batch[0] == pytest.approx(expected, rel=1e-10, abs=0)
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -154,7 +168,7 @@ def test_many_steps_at_random() -> None:
                     step_defect(known[:, i], distances[i], etas[i], order, measured[:, i], 7)
             else:
                 single = step_defect(known[:, i], distances[i], etas[i], order, measured[:, i], 7)
-                assert single == pytest.approx(expected, rel=1e-10)
+                assert single == pytest.approx(expected, rel=1e-10, abs=0)
     np.testing.assert_allclose(np.concatenate(found), singles, rtol=1e-10)
     assert 5 < np.isinf(singles).sum() < len(singles) / 2
 
@@ -170,7 +184,7 @@ def test_where_the_closed_form_ends() -> None:
             with pytest.raises(HypothesisError, match=r"stay in the ball of radius 0\.\d+ in which .* got 0\.\d+"):
                 step_defect(known, 0.0, 0.1, 1)
         else:
-            assert step_defect(known, 0.0, 0.1, 1) == pytest.approx(expected, rel=1e-10)
+            assert step_defect(known, 0.0, 0.1, 1) == pytest.approx(expected, rel=1e-10, abs=0)
 
     def ending(radii: np.ndarray, top: int) -> np.ndarray:
         return np.array([[math.factorial(j) / (1 - r) ** (j + 1) if r < 1 else math.inf for r in radii]
@@ -179,7 +193,7 @@ def test_where_the_closed_form_ends() -> None:
     geometric = Derivatives(np.array([1.0]), ending)
     for eta in (0.01, 0.03):
         expected = plain_step(geometric, 0.0, eta, 1)
-        assert step_defect(geometric, 0.0, eta, 1) == pytest.approx(expected, rel=1e-10)
+        assert step_defect(geometric, 0.0, eta, 1) == pytest.approx(expected, rel=1e-10, abs=0)
     with pytest.raises(HypothesisError, match="needed a bounded gradient on the complex ball of radius 1,"):
         step_defect(geometric, 1.0, 0.01, 1)
     unknown = batch_step_defects(
@@ -194,11 +208,11 @@ def test_the_highest_orders() -> None:
     assert truncation.HIGHEST == 17
     for order in (15, 16):
         expected = plain_step(Derivatives(np.array(known)), 0.0, rate, order)
-        assert step_defect(known, 0.0, rate, order) == pytest.approx(expected, rel=1e-10)
+        assert step_defect(known, 0.0, rate, order) == pytest.approx(expected, rel=1e-10, abs=0)
         batch = batch_step_defects(
             BatchTaylor(np.array(known)[:, None]), np.zeros(1), np.array([rate]), order, np.ones((0, 1))
         )
-        assert batch[0] == pytest.approx(expected, rel=1e-10)
+        assert batch[0] == pytest.approx(expected, rel=1e-10, abs=0)
     with pytest.raises(HypothesisError, match="too many from order 18 on, got order 17"):
         step_defect(known, 0.0, rate, 17)
 
@@ -208,7 +222,7 @@ def test_more_cases_than_stand_side_by_side() -> None:
     known = np.random.default_rng(1).random((3, 130)) + 0.1
     whole = batch_step_defects(BatchTaylor(known), np.zeros(130), np.full(130, 0.01), 1, np.ones((0, 130)), 3)
     for i in (0, 63, 64, 127, 128, 129):
-        assert whole[i] == pytest.approx(plain_step(Derivatives(known[:, i]), 0.0, 0.01, 1, (), 3), rel=1e-10)
+        assert whole[i] == pytest.approx(plain_step(Derivatives(known[:, i]), 0.0, 0.01, 1, (), 3), rel=1e-10, abs=0)
 
 
 def test_the_exponential_bound_is_its_formula() -> None:
@@ -216,7 +230,7 @@ def test_the_exponential_bound_is_its_formula() -> None:
     for size, outer, eta in ((1.0, 1.0, 0.01), (2.5, 0.5, 1e-3), (0.125, 3.0, 0.25)):
         limit = outer / (math.e * constant * size)
         bound = exponential_bound(size, outer, eta)
-        assert bound.value == pytest.approx(10.35 * eta * size * math.exp(-limit / eta), rel=1e-14)
+        assert bound.value == pytest.approx(10.35 * eta * size * math.exp(-limit / eta), rel=1e-14, abs=0)
         assert bound.times.tolist() == [eta]
         assert f"of order {math.floor(limit / eta) - 1} from" in bound.claim
         assert len(bound.hypotheses) == 2

@@ -84,12 +84,14 @@ def test_numbers_above_all_eigenvalues() -> None:
                 top = float(np.linalg.eigvalsh(middle)[-1])
                 width = math.sqrt(sum(float(x.rad()) ** 2 for row in symmetric for x in row))
                 expected = plain_eigenvalue(symmetric, 1e-12 * (1 + abs(top)) + 0.02 * width)
-                assert rigorous._largest_eigenvalue(columns) == pytest.approx(expected, rel=1e-15)
+                assert rigorous._largest_eigenvalue(columns) == pytest.approx(expected, rel=1e-15, abs=0)
                 slack = 1e-12 * (1e-300 + float(abs(middle).max())) + 0.02 * width + 1e-300
                 expected = plain_eigenvalue(symmetric, slack)
-                assert certificates._growth(symmetric, checker.definite, arb) == pytest.approx(expected, rel=1e-15)
+                assert certificates._growth(symmetric, checker.definite, arb) == pytest.approx(
+                    expected, rel=1e-15, abs=0
+                )
         zero = [[arb(0), arb(0)], [arb(0), arb(0)]]
-        assert certificates._growth(zero, checker.definite, arb) == pytest.approx(1e-300, rel=1e-9)
+        assert certificates._growth(zero, checker.definite, arb) == pytest.approx(1e-300, rel=1e-9, abs=0)
     asked: list[float] = []
 
     def never(rows: Any) -> bool:
@@ -104,7 +106,7 @@ def test_numbers_above_all_eigenvalues() -> None:
 def test_lengths_are_rounded_up() -> None:
     with working():
         assert rigorous._norm([arb(3), arb(4)]) == next_up(5.0)
-        assert rigorous._norm([arb(2, 1), arb(0, 4)]) == pytest.approx(5.0, rel=1e-6)
+        assert rigorous._norm([arb(2, 1), arb(0, 4)]) == pytest.approx(5.0, rel=1e-6, abs=0)
         assert rigorous._above(arb(1.0)) == certificates._above(arb(1.0)) == next_up(1.0)
         for found in (rigorous._above, certificates._above):
             with pytest.raises(HypothesisError, match="an enclosure became infinite"):
@@ -123,17 +125,17 @@ def test_enclosed_spectra_of_a_cubic() -> None:
     # L = x**3/3 on [1/2, 3/2]: A = 2 x, g = x**2.
     around = EnclosedCurvature(eom.Loss("x**3/3", variables="x")).at(np.array([1.0]))
     ball = around.spectrum(0.5)
-    assert (ball.lower, ball.upper, ball.slope) == pytest.approx((2 - 1.28, 2 + 1.28, 2.25), rel=1e-6)
+    assert (ball.lower, ball.upper, ball.slope) == pytest.approx((2 - 1.28, 2 + 1.28, 2.25), rel=1e-6, abs=0)
     assert ball.lower <= 1 < 3 <= ball.upper
     assert ball.slope >= 2.25
     point = around.spectrum(0.0)
-    assert (point.lower, point.upper, point.slope) == pytest.approx((2.0, 2.0, 1.0), rel=1e-11)
+    assert (point.lower, point.upper, point.slope) == pytest.approx((2.0, 2.0, 1.0), rel=1e-11, abs=0)
     bent = EnclosedCurvature(BENT).at(np.array(START))
     assert 0 <= bent.rounding() < 1e-15
     shifted = EnclosedCurvature(BENT)
     plain = shifted.gradient
     shifted.gradient = lambda theta: plain(theta) + np.array([3e-3, -4e-3])
-    assert shifted.at(np.array(START)).rounding() == pytest.approx(5e-3, rel=1e-9)
+    assert shifted.at(np.array(START)).rounding() == pytest.approx(5e-3, rel=1e-9, abs=0)
 
 
 def plain_box(field: Any, ball: list[Any], h: Any, eta: Any) -> tuple[list[Any], int]:
@@ -165,7 +167,7 @@ def test_a_step_of_an_enclosure(order: int) -> None:
                 missed = math.sqrt(sum(float((end - float(end.mid())).abs_upper()) ** 2 for end in ends))
                 growth = rigorous._largest_eigenvalue(field.jacobian(box, eta))
                 expected = math.exp(growth * 0.125 / share) * radius + missed
-                assert reached == pytest.approx(expected, rel=1e-5)
+                assert reached == pytest.approx(expected, rel=1e-5, abs=0)
 
 
 def test_whole_enclosures(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,8 +323,8 @@ def test_the_ball_in_which_a_motion_stays_longest() -> None:
                 network_certificates._ball(at, arb(h), arb(radius))
             continue
         ball, speed, growth = network_certificates._ball(at, arb(h), arb(radius))
-        assert (float(ball), float(speed)) == pytest.approx(best, rel=1e-12)
-        assert float(growth) == pytest.approx(2 + radius + h * best[1], rel=1e-12)
+        assert (float(ball), float(speed)) == pytest.approx(best, rel=1e-12, abs=0)
+        assert float(growth) == pytest.approx(2 + radius + h * best[1], rel=1e-12, abs=0)
     asked: list[int] = []
     with pytest.raises(HypothesisError, match="use a smaller eta, or start where the loss is smaller"):
         network_certificates._ball(lambda r: asked.append(1) or (1 + 9 * r, r), arb(1), arb(0))
@@ -332,6 +334,19 @@ def test_the_ball_in_which_a_motion_stays_longest() -> None:
 def network() -> tuple[eom.DeepLinear, np.ndarray]:
     inputs = np.array([[1.0, 0.25], [0.5, -1.0], [0.25, 0.75]])
     return eom.DeepLinear((2, 1, 1), inputs, inputs @ np.array([[0.5], [-0.25]])), np.array([0.5, 0.25, 0.75])
+
+
+@pytest.mark.parametrize("steps, every", [(1, 1), (7, 1), (network_certificates.LOOKS * 3 + 1, 3)])
+def test_where_the_path_of_a_certificate_is_looked_at(steps: int, every: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked, real = list[int](), network_certificates.descend
+    monkeypatch.setattr(
+        network_certificates, "descend", lambda *given, **named: looked.append(named["every"]) or real(*given, **named)
+    )
+    monkeypatch.setattr(network_certificates, "_plan", lambda *_: {})
+    monkeypatch.setattr(network_certificates, "_walked", lambda *_: {})
+    loss, start = network()
+    network_certificates.network_certificate(loss, start, eta=0.001, steps=steps)
+    assert looked == [every]
 
 
 def test_the_plan_of_a_certificate() -> None:

@@ -112,11 +112,11 @@ def test_the_method_of_gauss() -> None:
     matrix, weights, rows = tubes._gauss()
     nodes = matrix.sum(axis=1)
     for q in range(1, 17):
-        assert weights @ nodes ** (q - 1) == pytest.approx(1 / q, rel=1e-13)
+        assert weights @ nodes ** (q - 1) == pytest.approx(1 / q, rel=1e-13, abs=0)
         if q <= 8:
             np.testing.assert_allclose(matrix @ nodes ** (q - 1), nodes**q / q, rtol=1e-12, atol=1e-16)
     largest = max(1.0, *(sum(abs(x) for x in row) for row in matrix.tolist()))
-    assert rows == pytest.approx(largest * (1 + 1e-12), rel=1e-14)
+    assert rows == pytest.approx(largest * (1 + 1e-12), rel=1e-14, abs=0)
     assert rows > largest
     assert (tubes.NODES, tubes.ZERO, tubes.MOST_CELLS, tubes.STEEP) == (8, 17, 512, 0.2)
     assert tubes.ZEROS.tolist() == list(range(3, 18))
@@ -157,7 +157,7 @@ def test_how_a_step_is_cut(order: int) -> None:
                     continue
                 found = tube._cut(cell, left, before)
                 assert found[:3] == expected[:3]
-                assert found[3] == pytest.approx(expected[3], rel=1e-11)
+                assert found[3] == pytest.approx(expected[3], rel=1e-11, abs=0)
                 seen.add(found[0])
     assert len(seen) >= 4
 
@@ -226,7 +226,7 @@ def test_how_many_steps_are_cut(order: int) -> None:
                         assert errors[i] == math.inf
                     else:
                         assert (count[i], reach[i]) == expected[:2]
-                        assert errors[i] == pytest.approx(expected[2], rel=1e-9)
+                        assert errors[i] == pytest.approx(expected[2], rel=1e-9, abs=0)
     assert endless == {True, False}
 
 
@@ -261,12 +261,12 @@ def test_how_a_radius_grows(order: int, before: float, truncation: float) -> Non
         ball = known.at(CENTRE).spectrum(float(cell.radii[place]))
         jacobian = np.array([kernel.jacobian_vector(CENTRE, one, 0.25) for one in np.eye(2)])
         bent = plain_growth(jacobian, numbers["steep"], float(cell.radii[place]), float(cell.bend[place]))
-        assert tube._growth(cell, place) == pytest.approx(bent, rel=1e-13)
+        assert tube._growth(cell, place) == pytest.approx(bent, rel=1e-13, abs=0)
         growth = ball.growth + numbers["steep"]
         growth = min(growth, bent) if 0.25 * numbers["steep"] > 0.2 else growth
         for h in (1e-9, 1e-3, 0.02):
             expected = plain_radius(before, h, growth, ball.smoothness, numbers, size, truncation)
-            assert tube._grown(cell, h, place, truncation, after) == pytest.approx(expected, rel=1e-12)
+            assert tube._grown(cell, h, place, truncation, after) == pytest.approx(expected, rel=1e-12, abs=0)
 
 
 def test_how_many_radii_grow() -> None:
@@ -285,14 +285,14 @@ def test_how_many_radii_grow() -> None:
                     numbers = {name: float(getattr(cells, name)[i, reach[i]]) for name in ("speed", "steep", "haze")}
                     radius, bend = float(cells.radii[i, reach[i]]), float(cells.bend[i, reach[i]])
                     bent = plain_growth(jacobians[i], numbers["steep"], radius, bend)
-                    assert growths[i] == pytest.approx(bent, rel=1e-12)
+                    assert growths[i] == pytest.approx(bent, rel=1e-12, abs=0)
                     growth = float(balls.growth[i]) + numbers["steep"]
                     growth = min(growth, bent) if ETAS[i] * numbers["steep"] > 0.2 else growth
                     size = float(np.linalg.norm(STARTS[i]) + np.linalg.norm(after[i]))
                     expected = plain_radius(
                         before, h, growth, float(balls.smoothness[i]), numbers | {"eta": ETAS[i]}, size, truncation
                     )
-                    assert found[i] == pytest.approx(expected, rel=1e-11)
+                    assert found[i] == pytest.approx(expected, rel=1e-11, abs=0)
 
 
 def test_the_jacobian_pays_where_terms_are_steep_and_parameters_few(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -430,7 +430,7 @@ def test_allowances_for_rounding_are_their_formulas() -> None:
     kernel, around = eom.compile(LOSS, 3), curvature_of(LOSS).at(CENTRE)
     for size, eta, slope in ((1.5, 0.25, 0.5), (0.0, 0.125, 3.0), (0.0, 1e-3, 0.0)):
         expected = EPS * size + 2 * EPS * eta * slope + 2 * eta * around.rounding() + 4 * TINY
-        assert step_rounding(around, size, eta, slope) == pytest.approx(expected, rel=1e-14)
+        assert step_rounding(around, size, eta, slope) == pytest.approx(expected, rel=1e-14, abs=0)
     nothing: Any = SimpleNamespace(rounding=lambda: 0.0)
     assert step_rounding(nothing, 0.0, 0.5, 0.0) == 4 * TINY
     terms = kernel.terms(CENTRE)
@@ -440,14 +440,14 @@ def test_allowances_for_rounding_are_their_formulas() -> None:
         sizes = tree_bounds(around.derivatives().at(0.0, order), order)
         series = sum(0.25**k * sizes[k] for k in range(1, order + 1))
         expected = around.rounding() + 256 * EPS * series + 4 * EPS * gradient
-        assert field_rounding(part, around, terms[: order + 1], 0.25) == pytest.approx(expected, rel=1e-13)
+        assert field_rounding(part, around, terms[: order + 1], 0.25) == pytest.approx(expected, rel=1e-13, abs=0)
         series = sum(0.25**k * 16 * float(np.linalg.norm(terms[k])) for k in range(1, order + 1))
         expected = estimated.rounding() + 256 * EPS * series + 4 * EPS * gradient
-        assert field_rounding(part, estimated, terms[: order + 1], 0.25) == pytest.approx(expected, rel=1e-13)
+        assert field_rounding(part, estimated, terms[: order + 1], 0.25) == pytest.approx(expected, rel=1e-13, abs=0)
         for radius in (0.0, 1e-6, 0.125, 2.0):
             near, far = (trees(around.derivatives(), f * max(radius, 1e-6), order, 0.25) for f in (1.0, 1.125))
             chord = (sum(far[1:]) - sum(near[1:])) / (0.125 * max(radius, 1e-6))
-            assert steeper_terms(around, radius, 0.25, order) == pytest.approx(chord, rel=1e-9)
+            assert steeper_terms(around, radius, 0.25, order) == pytest.approx(chord, rel=1e-9, abs=0)
     assert steeper_terms(estimated, 1.0, 0.25, 0) == 0.0
     assert steeper_terms(estimated, 1.0, 0.25, 1) is None
     with np.errstate(invalid="ignore"):

@@ -18,7 +18,7 @@ def test_step_size_of_a_saddle_is_the_constant_formula() -> None:
     loss = eom.Loss("-x**2/4", variables="x")
     constant = GivenCurvature(lambda x, r: -m, lambda x, r: m, lambda x, r: 3.0)
     allowed = step_size(loss, [1.0], time=time, epsilon=epsilon, certificate="theorem", curvature=constant)
-    assert allowed.eta == pytest.approx(m * epsilon / (m * 3.0 * np.expm1(m * time)), rel=1e-9)
+    assert allowed.eta == pytest.approx(m * epsilon / (m * 3.0 * np.expm1(m * time)), rel=1e-9, abs=0)
     assert time / allowed.steps <= allowed.eta < time / (allowed.steps - 1)
 
 
@@ -30,7 +30,7 @@ def test_constant_step_sizes(growth: float, expected: float) -> None:
     given = GivenCurvature(lambda x, r: -growth, lambda x, r: 2.0, lambda x, r: 3.0)
     loss = eom.Loss("x**2/2", variables="x")
     assert step_size(loss, [1.0], time=4.0, epsilon=0.1, certificate="theorem", curvature=given).eta == pytest.approx(
-        expected
+        expected, rel=1e-9, abs=0
     )
 
 

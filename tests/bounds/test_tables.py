@@ -27,8 +27,8 @@ def test_rows_of_a_network() -> None:
         assert row.true <= row.measured.value <= 1.05 * row.true  # type: ignore[union-attr]
         assert row.true - 3 * row.doubt <= row.rigorous.value <= 1.05 * row.true  # type: ignore[union-attr]
         assert row.true <= row.proven.value <= 2 * row.true  # type: ignore[union-attr]
-        assert row.leading == pytest.approx(row.true, rel=0.05)
-        assert row.refined == pytest.approx(row.true, rel=0.002)
+        assert row.leading == pytest.approx(row.true, rel=0.05, abs=0)
+        assert row.refined == pytest.approx(row.true, rel=0.002, abs=0)
 
 
 def test_a_violation_would_be_seen() -> None:

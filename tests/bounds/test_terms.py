@@ -49,16 +49,16 @@ def test_polynomials_have_the_norms_of_their_derivatives() -> None:
             expected = np.linalg.norm(matrix, 2)
         else:
             expected = math.sqrt(sum(entry**2 for entry in entries))
-        assert derivatives.known[j] == pytest.approx(expected, rel=1e-12)
+        assert derivatives.known[j] == pytest.approx(expected, rel=1e-12, abs=0)
     assert len(derivatives.known) == 4
 
 
 def test_curvature_of_a_polynomial_over_a_ball() -> None:
     # L = x**4/12: A = x**2 and g = x**3/3 on [1, 2]; the floor takes |A'| <= 2 + 2 r for A' = 2 x.
     ball = curvature_of(eom.Loss("x**4/12", variables="x")).at(np.array([1.5])).spectrum(0.5)
-    assert ball.upper == pytest.approx(4.0)
-    assert ball.slope == pytest.approx(8 / 3)
-    assert ball.lower == pytest.approx(2.25 - 1.75)
+    assert ball.upper == pytest.approx(4.0, rel=1e-9, abs=0)
+    assert ball.slope == pytest.approx(8 / 3, rel=1e-9, abs=0)
+    assert ball.lower == pytest.approx(2.25 - 1.75, rel=1e-9, abs=0)
 
 
 @pytest.mark.parametrize("order", range(4))
@@ -91,8 +91,10 @@ def test_the_majorant_of_softmax_is_a_power_series(activation: str) -> None:
     loss = eom.Network((2, 3, 3), inputs, labels, activation, "cross_entropy").with_weight_decay(Fraction(1, 10))
     theta = rng.standard_normal(loss.size)
     derivatives = NetworkCurvature(loss).at(theta).derivatives()
-    assert derivatives.known[0] == pytest.approx(np.linalg.norm(loss.gradient(theta)))
-    assert derivatives.known[1] == pytest.approx(max(map(abs, eigenvalue_range(eom.compile(loss, 0), theta))))
+    assert derivatives.known[0] == pytest.approx(np.linalg.norm(loss.gradient(theta)), rel=1e-9, abs=0)
+    assert derivatives.known[1] == pytest.approx(
+        max(map(abs, eigenvalue_range(eom.compile(loss, 0), theta))), rel=1e-9, abs=0
+    )
     radius, step = 0.02, 1e-4
     here, after, before = (derivatives.at(r, 7) for r in (radius, radius + step, radius - step))
     np.testing.assert_allclose((after - before)[:-1] / (2 * step), here[1:], rtol=1e-3)
@@ -151,7 +153,7 @@ def test_many_parameters_need_no_eigenvalues() -> None:
 
 def test_irrational_coefficients_and_high_orders() -> None:
     spectrum = curvature_of(eom.Loss("sqrt(2)*x**2", variables="x")).at(np.zeros(1)).spectrum(1.0)
-    assert spectrum.upper == pytest.approx(2 * math.sqrt(2))
+    assert spectrum.upper == pytest.approx(2 * math.sqrt(2), rel=1e-9, abs=0)
     loss = eom.Loss("x**2/2 + x**3/30", variables="x")
     assert eom.bounds.distance(loss, [1.0], eta=0.05, steps=1, order=16, certificate="proven").value < 1e-12
     with pytest.raises(HypothesisError, match="too many from order 17 on, got order 17"):

@@ -231,6 +231,12 @@ def test_the_jacobian_of_the_field_is_that_of_its_formula(method):
     np.testing.assert_allclose(found, jacobian @ direction, rtol=1e-12)
 
 
+def test_fields_far_beyond_the_radius_are_infinite_without_a_warning():
+    kernel = eom.compile(eom.Loss("(1-x)**2/2 + (y-x**2)**2/2 + sin(x*y)", variables="x y"), 2)
+    assert np.isinf(kernel.field([0.3, -0.7], 1e200)).all()
+    assert np.isinf(kernel.jacobian_vector([0.3, -0.7], [0.6, 1.1], -1e200)).all()
+
+
 def test_threads_give_the_same_numbers():
     kernel = eom.compile(LOSSES["tanh"], 2)
     points = RNG.standard_normal((11, kernel.loss.size))

@@ -119,18 +119,18 @@ def test_time_to_converge_is_the_time_of_the_flow(depth: int, start: float, end:
         assert time == 0
         return
     radii, _ = ScalarMotion(depth, strength).path(start, 1.0, [0.0, time])
-    assert radii[-1] == pytest.approx(end, rel=1e-8)
-    assert singular_modes(depth, [strength], start, [0.0, time])[-1, 0] == pytest.approx(end, rel=1e-8)
+    assert radii[-1] == pytest.approx(end, rel=1e-8, abs=0)
+    assert singular_modes(depth, [strength], start, [0.0, time])[-1, 0] == pytest.approx(end, rel=1e-8, abs=0)
 
 
 def test_time_to_converge_in_closed_form() -> None:
     """One layer relaxes exponentially, two follow a logistic curve; deep ones wait polynomially long."""
-    assert time_to_converge(1, 2.0, 0.5, 1.5) == pytest.approx(np.log(3), rel=1e-12)
-    assert time_to_converge(2, 2.0, 0.5, 1.5) == pytest.approx(np.log(9) / 4, rel=1e-12)
+    assert time_to_converge(1, 2.0, 0.5, 1.5) == pytest.approx(np.log(3), rel=1e-12, abs=0)
+    assert time_to_converge(2, 2.0, 0.5, 1.5) == pytest.approx(np.log(9) / 4, rel=1e-12, abs=0)
     slow = [time_to_converge(3, 1.0, start, 0.5) for start in (1e-6, 1e-9)]
-    assert slow[1] / slow[0] == pytest.approx(1000 ** (1 / 3), rel=0.01)
+    assert slow[1] / slow[0] == pytest.approx(1000 ** (1 / 3), rel=0.01, abs=0)
     motion = ScalarMotion(3, 1.0)
-    assert motion.growth(1e-6, 1.0) == pytest.approx(1e4)
+    assert motion.growth(1e-6, 1.0) == pytest.approx(1e4, rel=1e-9, abs=0)
 
 
 def test_growth_bounds_the_hessian() -> None:
@@ -149,7 +149,7 @@ def test_growth_bounds_the_hessian() -> None:
     for rate, theta in zip(rates[::20], thetas[::20], strict=True):
         hessian = np.array([kernel.hessian_vector(theta, row) for row in np.eye(net.size)])
         assert -np.linalg.eigvalsh(hessian)[0] < rate + 1e-12
-    assert np.exp(trapezoid(rates, times)) == pytest.approx(ScalarMotion(3, 1.0).growth(0.05, 1.0), rel=1e-3)
+    assert np.exp(trapezoid(rates, times)) == pytest.approx(ScalarMotion(3, 1.0).growth(0.05, 1.0), rel=1e-3, abs=0)
 
 
 def test_singular_modes_of_a_network() -> None:

@@ -6,6 +6,7 @@ import resource
 import tracemalloc
 from fractions import Fraction
 from itertools import pairwise
+from math import gcd
 
 import numpy as np
 import pytest
@@ -167,9 +168,11 @@ def test_majorant_is_a_bound(method: Method) -> None:
 def test_majorant_is_attained_and_stays_small() -> None:
     form = GradientDescent().general_linear()
     for nodes in range(1, 9):  # but for the factor 2 that allows for rounding
-        assert coefficients._majorant(nodes, form) == pytest.approx(2 * max(map(abs, values(nodes, GradientDescent()))))
-    assert coefficients._majorant(20, form) == pytest.approx(2 * 557, rel=1e-3)
-    assert coefficients._majorant(3, MIDPOINT.general_linear()) == pytest.approx(2 * R(7, 6))
+        assert coefficients._majorant(nodes, form) == pytest.approx(
+            2 * max(map(abs, values(nodes, GradientDescent()))), rel=1e-9, abs=0
+        )
+    assert coefficients._majorant(20, form) == pytest.approx(2 * 557, rel=1e-3, abs=0)
+    assert coefficients._majorant(3, MIDPOINT.general_linear()) == pytest.approx(2 * R(7, 6), rel=1e-9, abs=0)
 
 
 def test_symbols_specialise_to_numbers() -> None:
@@ -254,6 +257,53 @@ def test_how_many_bytes_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     # Left and right of each tree, and its size; 250 bytes of each number that is expanded; int64 or integers of Python
     # of each tree with a further branch to come, and a fraction of each tree.
     assert asked == [12 * 37, 37 * (stages + 1) * 6 * 250, 4 * 6 * 17 * 8 + 37 * 24, 1 * 6 * 17 * 60 + 37 * 24]
+
+
+@pytest.mark.parametrize("method", [GradientDescent(), RK4, HUGE, OptimisticGradient(), ProximalPoint()])
+def test_numerators_and_denominator_share_nothing(method: Method) -> None:
+    table = universal(8, method)
+    numbers = [int(x) for x in table.numerators]
+    assert gcd(table.denominator, *numbers) == 1
+    assert table.numerators.dtype == (np.int64 if max(map(abs, numbers)) < 2**63 else object)
+    assert not table.numerators.flags.writeable
+
+
+def test_a_common_factor_beyond_64_bits_is_divided_out() -> None:
+    trees_ = forest(3)
+    numerators = np.array([2**70, 3 * 2**70, 0, -(2**71)], dtype=object)
+    table = coefficients._reduced(GradientDescent(), trees_, numerators, 5 * 2**70)
+    assert table.numerators.tolist() == [1, 3, 0, -2]
+    assert table.denominator == 5
+    assert table.numerators.dtype == np.int64
+
+
+@pytest.mark.parametrize("bound, dtype", [(np.nextafter(2.0**62, 0), np.int64), (2.0**62, object)])
+def test_integers_of_64_bits_up_to_the_proven_bound(bound: float, dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coefficients, "_majorant", lambda *_: bound)
+    wrapped, seen = coefficients._reduced, list[object]()
+    monkeypatch.setattr(coefficients, "_reduced", lambda *given: seen.append(given[2].dtype) or wrapped(*given))
+    method = GradientDescent()
+    coefficients._iterate(forest(1), method, method.general_linear())
+    assert seen == [dtype]
+
+
+def test_a_majorant_covers_every_tree_and_gives_up_on_huge_entries() -> None:
+    for method in (GradientDescent(), MIDPOINT, RK4):
+        bound = coefficients._majorant(9, method.general_linear())
+        largest = max(abs(float(x)) for x in values(9, method))
+        assert largest <= bound <= 1000 * largest
+    last = RungeKutta([[0, 0], [10**6, 0]], [0, 1]).general_linear()
+    assert np.isfinite(coefficients._majorant(2, last))
+    beyond = RungeKutta([[0, 0], [10**6 + 1, 0]], [0, 1]).general_linear()
+    assert coefficients._majorant(2, beyond) == np.inf
+
+
+def test_four_gibibytes_where_the_system_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(forests, "open", missing, raising=False)
+    assert forests._free_memory() == 4 * 2**30
 
 
 @pytest.mark.parametrize("more, refused", [(0, False), (-1, True)])

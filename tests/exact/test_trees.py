@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from itertools import permutations
+from itertools import pairwise, permutations
 from math import factorial
 
 import pytest
@@ -27,6 +27,7 @@ def test_arrays_and_objects_agree(colours: int) -> None:
     table = forest(6, colours)
     trees = [table.tree(i) for i in range(len(table))]
     assert trees == sorted(set(trees))
+    assert not any(tree < tree or not a < b for tree, (a, b) in zip(trees, pairwise(trees), strict=False))
     assert [table.index(tree) for tree in trees] == list(range(len(table)))
     assert table.nodes.tolist() == [tree.nodes for tree in trees]
     assert table.symmetry.tolist() == [tree.symmetry for tree in trees]

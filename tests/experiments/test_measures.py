@@ -29,13 +29,15 @@ def test_sharpness_is_the_largest_eigenvalue_on_the_way() -> None:
     path = eom.descend(given.loss, given.start, eta=0.05, steps=7).thetas
     np.testing.assert_allclose(found["values"], np.maximum(3 * path[:, 0] ** 2, 3.0), rtol=1e-12)
     np.testing.assert_allclose(found["times"], 0.05 * np.arange(8), rtol=1e-12)
-    assert found["limit"] == pytest.approx(2 / 0.05)
+    assert found["limit"] == pytest.approx(2 / 0.05, rel=1e-9, abs=0)
 
 
 def test_the_limit_of_stability_is_the_optimisers() -> None:
     given = make({"loss": "x**2/2", "variables": "x", "start": [1.0]})
     heavy = Given(given.loss, given.start, "quadratic", method=eom.HeavyBall("1/2"))
-    assert measured(["sharpness"], heavy, 0.1, 4, [0])["sharpness"]["limit"] == pytest.approx(2 * 1.5 / 0.1)
+    assert measured(["sharpness"], heavy, 0.1, 4, [0])["sharpness"]["limit"] == pytest.approx(
+        2 * 1.5 / 0.1, rel=1e-9, abs=0
+    )
 
 
 def test_bounds_hold_and_the_truth_is_the_distance() -> None:
@@ -45,7 +47,7 @@ def test_bounds_hold_and_the_truth_is_the_distance() -> None:
     end = eom.descend(given.loss, [1.0], eta=0.05, steps=20).end
     for row in found["orders"]:
         motion = eom.flow(given.loss, [1.0], eta=0.05, time=1.0, order=row["order"]).end
-        assert row["true"] == pytest.approx(abs(float(motion[0] - end[0])), rel=1e-6)
+        assert row["true"] == pytest.approx(abs(float(motion[0] - end[0])), rel=1e-6, abs=0)
         for name in ("measured", "proven"):
             assert row["true"] <= row[name] <= 1.1 * row["true"]
 
@@ -62,7 +64,9 @@ def test_norms_and_angles_of_invariant_layers() -> None:
     before, after = rows[1:40:2], rows[2::2]
     cosines = np.sum(before * after, axis=1) / np.linalg.norm(before, axis=1) / np.linalg.norm(after, axis=1)
     np.testing.assert_allclose(block["angles"], np.arccos(cosines), rtol=1e-6)
-    assert block["angle at rest"] == pytest.approx(np.sqrt(2 * 0.05 * 0.1), rel=0.01)  # Wan et al. 2021, leading order
+    assert block["angle at rest"] == pytest.approx(
+        np.sqrt(2 * 0.05 * 0.1), rel=0.01, abs=0
+    )  # Wan et al. 2021, leading order
 
 
 def test_what_cannot_be_measured_says_why() -> None:

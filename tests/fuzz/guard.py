@@ -80,9 +80,20 @@ def clear(folder: Path) -> None:
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
+def remove(folder: Path, name: str, there: set[str]) -> None:
+    """Remove a file that a call was asked to write, and the folders that were made for it."""
+    for suffix in ("", "-shm", "-wal"):  # an open file of SQLite is three
+        with contextlib.suppress(OSError, ValueError):
+            (folder / f"{name}{suffix}").unlink()
+    for parent in Path(name).parents:
+        if not Path(name).is_absolute() and ".." not in parent.parts and str(parent) not in there | {ASKED, "."}:
+            with contextlib.suppress(OSError):
+                (folder / parent).rmdir()
+
+
 @contextlib.contextmanager
 def limited(seconds: float = LONGEST) -> Iterator[None]:
-    """Raise TooLong after some seconds of CPU time. Machine code that never returns is not stopped."""
+    """AssertionError after some seconds of CPU time. Machine code that never returns is not stopped."""
 
     def stop(number: int, frame: Any) -> None:
         raise TooLong(f"more than {seconds:g} s of CPU time")
@@ -92,6 +103,8 @@ def limited(seconds: float = LONGEST) -> Iterator[None]:
     signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
+    except TooLong as error:  # of a BaseException Hypothesis would not say which call it was
+        raise AssertionError(str(error)) from error
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
@@ -110,9 +123,7 @@ def unchanged(folder: Path, named: Iterable[Any] = ()) -> Iterator[None]:
         clear(folder / ASKED)
         for name in named:
             if isinstance(name, (str, Path)) and str(name) not in ("", ".") and "\0" not in str(name):
-                for suffix in ("", "-shm", "-wal"):  # an open file of SQLite is three
-                    with contextlib.suppress(OSError, ValueError):
-                        (folder / f"{name}{suffix}").unlink()
+                remove(folder, str(name), there)
     after = state()
     if {"jax", "torch"} & set(sys.modules) - loaded:  # their import changes filters, the environment, a seed
         return

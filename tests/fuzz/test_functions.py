@@ -81,7 +81,7 @@ def test_each_argument_alone_may_be_awkward(name: str, folder: Path) -> None:
         for argument in free:
             for value in AWKWARD:
                 note(f"{name}: {argument} = {checks.shown(value)}")
-                named = needed | {argument: value}
+                named = needed | {argument: value} | values.BESIDE.get(name, {})
                 first = [named.pop(p.name) for p in listed if p.name in named and p.kind is not p.KEYWORD_ONLY]
                 with guard.unchanged(folder, [*first, *named.values()]), guard.limited():
                     check(function, first, named)

@@ -90,6 +90,8 @@ def odd_values() -> tuple[Any, ...]:
         sympy.nan, sympy.pi, sympy.oo, sympy.Matrix([1, 2]), sympy.S.EmptySet, object(), raising,
         Path("nowhere"), Path("."), iter([1, 2]), iter([]), NotImplemented, Ellipsis, slice(0, 2), memoryview(b"12"),
         losses()[0], losses()[5], losses(), methods()[1], O.HeavyBall, eom, eom.Event(np.sum), kernel(losses()[1], 1),
+        np.complex64(1), np.array(1 + 0j), np.array([0.5]), np.array(True), np.ma.masked, [1.0, np.ma.masked],
+        np.timedelta64(3, "D"),
     )  # fmt: skip
 
 
@@ -173,8 +175,15 @@ def no_progress(done: int, total: int, label: str) -> None:
 #: Arguments that are always given, and are never odd: without them a call starts processes.
 FIXED = {"eomsym.sweep.executor"}
 #: And what says how much there is to do, so that no call is long for a good reason.
-FIXED |= {"eomsym.verify.limit", "bounds.best_order.highest", "bounds.step_size.most_steps"}
-FIXED |= {"bounds.many_step_sizes.most_steps"}
+FIXED |= {
+    "eomsym.verify.limit",
+    "eomsym.leading_error.limit",
+    "bounds.best_order.highest",
+    "bounds.step_size.most_steps",
+    "bounds.many_step_sizes.most_steps",
+}
+#: What is given beside, where a function takes the options of another one.
+BESIDE: dict[str, dict[str, Any]] = {"testing.assert_order": {"limit": 1.0}}
 #: From the name of an argument, or ``function.argument`` where it means something else there, to its good values.
 ARGUMENTS: dict[str, Callable[[Problem], st.SearchStrategy[Any]]] = {
     "loss": lambda problem: st.sampled_from([problem.loss] * 4 + [kernel(problem.loss, 2)]),
@@ -430,4 +439,4 @@ def calls(draw: st.DrawFn, name: str, folder: Path) -> tuple[list[Any], dict[str
             positional.append(value)
         else:
             named[parameter.name] = value
-    return positional, named
+    return positional, named | BESIDE.get(name, {})

@@ -31,7 +31,7 @@ def test_lanczos_finds_the_largest_eigenvalue_and_says_how_well():
         values = np.linalg.eigvalsh(matrix)
         assert min(abs(values - value)) <= residual + 1e-12
         assert np.linalg.norm(matrix @ vector - value * vector) == pytest.approx(residual, abs=1e-9)
-    assert value == pytest.approx(values[np.argmax(abs(values))], rel=1e-10)
+    assert value == pytest.approx(values[np.argmax(abs(values))], rel=1e-10, abs=0)
 
 
 # PyTorch ------------------------------------------------------------------------------------------------------------
@@ -74,12 +74,12 @@ def test_looks_are_those_of_our_own_terms():
         theta = points[look.step - 1]
         g, second = kernel.terms(theta)
         hessian = np.array([kernel.hessian_vector(theta, e) for e in np.eye(loss.size)])
-        assert look.gradient == pytest.approx(np.linalg.norm(g), rel=1e-9)
-        assert look.drift == pytest.approx(0.05 * np.linalg.norm(second) / np.linalg.norm(g), rel=1e-9)
+        assert look.gradient == pytest.approx(np.linalg.norm(g), rel=1e-9, abs=0)
+        assert look.drift == pytest.approx(0.05 * np.linalg.norm(second) / np.linalg.norm(g), rel=1e-9, abs=0)
         sharpness = abs(np.linalg.eigvalsh(hessian)).max()
         assert look.product == pytest.approx(0.05 * sharpness, abs=look.doubt + 1e-9)
         assert (look.radius, look.limit) == (1.0, 2.0)
-        assert look.product == pytest.approx(0.05 * sharpness, rel=0.05)
+        assert look.product == pytest.approx(0.05 * sharpness, rel=0.05, abs=0)
 
 
 def test_norm_and_angle_of_normalised_layers_are_predicted():
@@ -87,11 +87,11 @@ def test_norm_and_angle_of_normalised_layers_are_predicted():
     assert list(monitor.looks[0].layers) == ["0.weight"]
     layer = monitor.looks[0].layers["0.weight"]
     before, after = points[2][:12], points[3][:12]
-    assert layer.norm == pytest.approx(np.linalg.norm(before), rel=1e-12)
-    assert layer.next_norm == pytest.approx(np.linalg.norm(after), rel=1e-12)
-    assert layer.predicted_norm == pytest.approx(layer.next_norm, rel=1e-9)
-    assert layer.predicted_angle == pytest.approx(layer.angle, rel=1e-6)
-    assert layer.equilibrium_angle == pytest.approx(np.arccos(1 - 0.05 * 0.1))
+    assert layer.norm == pytest.approx(np.linalg.norm(before), rel=1e-12, abs=0)
+    assert layer.next_norm == pytest.approx(np.linalg.norm(after), rel=1e-12, abs=0)
+    assert layer.predicted_norm == pytest.approx(layer.next_norm, rel=1e-9, abs=0)
+    assert layer.predicted_angle == pytest.approx(layer.angle, rel=1e-6, abs=0)
+    assert layer.equilibrium_angle == pytest.approx(np.arccos(1 - 0.05 * 0.1), rel=1e-9, abs=0)
 
 
 def test_a_look_leaves_the_loop_as_it_was():
@@ -104,12 +104,12 @@ def test_a_look_leaves_the_loop_as_it_was():
 def test_momentum_has_its_own_limits_and_its_own_drift():
     """Heavy ball: term 0 is g/(1-b), term 1 is (1+b)/(2 (1-b)**3) Hg; it is stable to 2 (1 + b)."""
     plain, heavy = torch_loop(steps=3)[2].looks[0], torch_loop(steps=3, momentum=0.5)[2].looks[0]
-    assert (heavy.radius, heavy.limit) == (pytest.approx((1 - np.sqrt(0.5)) ** 2), 3.0)
-    assert torch_loop(steps=3, momentum=0.5, nesterov=True)[2].looks[0].radius == pytest.approx(1 / 9)
+    assert (heavy.radius, heavy.limit) == (pytest.approx((1 - np.sqrt(0.5)) ** 2, rel=1e-9, abs=0), 3.0)
+    assert torch_loop(steps=3, momentum=0.5, nesterov=True)[2].looks[0].radius == pytest.approx(1 / 9, rel=1e-9, abs=0)
     assert plain.limit == 2.0
     from eomsym.interop.monitor import _first_terms
 
-    assert _first_terms(eom.HeavyBall("1/2")) == (2.0, pytest.approx(1.5 / (2 * 0.125)))
+    assert _first_terms(eom.HeavyBall("1/2")) == (2.0, pytest.approx(1.5 / (2 * 0.125), rel=1e-9, abs=0))
 
 
 def test_scalars_rows_and_figures():
@@ -190,8 +190,8 @@ def test_adaptive_optimisers_are_held_against_their_preconditioned_limit(name, o
     root = 1 / np.sqrt(divisor)
     exact = abs(np.linalg.eigvalsh(root[:, None] * hessian * root)).max()
     (look,) = monitor.looks
-    assert look.limit == pytest.approx(limit)
-    assert look.product == pytest.approx(0.01 * exact, rel=1e-6)
+    assert look.limit == pytest.approx(limit, rel=1e-9, abs=0)
+    assert look.product == pytest.approx(0.01 * exact, rel=1e-6, abs=0)
     beta = {"Adam": 0.8, "AdamW": 0.9}.get(name)
     momentum = (1 + beta) / (1 - beta) if beta else (1 + 0.5) / (1 - 0.5) ** 2
     for p in module.parameters():
@@ -203,7 +203,9 @@ def test_adaptive_optimisers_are_held_against_their_preconditioned_limit(name, o
     )
     moved = (slopes + (0.1 * point if name == "Adam" else 0.0)) / divisor
     bent = hessian @ moved / divisor
-    assert look.drift == pytest.approx(momentum * 0.01 / 2 * np.linalg.norm(bent) / np.linalg.norm(moved), rel=1e-6)
+    assert look.drift == pytest.approx(
+        momentum * 0.01 / 2 * np.linalg.norm(bent) / np.linalg.norm(moved), rel=1e-6, abs=0
+    )
     assert np.isnan(look.radius)
 
 
@@ -241,9 +243,9 @@ def test_the_drift_with_a_frozen_divisor_is_what_is_observed():
     drift = Preconditioner(divisor, 2.0).drift(
         loss.gradient(theta), lambda v: kernel.hessian_vector(theta, v), 1e-3, decay=0.0
     )
-    assert drift / 1e-3 == pytest.approx(2 * share(5e-4) - share(1e-3), rel=1e-4)
+    assert drift / 1e-3 == pytest.approx(2 * share(5e-4) - share(1e-3), rel=1e-4, abs=0)
     assert drift / 1e-3 != pytest.approx(
-        np.linalg.norm(kernel.terms(theta)[1] / divisor) / np.linalg.norm(moved), rel=0.1
+        np.linalg.norm(kernel.terms(theta)[1] / divisor) / np.linalg.norm(moved), rel=0.1, abs=0
     )
 
 
@@ -261,7 +263,7 @@ def test_the_drift_with_momentum_is_that_of_a_heavy_ball_in_the_stretched_space(
         drift = Preconditioner(divisor, 2.0, terms).drift(
             loss.gradient(theta), lambda v: eom.compile(loss, 1).hessian_vector(theta, v), eta, decay=0.0
         )
-        assert drift == pytest.approx(step * size(first) / size(zeroth), rel=1e-12)
+        assert drift == pytest.approx(step * size(first) / size(zeroth), rel=1e-12, abs=0)
 
 
 # JAX ----------------------------------------------------------------------------------------------------------------
@@ -292,9 +294,9 @@ def test_a_loop_of_optax():
     look = monitor.looks[1]
     slope = np.concatenate([g["x"], [g["y"]]])
     bent = np.concatenate([scales * g["x"], [-np.cos(angle) * g["y"]]])
-    assert look.eta == pytest.approx(0.18)
-    assert look.product == pytest.approx(3 * 0.18, rel=1e-6)
-    assert look.drift == pytest.approx(0.18 * np.linalg.norm(bent) / (2 * np.linalg.norm(slope)), rel=1e-9)
+    assert look.eta == pytest.approx(0.18, rel=1e-9, abs=0)
+    assert look.product == pytest.approx(3 * 0.18, rel=1e-6, abs=0)
+    assert look.drift == pytest.approx(0.18 * np.linalg.norm(bent) / (2 * np.linalg.norm(slope)), rel=1e-9, abs=0)
 
 
 def test_the_state_of_optax_is_read_as_far_as_it_goes():
@@ -326,6 +328,13 @@ def test_the_state_of_optax_is_read_as_far_as_it_goes():
         with pytest.raises(InputError, match="does not keep its coefficient there; give method"):
             run(optax.sgd(0.01, momentum=0.9))
         heavy = run(optax.sgd(0.01, momentum=0.9), method=eom.HeavyBall("9/10"))[0]
-    assert look.product == pytest.approx(0.01 * (scales / divisor).max(), rel=1e-6)
-    assert (look.limit, rms.limit, heavy.limit) == (pytest.approx(18.0), 2.0, pytest.approx(3.8))
-    assert (injected.product, injected.limit) == (pytest.approx(look.product, rel=1e-6), pytest.approx(18.0))
+    assert look.product == pytest.approx(0.01 * (scales / divisor).max(), rel=1e-6, abs=0)
+    assert (look.limit, rms.limit, heavy.limit) == (
+        pytest.approx(18.0, rel=1e-9, abs=0),
+        2.0,
+        pytest.approx(3.8, rel=1e-9, abs=0),
+    )
+    assert (injected.product, injected.limit) == (
+        pytest.approx(look.product, rel=1e-6, abs=0),
+        pytest.approx(18.0, rel=1e-9, abs=0),
+    )

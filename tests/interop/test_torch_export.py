@@ -74,7 +74,7 @@ def test_value_gradient_and_terms_are_those_of_torch(name):
     function = function_of(*model)
     theta = loss.start + 0.1 * np.random.default_rng(1).standard_normal(loss.size)
     point = torch.tensor(theta)
-    assert loss.value(theta) == pytest.approx(float(function(point)), rel=1e-12)
+    assert loss.value(theta) == pytest.approx(float(function(point)), rel=1e-12, abs=0)
     expected = terms_to_order(function, point, 3)
     gradient = loss.gradient(theta)
     np.testing.assert_allclose(gradient, expected[0], rtol=0, atol=1e-12 * abs(expected[0]).max())
@@ -193,7 +193,7 @@ def test_every_operation_and_its_derivatives(name):
     loss = eom.from_torch(*model)
     function = function_of(*model)
     point = torch.tensor(loss.start)
-    assert loss.value(loss.start) == pytest.approx(float(function(point)), rel=1e-12)
+    assert loss.value(loss.start) == pytest.approx(float(function(point)), rel=1e-12, abs=0)
     g = along(function, point)
     expected = along(function, point, g).numpy() / 2
     np.testing.assert_allclose(loss.gradient(loss.start), g, rtol=1e-11, atol=1e-12 * float(abs(g).max()))
@@ -220,9 +220,9 @@ def test_running_statistics_are_constants_in_evaluation_mode():
     module, *rest = models()["batch norm"]
     module[1].running_mean.fill_(0.3)
     training, evaluating = eom.from_torch(module, *rest), eom.from_torch(module.eval(), *rest)
-    assert training.value(training.start) != pytest.approx(evaluating.value(evaluating.start), rel=1e-3)
+    assert training.value(training.start) != pytest.approx(evaluating.value(evaluating.start), rel=1e-3, abs=0)
     expected = rest[0](module.double()(rest[1]), rest[2])
-    assert evaluating.value(evaluating.start) == pytest.approx(float(expected), rel=1e-12)
+    assert evaluating.value(evaluating.start) == pytest.approx(float(expected), rel=1e-12, abs=0)
 
 
 def test_random_numbers_are_refused_and_dropout_of_nothing_is_read():

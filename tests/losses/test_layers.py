@@ -151,7 +151,7 @@ def test_slid() -> None:
 def test_value_and_gradient(name: str, loss: str) -> None:
     net, inputs = build(name, loss), NETWORKS[name][1]
     theta = start(net)
-    assert net.value(theta) == pytest.approx(plain_loss(net, theta, inputs), rel=1e-13)
+    assert net.value(theta) == pytest.approx(plain_loss(net, theta, inputs), rel=1e-13, abs=0)
     step = 2e-5 if net.kinks else 2e-3  # inside one activation region
     tolerance = 1e-9 if net.kinks else 1e-10
     expected = derivative(lambda point: plain_loss(net, point, inputs), theta, step)
@@ -255,7 +255,7 @@ def test_scaling_changes_nothing(layers: list[Layer], seed: int, factor: float) 
     theta = net.initial(seed)
     scaled = theta.copy()
     scaled[net.blocks["W1"].place] *= factor
-    assert net.value(scaled) == pytest.approx(net.value(theta), rel=1e-11)
+    assert net.value(scaled) == pytest.approx(net.value(theta), rel=1e-11, abs=0)
     # The gradient is homogeneous of degree -1 in the block and 0 in the others.
     gradient, other = net.gradient(theta), net.gradient(scaled)
     other[net.blocks["W1"].place] *= factor
@@ -291,7 +291,7 @@ def test_a_new_layer_is_one_class() -> None:
     hidden = FLAT @ w["W1"].T
     outputs = np.tanh(hidden / np.sqrt((hidden**2).mean(axis=1, keepdims=True))) @ w["W2"].T
     expected = (np.log(np.exp(outputs).sum(axis=1)) - (outputs * net.targets).sum(axis=1)).mean()
-    assert net.value(theta) == pytest.approx(expected, rel=1e-14)
+    assert net.value(theta) == pytest.approx(expected, rel=1e-14, abs=0)
     assert symmetries_of(net) == [S("W1"), T("W2")]
     assert all(symmetry.check(net, theta).violation < 1e-11 for symmetry in symmetries_of(net))
     assert repr(net.layers[1]) == "RootMeanSquare()"

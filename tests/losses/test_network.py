@@ -64,7 +64,7 @@ def test_value_and_gradient(activation: str, loss: str) -> None:
     w = net.unpack(theta)
     outputs = PLAIN[activation](INPUTS @ w["W1"].T + w["b1"]) @ w["W2"].T + w["b2"]
     bare = cross_entropy(outputs, LABELS) if loss == "cross_entropy" else ((outputs - TARGETS) ** 2).sum() / 14
-    assert net.value(theta) == pytest.approx(bare + 0.05 * theta @ theta, rel=1e-14)
+    assert net.value(theta) == pytest.approx(bare + 0.05 * theta @ theta, rel=1e-14, abs=0)
     np.testing.assert_allclose(net.gradient(theta), differences(net, theta), atol=2e-9)
 
 
@@ -80,7 +80,7 @@ def test_deep_linear_is_the_linear_network(widths: tuple[int, ...], loss: str) -
     deep = DeepLinear(widths, inputs, targets, loss)
     plain = Network(widths, inputs, targets, "linear", loss)
     theta = deep.initial(3)
-    assert deep.value(theta) == pytest.approx(plain.value(theta), rel=1e-13)
+    assert deep.value(theta) == pytest.approx(plain.value(theta), rel=1e-13, abs=0)
     np.testing.assert_allclose(deep.gradient(theta), plain.gradient(theta), atol=1e-14)
     np.testing.assert_allclose(inputs @ deep.end_to_end(theta).T, plain_outputs(plain, theta), atol=1e-13)
 
@@ -150,7 +150,7 @@ def test_inside_a_region_a_relu_network_is_followed_at_its_order() -> None:
 def test_variance_of_random_weights(scheme: str, variance: float) -> None:
     net = Network((200, 300, 2), np.zeros((1, 200)), np.zeros((1, 2)), bias=True)
     parts = net.unpack(net.initial(0, scheme, scale=2.0))
-    assert parts["W1"].var() == pytest.approx(4 * variance, rel=0.02)  # 60,000 draws: 0.6 % standard deviation
+    assert parts["W1"].var() == pytest.approx(4 * variance, rel=0.02, abs=0)  # 60,000 draws: 0.6 % standard deviation
     assert not parts["b1"].any()
     np.testing.assert_array_equal(net.initial(0), net.initial(0))
 
@@ -250,7 +250,7 @@ def test_batches_are_the_network_on_their_samples() -> None:
     net = Network((3, 4, 2), INPUTS[:6], TARGETS[:6], bias=True).with_weight_decay(0.1)
     theta = net.initial(0)
     parts = net.split(3)
-    assert sum(part.value(theta) for part in parts) / 3 == pytest.approx(net.value(theta), rel=1e-14)
+    assert sum(part.value(theta) for part in parts) / 3 == pytest.approx(net.value(theta), rel=1e-14, abs=0)
     alone = Network((3, 4, 2), INPUTS[2:4], TARGETS[2:4], bias=True, name=parts[1].name).with_weight_decay(0.1)
     assert parts[1] == alone
     assert parts[1].program.nodes == alone.program.nodes

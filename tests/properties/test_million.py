@@ -159,7 +159,7 @@ def test_sweep_notices_a_wrong_bound(short: None, monkeypatch: pytest.MonkeyPatc
 def test_search_for_the_worst_case(kind: str) -> None:
     ratio, cases = search.worst_case(kind, 1, SHAPE, generations=6, members=2)
     assert 0.9 < ratio <= 1.0, cases.shown(0)
-    assert search.confirmed(cases, kind) == pytest.approx(ratio, rel=1e-9)
+    assert search.confirmed(cases, kind) == pytest.approx(ratio, rel=1e-9, abs=0)
 
 
 def test_search_notices_a_wrong_bound() -> None:

@@ -68,9 +68,9 @@ def test_rate_of_translation(order: int) -> None:
     found = linear()
     sums = found.series[SUM, order].values[:, 0]
     expected = sum(ETA**j * DECAY ** (j + 1) / (j + 1) for j in range(order + 1))
-    assert -np.log(sums[-1] / sums[0]) / found.times[-1] == pytest.approx(expected, rel=1e-10)
+    assert -np.log(sums[-1] / sums[0]) / found.times[-1] == pytest.approx(expected, rel=1e-10, abs=0)
     exact = found.series[SUM, DESCENT].values[:, 0]
-    assert -np.log(exact[-1] / exact[0]) / found.times[-1] == pytest.approx(decay_rate(ETA, DECAY), rel=1e-13)
+    assert -np.log(exact[-1] / exact[0]) / found.times[-1] == pytest.approx(decay_rate(ETA, DECAY), rel=1e-13, abs=0)
 
 
 def test_distances_fall_with_the_order() -> None:
@@ -136,7 +136,7 @@ def test_nodes_integrate_polynomials() -> None:
     assert len(times) == 15
     assert (np.diff(times) > 0).all()
     weights = np.polynomial.legendre.leggauss(6)[1]
-    assert times[1:7] ** 11 @ weights == pytest.approx(2**12 / 12)
+    assert times[1:7] ** 11 @ weights == pytest.approx(2**12 / 12, rel=1e-9, abs=0)
 
 
 def test_refusals() -> None:

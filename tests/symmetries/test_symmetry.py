@@ -114,9 +114,9 @@ def test_table_of_the_squared_norm() -> None:
     ]
     for order, row in enumerate(rows):
         motion = kernel.at_order(order)
-        assert block.derivative(motion, theta, eta)[0] == pytest.approx(row, rel=1e-13)
-        assert block.along(loss, theta, motion.field(theta, eta))[0] == pytest.approx(row, rel=1e-12)
-    assert block.effective_rate(loss, theta, eta) == pytest.approx(eta / 1.16)
+        assert block.derivative(motion, theta, eta)[0] == pytest.approx(row, rel=1e-13, abs=0)
+        assert block.along(loss, theta, motion.field(theta, eta))[0] == pytest.approx(row, rel=1e-12, abs=0)
+    assert block.effective_rate(loss, theta, eta) == pytest.approx(eta / 1.16, rel=1e-9, abs=0)
 
 
 def test_direction_follows_the_modified_flow_on_the_sphere() -> None:
@@ -142,24 +142,26 @@ def test_equilibria_are_reached() -> None:
     kernel = eom.compile(force, 3)
     thetas = eom.descend(force, start, eta=eta, steps=200).thetas
     expected = ScaleInvariance.equilibrium(eta, 0.5, 1.0)
-    assert np.linalg.norm(thetas[-1]) == pytest.approx(expected, rel=1e-12)
+    assert np.linalg.norm(thetas[-1]) == pytest.approx(expected, rel=1e-12, abs=0)
     turn = thetas[-2] @ thetas[-1] / (np.linalg.norm(thetas[-2]) * np.linalg.norm(thetas[-1]))
-    assert np.arccos(turn) == pytest.approx(ScaleInvariance.angle(eta, 0.5), rel=1e-9)
+    assert np.arccos(turn) == pytest.approx(ScaleInvariance.angle(eta, 0.5), rel=1e-9, abs=0)
     for order in (1, 2, 3):
         path = eom.flow(kernel.at_order(order), start, eta=eta, time=[0.0, 40.0, 40.0 + eta / 8])
         expected = ScaleInvariance.equilibrium(eta, 0.5, 1.0, order)
         np.testing.assert_allclose(np.linalg.norm(path.thetas[1:], axis=1), expected, rtol=1e-9)
         turn = path.thetas[1] @ path.thetas[2] / np.prod(np.linalg.norm(path.thetas[1:], axis=1))
-        assert 8 * np.arccos(turn) == pytest.approx(ScaleInvariance.angle(eta, 0.5, order), rel=1e-9)
+        assert 8 * np.arccos(turn) == pytest.approx(ScaleInvariance.angle(eta, 0.5, order), rel=1e-9, abs=0)
     # Gradient flow decays as if there were no force, while its effective rate grows.
     path = eom.flow(kernel.at_order(0), start, eta=eta, time=[0.0, 4.0])
-    assert np.linalg.norm(path.thetas[1]) == pytest.approx(1.5 * np.exp(-2.0), rel=1e-10)
+    assert np.linalg.norm(path.thetas[1]) == pytest.approx(1.5 * np.exp(-2.0), rel=1e-10, abs=0)
     assert ScaleInvariance.equilibrium(eta, 0.5, 1.0, 0) == 0
 
 
 def test_decay_of_high_order_is_that_of_descent() -> None:
-    assert decay_rate(0.5, 0.6, 60) == pytest.approx(decay_rate(0.5, 0.6, DESCENT), rel=1e-15)
-    assert decay_rate(0.5, 0.6, 3) == pytest.approx(0.6 + 0.5 * 0.36 / 2 + 0.25 * 0.216 / 3 + 0.125 * 0.1296 / 4)
+    assert decay_rate(0.5, 0.6, 60) == pytest.approx(decay_rate(0.5, 0.6, DESCENT), rel=1e-15, abs=0)
+    assert decay_rate(0.5, 0.6, 3) == pytest.approx(
+        0.6 + 0.5 * 0.36 / 2 + 0.25 * 0.216 / 3 + 0.125 * 0.1296 / 4, rel=1e-9, abs=0
+    )
 
 
 # refusals -------------------------------------------------------------------------------------------------------------

@@ -138,10 +138,10 @@ def test_the_memory_of_a_filter_is_what_its_recurrence_keeps() -> None:
         x = r**k
         w = above[0] * x + s[0]
         s[:2] = above[1:] * x - below[1:] * w + s[1:]
-    assert w == pytest.approx(response * r**-1, rel=1e-12)
+    assert w == pytest.approx(response * r**-1, rel=1e-12, abs=0)
     for found, part in zip(s[:2], chosen.memory(), strict=True):
         a, b = ([float(x) for x in row] for row in part.coefficients())
-        assert found == pytest.approx(np.polyval(a[::-1], 1 / r) / np.polyval(b[::-1], 1 / r), rel=1e-12)
+        assert found == pytest.approx(np.polyval(a[::-1], 1 / r) / np.polyval(b[::-1], 1 / r), rel=1e-12, abs=0)
 
 
 def test_bad_circuits_are_refused() -> None:

@@ -48,6 +48,11 @@ def _product(rng: np.random.Generator) -> Case:
     return [rows, inner, columns], [], (rows * columns, rows * inner, inner * columns)
 
 
+def _products(rng: np.random.Generator) -> Case:
+    integers, _, lanes = _product(rng)
+    return [*integers, 2], [], (2 * lanes[0], 2 * lanes[1], 2 * lanes[2])
+
+
 def _convolution(rng: np.random.Generator) -> Case:
     first, square = rng.integers(2, size=2).tolist()
     lanes = 130 if rng.integers(6) == 0 else 3  # more than a block
@@ -58,7 +63,7 @@ CASES: dict[str, Callable[[np.random.Generator], Case]] = {
     "convolve": _convolution,
     "times_first": lambda rng: ([], [], (3, 3, 1)),
     "matmul": _product,
-    "matmuls": lambda rng: ([2, 3, 4, 2], [], (16, 12, 24)),
+    "matmuls": _products,
     "matmul_right": lambda rng: ([2, 3, 4], rng.standard_normal(12), (8, 6, 1)),
     "matmul_left": lambda rng: ([2, 3, 4], rng.standard_normal(6), (8, 12, 1)),
     "combine": _sparse,

@@ -152,8 +152,8 @@ def test_what_a_verification_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = [*(f"order {k}" for k in range(5)), "error of the integrator", "optimiser"]
     assert told == [(done, 7, label) for done, label in enumerate(labels, 1)]
     assert report.products == (1.5, 2.5)
-    assert [one.reference for one in report.orders] == [pytest.approx(1e-4)] * 2
-    assert [one.prediction for one in report.orders] == pytest.approx([0.9, 0.009])
+    assert [one.reference for one in report.orders] == [pytest.approx(1e-4, rel=1e-9, abs=0)] * 2
+    assert [one.prediction for one in report.orders] == pytest.approx([0.9, 0.009], rel=1e-9, abs=0)
     assert (report.eta, report.steps, report.loss, report.method) == (0.5, 2, VALLEY.describe(), "gradient descent")
     assert 0 < report.seconds < 60
     assert report.title == f"{VALLEY.describe()} · gradient descent · eta 0.5, 2 steps, eta*lambda 1.5 … 2.5"
@@ -197,7 +197,10 @@ def test_a_report_shows_its_numbers() -> None:
     assert ax.title.get_fontsize() == 9
     (band,) = ax.patches
     box = band.get_extents().transformed(ax.transData.inverted())
-    assert (box.y0, box.y1) == (pytest.approx(0.0002), pytest.approx(0.006))  # three times the largest reference
+    assert (box.y0, box.y1) == (
+        pytest.approx(0.0002, rel=1e-9, abs=0),
+        pytest.approx(0.006, rel=1e-9, abs=0),
+    )  # three times the largest reference
     assert band.get_zorder() == 0
     exact = dataclasses.replace(report, orders=(dataclasses.replace(orders[0], reference=0.0),))
     assert not exact.plot().axes[0].patches

@@ -45,13 +45,13 @@ def test_evidence_is_what_the_next_order_says(monkeypatch: pytest.MonkeyPatch) -
         vector = np.array([3.0, 4.0])
         linear = np.linalg.norm(end - [0.25, 0.125] - eta**2 * vector) / (eta**2 * 5.0)
         expected = linear + eta * 7.0 / 5.0 + eta / 0.5 / 4
-        assert found.expected == pytest.approx(expected, rel=1e-12)
+        assert found.expected == pytest.approx(expected, rel=1e-12, abs=0)
         assert found.obstacle == ""
-        assert asked == [(2, eta), (3, [3.0, 4.0], {"time": 2.0, "orders": [2]})]
+        assert asked == [(2, eta), (3, [3.0, 4.0], {"time": 2.0, "orders": [2], "limit": 60.0})]
     # of the order whose leading error leads
     found = known_of(1).evidence(1, 1, 3)
     linear = np.linalg.norm([0.25, 0.125 - 0.1**3 * 20]) / (0.1**3 * 20)
-    assert found.expected == pytest.approx(linear + 0.1 * 7.0 / 20 + 0.05, rel=1e-12)
+    assert found.expected == pytest.approx(linear + 0.1 * 7.0 / 20 + 0.05, rel=1e-12, abs=0)
     for failed in (DivergenceError("away", 1), TableError("not finite", 0)):
 
         def fails(*_: Any, failed: Exception = failed, **__: Any) -> Any:
@@ -73,7 +73,7 @@ def test_obstacles(monkeypatch: pytest.MonkeyPatch) -> None:
         np.inf, "2 of 3 gates switched on the way, where the loss has kinks",
     )  # fmt: skip
     at = known_of(1, sharpness=2.5).evidence(1, 1, 2)  # eta*lambda is 0.25, half of the radius
-    assert (at.expected, at.obstacle) == (pytest.approx(1 + 0.5 / 4), "")
+    assert (at.expected, at.obstacle) == (pytest.approx(1 + 0.5 / 4, rel=1e-9, abs=0), "")
     beyond = known_of(1, sharpness=2.51).evidence(1, 1, 2)
     assert (beyond.expected, beyond.obstacle) == (
         np.inf, "eta*lambda = 0.251 is not well inside of the radius 0.5 of gradient descent",
@@ -86,7 +86,7 @@ def test_obstacles(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         found = known_of(1, sharpness=1e6)
         found.kernel = SimpleNamespace(method=method, at_order=KERNEL.at_order, losses=KERNEL.losses)
-        assert found.evidence(1, 1, 2).expected == pytest.approx(1.0)
+        assert found.evidence(1, 1, 2).expected == pytest.approx(1.0, rel=1e-9, abs=0)
 
 
 class Paths:

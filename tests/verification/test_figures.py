@@ -125,7 +125,7 @@ def test_where_everything_is_drawn(report: Report) -> None:
     made = made_report(report, (10, 40))
     (ax,) = made.plot().axes
     left, right = 0.025 / 1.25, 0.1 * 1.25
-    assert ax.get_xlim() == (pytest.approx(left), pytest.approx(right))
+    assert ax.get_xlim() == (pytest.approx(left, rel=1e-9, abs=0), pytest.approx(right, rel=1e-9, abs=0))
     lines = ax.get_lines()
     for line, slope, size in ((lines[0], 1, 2.0), (lines[3], 4, 8.0)):
         np.testing.assert_allclose(line.get_xdata(), np.geomspace(left, right, 50))
@@ -134,21 +134,27 @@ def test_where_everything_is_drawn(report: Report) -> None:
     assert [line.get_zorder() for line in (lines[1], lines[2])] == [3, 3]
     # The band: a hundred times the smallest reference of each rate, down to a tenth of what is lowest.
     bottom = 8.0 * left**4 / 10
-    assert ax.get_ylim()[0] == pytest.approx(bottom)
+    assert ax.get_ylim()[0] == pytest.approx(bottom, rel=1e-9, abs=0)
     (band,) = ax.collections
     points = band.get_paths()[0].vertices
-    assert points[:, 1].max() == pytest.approx(1e-3)
-    assert points[:, 1].min() == pytest.approx(bottom)
-    assert (points[:, 0].min(), points[:, 0].max()) == (pytest.approx(left), pytest.approx(right))
+    assert points[:, 1].max() == pytest.approx(1e-3, rel=1e-9, abs=0)
+    assert points[:, 1].min() == pytest.approx(bottom, rel=1e-9, abs=0)
+    assert (points[:, 0].min(), points[:, 0].max()) == (
+        pytest.approx(left, rel=1e-9, abs=0),
+        pytest.approx(right, rel=1e-9, abs=0),
+    )
     assert (band.get_zorder(), band.get_linewidth()[0]) == (1, 0)
     told = next(text for text in ax.texts if text.get_text() == "below 100 × reference error: not judged")
-    assert told.get_position() == (pytest.approx(np.sqrt(left * right)), pytest.approx(1.6 * bottom))
+    assert told.get_position() == (
+        pytest.approx(np.sqrt(left * right), rel=1e-9, abs=0),
+        pytest.approx(1.6 * bottom, rel=1e-9, abs=0),
+    )
     assert (told.get_fontsize(), told.get_ha()) == (7.5, "center")
     # The names of the orders, at the ends of their lines.
     names = {text.get_text(): text for text in ax.texts if "K=" in text.get_text()}
     assert list(names) == [r"$K=0$: $\eta$", r"$K=3$: $\eta^{4}$"]
     for text, height in zip(names.values(), (2.0 * right, 8.0 * right**4), strict=True):
-        assert text.xy == (pytest.approx(right), pytest.approx(height))
+        assert text.xy == (pytest.approx(right, rel=1e-9, abs=0), pytest.approx(height, rel=1e-9, abs=0))
         assert (text.get_position(), text.get_fontsize(), text.get_va()) == ((4, 0), 9, "center")
         assert (text.anncoords, text.get_annotation_clip()) == ("offset points", False)
     assert ax.get_title() == "a name\na method, 1,234 parameters, $T=1$"
@@ -167,7 +173,9 @@ def test_the_bottom_is_a_tenth_of_what_is_lowest(report: Report) -> None:
         ({"errors": (0.0, 1e-14)}, 1e-14),
         ({"expected_slope": 9}, 2.0 * 0.02**9),
     ):
-        assert made_report(report, (10, 40), **changes).plot().axes[0].get_ylim()[0] == pytest.approx(lowest / 10)
+        assert made_report(report, (10, 40), **changes).plot().axes[0].get_ylim()[0] == pytest.approx(
+            lowest / 10, rel=1e-9, abs=0
+        )
 
 
 def test_names_that_would_cover_each_other_are_moved_down(report: Report) -> None:
@@ -175,8 +183,8 @@ def test_names_that_would_cover_each_other_are_moved_down(report: Report) -> Non
     (ax,) = made.plot().axes
     first, second = (text.xy[1] for text in ax.texts if "K=" in text.get_text())
     bottom, top = np.log10(ax.get_ylim())
-    assert np.log10(first) == pytest.approx(np.log10(8.0 * 0.125**4))
-    assert np.log10(second) == pytest.approx(np.log10(first) - 0.055 * (top - bottom))
+    assert np.log10(first) == pytest.approx(np.log10(8.0 * 0.125**4), rel=1e-9, abs=0)
+    assert np.log10(second) == pytest.approx(np.log10(first) - 0.055 * (top - bottom), rel=1e-9, abs=0)
     flat = made_report(report, (10, 40), leading=0.0)
     assert len([text for text in flat.plot().axes[0].texts if "K=" in text.get_text()]) == 1
 

@@ -30,7 +30,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    monkeypatch.setattr(measure, "process_time", found)
+    for module in ("verification.measure", "dynamics.patience"):
+        monkeypatch.setattr(f"eomsym.{module}.process_time", found)
     return found
 
 
@@ -102,7 +103,7 @@ def test_the_sharpness_is_the_largest_at_six_points_of_gradient_flow(monkeypatch
     del vars(found)["sharpness"]
     assert found.sharpness == 4.0
     ((theta, times, rtol, atol),) = asked
-    assert (theta, times, rtol) == ([3.0, 4.0], pytest.approx([0.0, 0.4, 0.8, 1.2, 1.6, 2.0]), 1e-6)
+    assert (theta, times, rtol) == ([3.0, 4.0], pytest.approx([0.0, 0.4, 0.8, 1.2, 1.6, 2.0], rel=1e-9, abs=0), 1e-6)
     assert atol == pytest.approx(1e-8 * np.sqrt(12.5), rel=1e-12, abs=0)
     nought = made(start=np.zeros(2))
     del vars(nought)["sharpness"]
@@ -191,20 +192,35 @@ def test_leading_errors_are_those_of_all_orders_from_the_lowest_on(monkeypatch: 
         assert options.pop("watch") == "the watch of order 0"
         asked.append((kernel, theta.tolist(), options))
         if len(asked) > 1:
-            raise measure._Stopped("late", 0)
+            raise measure.Stopped("late", 0)
         return "found"
 
     monkeypatch.setattr(Measurement, "_watch", lambda self, order: f"the watch of order {order}")
     monkeypatch.setattr(measure, "leading_error", leading_error)
     found = made(1, 3)
     assert (found.leading, found.done) == ("found", 1)
-    assert asked == [(KERNEL, [3.0, 4.0], {"time": 2.0, "orders": range(1, 4), "rtol": 1e-6})]
+    assert asked == [(KERNEL, [3.0, 4.0], {"time": 2.0, "orders": range(1, 4), "rtol": 1e-6, "limit": 60.0})]
     for stopped in (made(1, 3), made(1, 3, critical=True)):
         unknown = stopped.leading
         assert (unknown.orders, unknown.time, unknown.evaluations, stopped.done) == ((1, 2, 3), 2.0, 0, 0)
         np.testing.assert_array_equal(unknown.vectors, np.zeros((3, 2)))
         np.testing.assert_array_equal(unknown.errors, np.zeros(3))
     assert len(asked) == 2  # at a critical point nothing is asked
+
+
+def test_leading_errors_that_take_too_long_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: Any, **__: Any) -> Any:
+        raise measure.Stopped("about 70 s, more than limit=60", 0)
+
+    monkeypatch.setattr(measure, "leading_error", slow)
+    found = made(1, 3, sharpness=1.0)
+    assert (found.slow, found._hopeless, found.silence) == ("", False, "")
+    np.testing.assert_array_equal(found.leading.vectors, np.zeros((3, 2)))
+    assert (found.slow, found._hopeless, found.silence) == ("about 70 s, more than limit=60", True, found.slow)
+    for known in ({"late": True}, {"sliding": "a kink"}):  # these have words of their own
+        other = made(1, 3, sharpness=1.0)
+        vars(other).update(known)
+        assert (other.leading.evaluations, other.slow) == (0, "")
 
 
 def test_the_radius_is_one_where_it_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,79 @@
+"""How long work may take: a limit of CPU time that is told when it is reached, or when it is clear that it will be."""
+
+from __future__ import annotations
+
+from time import process_time
+
+from eomsym.errors import DivergenceError
+
+__all__ = ["Patience", "Stopped"]
+
+#: What will take so many times the limit is not gone on with.
+FAR = 5.0
+
+
+class Stopped(DivergenceError):
+    """Why work was ended early, though nothing has diverged."""
+
+
+class Patience:
+    """A limit of CPU time of this process, from now on.
+
+    Parameters
+    ----------
+    limit : float
+        In seconds.
+
+    Examples
+    --------
+    >>> patience = Patience(60.0)
+    >>> patience.over
+    False
+    >>> patience.check(0.5, "time 1 of 2")
+    """
+
+    def __init__(self, limit: float) -> None:
+        self.limit, self._began = limit, process_time()
+
+    @property
+    def spent(self) -> float:
+        """Seconds so far."""
+        return process_time() - self._began
+
+    @property
+    def over(self) -> bool:
+        """Whether the limit is reached."""
+        return self.spent > self.limit
+
+    def check(self, share: float, where: str, step: int = 0, *, before: float = 0.0, foresee: bool = False) -> None:
+        """Stop where the limit is reached, or will be reached by far.
+
+        Parameters
+        ----------
+        share : float
+            Of the work that is done.
+        where : str
+            How far that is.
+        step : int
+            For ``.step`` of the error.
+        before : float
+            Seconds spent before this work began.
+        foresee : bool
+            Whether enough of the work is done to tell how long the rest takes.
+
+        Raises
+        ------
+        Stopped
+            With what to type instead.
+        """
+        spent = self.spent
+        instead = "take a shorter time, or a larger limit"
+        if spent > self.limit:
+            raise Stopped(f"the limit of {self.limit:g} s of CPU time was reached at {where}; {instead}", step)
+        if foresee and spent - before > FAR * self.limit * share:
+            about = f"about {(spent - before) / share:.2g} s" if share > 0 else "for ever"
+            raise Stopped(
+                f"{spent:.2g} s of CPU time only reach {where}: that takes {about}, "
+                f"more than limit={self.limit:g}; {instead}",
+                step,
+            )
