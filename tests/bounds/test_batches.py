@@ -172,6 +172,7 @@ def test_bad_limits_of_rates() -> None:
         many_step_sizes(loss, [[1.0]], time=[1.0, 2.0], epsilon=1.0)
     with pytest.raises(InputError, match="most_steps"):
         many_step_sizes(loss, [[1.0]], time=1.0, epsilon=1.0, most_steps=0)
+    assert many_step_sizes(loss, [[1.0]], time=0.1, epsilon=1.0, most_steps=1).tolist() == [0.1]
 
 
 # networks -------------------------------------------------------------------------------------------------------------
@@ -211,9 +212,15 @@ def test_networks_as_one_after_the_other(certificate: str, order: int) -> None:
     assert known >= 4
 
 
-@pytest.mark.parametrize("activation, loss", [("relu", "mse"), ("leaky_relu", "cross_entropy"), ("linear", "mse")])
-def test_closed_forms_around_many_networks(activation: str, loss: str) -> None:
+@pytest.mark.parametrize(
+    "activation, loss, hidden",
+    [("relu", "mse", 1), ("leaky_relu", "cross_entropy", 1), ("linear", "mse", 1), ("leaky_relu", "mse", 2)],
+)
+def test_closed_forms_around_many_networks(activation: str, loss: str, hidden: int) -> None:
     nets, starts, _ = networks(activation, loss)
+    if hidden == 2:  # steeper below zero than above
+        nets = NetworkFamily((1, 1, 1, 2), nets.inputs, nets.targets, activation=activation, loss=loss, slope=-1.75)
+        starts = np.random.default_rng(0).uniform(0.5, 1.5, (len(starts), nets.size))
     radii = np.geomspace(1e-4, 0.3, len(starts))
     around = nets.around(starts)
     ball, third, rows = around.spectrum(radii), around.third(radii), around.known.at(radii, 3)
@@ -232,6 +239,28 @@ def test_closed_forms_around_many_networks(activation: str, loss: str) -> None:
         seen += 1
         np.testing.assert_allclose(got, [single.lower, single.upper, single.slope, one.third(radii[i])], rtol=1e-10)
     assert seen >= 6
+
+
+@pytest.mark.parametrize("activation", ["linear", "leaky_relu"])
+def test_rounding_of_spectra_of_many_networks(activation: str) -> None:
+    """Where the right class is certain the Hessian vanishes, and what is left is the allowance."""
+    rng = np.random.default_rng(0)
+    labels = np.tile([1.0, 0.0], (5, 2, 1))
+    nets = NetworkFamily((1, 1, 2), rng.uniform(0.5, 1, (5, 2, 1)), labels, activation=activation, loss="cross_entropy")
+    starts = rng.uniform(8, 12, (5, 3)) * [1, 1, -1]
+    around = nets.around(starts)
+    for i, start in enumerate(starts):
+        assert abs(around.hessians[i]).max() < 1e-12 * around.upper[i]
+        np.testing.assert_allclose(
+            [around.lower[i], around.upper[i]], curvature_of(nets.network(i)).at(start)._centre, rtol=1e-9
+        )
+
+
+def test_how_large_a_family_of_networks_may_be() -> None:
+    made = NetworkFamily((1, 1, 1), np.ones((1, 200, 1)), np.ones((1, 200, 1)))
+    assert made.size * 200 == 400
+    with pytest.raises(SizeError, match="2 parameters times 201 samples: a family of networks has at most 400; use"):
+        NetworkFamily((1, 1, 1), np.ones((1, 201, 1)), np.ones((1, 201, 1)))
 
 
 def test_some_of_many_networks() -> None:

@@ -324,6 +324,20 @@ def test_families_allow_for_the_same_rounding_as_one_loss() -> None:
         assert one.rounding() == pytest.approx(2 * SHARE * 6 * math.hypot(*lost), rel=1e-12, abs=0)
 
 
+def test_spectra_allow_for_what_cancels_in_a_hessian() -> None:
+    """``H = 3/4 (x**2 - a**2)`` at ``x = a``: of two summands and degree four, with their derivatives."""
+    a = 1024.0
+    family = PolynomialFamily([[4], [2]], [[1 / 16, -3 * a**2 / 8]])
+    around, one = (
+        family.around(np.array([[a]])),
+        curvature_of(eom.Loss(f"x**4/16 - {3 * a**2 / 8}*x**2", variables="x")),
+    )
+    ball = one.at(np.array([a])).spectrum(0.0)
+    lost = SHARE * 6 * 2 * 0.75 * a**2
+    assert [ball.lower, ball.upper] == pytest.approx([-lost, lost], rel=1e-9, abs=0)
+    np.testing.assert_allclose([around.lower[0], around.upper[0]], [-lost, lost], rtol=1e-9)
+
+
 def test_where_nothing_is_known_64_units_in_the_last_place_are_allowed_for() -> None:
     given = GivenCurvature(lambda x, r: -2.0, lambda x, r: 1.0, lambda x, r: 3.0 + r)
     assert given.at(np.array([3.0, 4.0])).rounding() == 64 * 2.0**-52 * (3 + 2 * 5)

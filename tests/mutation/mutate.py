@@ -41,14 +41,16 @@ KEPT = ROOT / "build" / "mutation"
 RESULTS = KEPT / "results.jsonl"
 #: Mutants that change nothing that anybody can see, with the reason; by the key of the results.
 EQUIVALENT = ROOT / "tests" / "mutation" / "equivalent.toml"
+#: What concerns every part: the defaults, which no call runs.
+EVERY = ["tests/test_signatures.py"]
 #: From a part of the package to the tests that concern it.
 PARTS = {
-    "exact": ["tests/exact", "tests/optimisers", "tests/formulas"],
-    "taylor": ["tests/taylor", "tests/codegen"],
-    "optimisers": ["tests/optimisers", "tests/verification"],
-    "bounds": ["tests/bounds", "tests/properties"],
-    "curvature": ["tests/curvature", "tests/bounds"],
-    "verification": ["tests/verification", "tests/cli"],
+    "exact": ["tests/exact", "tests/optimisers", "tests/formulas", *EVERY],
+    "taylor": ["tests/taylor", "tests/codegen", *EVERY],
+    "optimisers": ["tests/optimisers", "tests/verification", *EVERY],
+    "bounds": ["tests/bounds", "tests/properties", *EVERY],
+    "curvature": ["tests/curvature", "tests/bounds", *EVERY],
+    "verification": ["tests/verification", "tests/cli", *EVERY],
 }
 #: What every mutant needs and none changes: loaded once, and taken over by each process.
 LIBRARIES = (
