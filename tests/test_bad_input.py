@@ -245,6 +245,11 @@ INPUT = {
     "time of a bound": (distance(eta=1e308), "3 steps of eta=1e\\+308 take no finite time"),
     "time of bounds": (distances(eta=1e308), "3 steps of eta=1e\\+308 take no finite time"),
     "time of an enclosed flow": (enclosed(eta=1e308), "3 steps of eta=1e\\+308 take no finite time"),
+    "estimate": (
+        lambda: eom.edge_flow(LOSS, START, eta=0.1, steps=2, estimate=-64),
+        "estimate must be True or False, got -64",
+    ),
+    "class of a method": (lambda: eom.formulas.accuracy(eom.HeavyBall), "expected a method object such as"),
     "steps at the edge": (lambda: eom.edge_flow(LOSS, START, eta=0.1, steps=10**30), "steps must be an integer from 1"),
 }  # fmt: skip
 

@@ -286,10 +286,11 @@ def edge_flow(
     rtol = checks.number(rtol, "rtol", 1e-12, 0.5, such_as=1e-6)
     settle = None if settle is None else checks.count(settle, "settle")
     options = Options(eta, steps, every, critical, fast, settle, memory, rtol, checks.progress(progress))
+    estimate = checks.flag(estimate, "estimate")
     motion = Motion(kernel, theta, order, options)
     motion.run()
     other = None
-    if checks.flag(estimate, "estimate"):
+    if estimate:
         other = Motion(kernel, theta, order + 1, options)
         other.run()
     return _path(motion, other)
