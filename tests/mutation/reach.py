@@ -17,6 +17,7 @@ from coverage import CoverageData
 
 #: `0.12s call     tests/exact/test_trees.py::test_counts[3]`
 DURATION = re.compile(r"^([0-9.]+)s (?:call|setup|teardown) +(\S.*)$")
+FAILED = re.compile(r"^(?:FAILED|ERROR) ([^: ]+)")
 
 
 def digest(root: Path, paths: Iterable[Path]) -> str:
@@ -70,16 +71,22 @@ def record(root: Path, parts: Iterable[str], folder: Path) -> Reach:
             name: spent for name, spent in known["seconds"].items() if name.partition("::")[0] in {*files} - {*stale}
             or name.startswith("eomsym")
         }  # fmt: skip
-        seconds |= measured(root, data, [] if everything else stale)
-        known = {"package": package, "files": files, "seconds": seconds}
+        more, failed = measured(root, data, [] if everything else stale)
+        known = {
+            "package": package,
+            "files": {file: name for file, name in files.items() if file not in failed},  # those are run again
+            "seconds": seconds | more,
+        }
         notes.write_text(json.dumps(known))
+        if failed:
+            sys.exit(f"the tests must pass before mutants are judged by them; failed: {', '.join(sorted(failed))}")
     lines = CoverageData(str(data))
     lines.read()
     return Reach(lines, known["seconds"])
 
 
-def measured(root: Path, data: Path, chosen: list[str]) -> dict[str, float]:
-    """Run tests, add their lines to the data, and give their seconds."""
+def measured(root: Path, data: Path, chosen: list[str]) -> tuple[dict[str, float], set[str]]:
+    """Run tests, add their lines to the data, and give their seconds and the files in which some failed."""
     print(f"running {len(chosen) or 'all'} test files to see which lines each test runs", flush=True)
     command = [
         sys.executable, "-m", "pytest", "-q", "-n", "2", "--cov=eomsym", "--cov-context=test", "--cov-report=",
@@ -87,9 +94,10 @@ def measured(root: Path, data: Path, chosen: list[str]) -> dict[str, float]:
     ]  # fmt: skip
     environment = os.environ | {"COVERAGE_FILE": str(data), "PYTHONPATH": str(root)}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
-    if done.returncode not in (0, 5):
+    failed = {found[1] for found in map(FAILED.match, done.stdout.splitlines()) if found}
+    if done.returncode not in (0, 5) and not failed:
         sys.exit(f"the tests must pass before mutants are judged by them:\n{done.stdout[-3000:]}")
     spent: dict[str, float] = {}
     for found in filter(None, map(DURATION.match, done.stdout.splitlines())):
         spent[found[2]] = spent.get(found[2], 0.0) + float(found[1])
-    return spent
+    return spent, failed

@@ -132,33 +132,39 @@ def derivatives(loss, y, order, g, hessian, third):
         return
     n = y.shape[0]
     d, dd, ddd, f = np.empty((n, 2)), np.empty((n, n, 2)), np.empty((n, n, n, 2)), np.empty((3, 2))
+    bent, twisted = np.empty((n, 2)), np.empty(2)
     g[:] = 0.0
     hessian[:] = 0.0
     third[:] = 0.0
     for s in range(coefficients.shape[0]):
         inner(powers, coefficients[s], y, order, value, d, dd, ddd)
         outer(phi, value, f)
+        bent[:] = 0.0
+        for i in range(n):
+            plus_product(bent[i], f[1], d[i])
         for i in range(n):
             plus_product(g[i], f[0], d[i])
             for j in range(i, n if order > 0 else i):
                 plus_product(hessian[i, j], f[0], dd[i, j])
-                plus_product(hessian[i, j], f[1], d[i], d[j])
+                plus_product(hessian[i, j], bent[i], d[j])
+                twisted[:] = 0.0
+                if f[2, 0] != 0.0:
+                    twisted[0], twisted[1] = times(f[2, 0], f[2, 1], d[i, 0], d[i, 1])
+                    twisted[0], twisted[1] = times(twisted[0], twisted[1], d[j, 0], d[j, 1])
                 for k in range(j, n if order > 1 else j):
-                    here = third[i, j, k]
-                    plus_product(here, f[0], ddd[i, j, k])
-                    plus_product(here, f[1], dd[i, j], d[k])
-                    plus_product(here, f[1], dd[i, k], d[j])
-                    plus_product(here, f[1], dd[j, k], d[i])
-                    plus_product(here, times(f[2, 0], f[2, 1], d[i, 0], d[i, 1]), d[j], d[k])
+                    plus_product(third[i, j, k], f[0], ddd[i, j, k])
+                    plus_product(third[i, j, k], dd[i, j], bent[k])
+                    plus_product(third[i, j, k], dd[i, k], bent[j])
+                    plus_product(third[i, j, k], dd[j, k], bent[i])
+                    plus_product(third[i, j, k], twisted, d[k])
 
 
 @jit
-def plus_product(out, a, b, c=(1.0, 0.0)):
-    """``out += a b c``"""
-    if a[0] == 0.0 or b[0] == 0.0 or c[0] == 0.0:
+def plus_product(out, a, b):
+    """``out += a b``"""
+    if a[0] == 0.0 or b[0] == 0.0:
         return
     p, q = times(a[0], a[1], b[0], b[1])
-    p, q = times(p, q, c[0], c[1])
     out[0], out[1] = add(out[0], out[1], p, q)
 
 

@@ -21,7 +21,7 @@ Array = np.ndarray
 #: Polynomials by their exponents, with a coefficient for each case.
 Polynomials = dict[tuple[int, ...], Array]
 #: Widths, up to eight parameters.
-SHAPES = ((1, 1, 1), (1, 1, 1, 1), (2, 1, 1), (1, 2, 1), (2, 1, 2), (1, 1, 2, 1), (2, 2, 1), (1, 2, 2), (2, 2, 2))
+SHAPES = ((1, 1, 1), (1, 1, 1, 1), (2, 1, 1), (1, 1, 2), (2, 1, 2), (2, 2, 1), (1, 2, 2), (2, 2, 2))
 #: Activation and loss, drawn with equal chances.
 KINDS = (
     ("linear", "mse"), ("linear", "mse"), ("linear", "cross_entropy"), ("relu", "mse"), ("leaky_relu", "mse"),
@@ -188,7 +188,7 @@ def random_networks(rng: np.random.Generator, count: int, largest: float = 1.0) 
     # The truth of many parameters is slow.
     chances = np.array([1 / sum(a * b for a, b in pairwise(shape)) ** 2 for shape in shapes])
     widths = shapes[int(rng.choice(len(shapes), p=chances / chances.sum()))]
-    samples, depth = int(rng.integers(1, 3)), len(widths) - 1
+    samples, depth = 2, len(widths) - 1
     # Sizes of data and weights: powers of two, over 12 decades; outputs and targets are mostly alike.
     data, weights = 2.0 ** rng.integers(-20, 21, (2, count, 1, 1))
     if loss == "cross_entropy":
@@ -200,6 +200,10 @@ def random_networks(rng: np.random.Generator, count: int, largest: float = 1.0) 
         )
         targets = size * rng.integers(-16, 17, (count, samples, widths[-1])) / 16
     inputs = data * (rng.integers(-16, 17, (count, samples, widths[0])) / 16 + 1 / 32)
+    alone = rng.random(count) < 0.3  # the other sample says nothing
+    inputs[alone, 1] = 0.0
+    if loss == "mse":
+        targets[alone, 1] = 0.0
     family = NetworkFamily(widths, inputs, targets, activation=activation, loss=loss, slope=SLOPE)
     shrunk = np.where(rng.random((count, 1)) < 0.7, 1.0, 10.0 ** rng.uniform(-6, 0, (count, 1)))
     starts = weights[:, 0] * shrunk * rng.uniform(-1.5, 1.5, (count, family.size))
