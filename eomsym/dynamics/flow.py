@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -197,7 +198,7 @@ def check_tolerances(rtol: float, atol: float | Array) -> None:
     --------
     >>> check_tolerances(1e-12, 1e-14)
     """
-    if isinstance(rtol, str) or not SMALLEST_RTOL <= rtol < 1:
+    if not isinstance(rtol, Real) or not SMALLEST_RTOL <= rtol < 1:
         raise InputError(
             f"rtol={shown(rtol)}: expected a number from {SMALLEST_RTOL:.1e} to 1; float64 cannot do better"
         )
@@ -205,8 +206,12 @@ def check_tolerances(rtol: float, atol: float | Array) -> None:
         raise InputError(f"atol={shown(atol)}: expected positive numbers")
 
 
-def _positive(numbers: Any) -> bool:
-    return bool(np.all(np.isfinite(numbers)) and np.all(np.asarray(numbers) > 0))
+def _positive(given: Any) -> bool:
+    try:
+        numbers = checks.reals(given)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return bool(np.all(np.isfinite(numbers)) and np.all(numbers > 0))
 
 
 def integrate(

@@ -23,6 +23,9 @@ from eomsym.optimisers.base import Method
 
 Progress = Callable[[int, int, str], None]
 
+#: More steps than anybody means.
+FARTHEST = 10**18
+
 
 def forward(
     loss: Objective | Sequence[Objective] | Kernel,
@@ -118,6 +121,6 @@ def _schedule(eta: Any, steps: Any) -> list[tuple[float, int]]:
                 f"the schedule has a hole: stretch {k} of {len(rates)} has eta={shown(rate)}, steps={shown(count)}"
             )
     return [
-        (checks.positive(rate, "eta"), checks.count(count, "steps", 1))
+        (checks.positive(rate, "eta"), checks.count(count, "steps", 1, FARTHEST))
         for rate, count in zip(rates, counts, strict=True)
     ]

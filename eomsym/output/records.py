@@ -194,7 +194,10 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if hasattr(value, "tolist"):  # arrays of numpy, and their numbers
-        return plain(value.tolist())
+        listed = value.tolist()
+        if type(listed) is not type(value):
+            return plain(listed)
+        return plain(float(value)) if isinstance(value, Real) else str(value)  # longer floats than those of Python
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, (Real, float)) and not isinstance(value, Fraction) and not hasattr(value, "free_symbols"):
