@@ -251,6 +251,8 @@ INPUT = {
     "steps ahead": (lambda: eom.forward(LOSS, START, eta=0.1, steps=10**5000), "steps must be an integer from 1 to"),
     "directions": (lambda: eom.edge_flow(LOSS, START, eta=0.1, steps=2, critical=2**63), "critical must be an int"),
     "kind of many digits": (lambda: eom.losses.Activation(10**5000), "an integer of 16610 bits"),
+    "integer of a record": (lambda: eom.output.dumps({"a": 10**5000}), "a record cannot hold an integer of 16610 bits"),
+    "fraction of a record": (lambda: eom.output.dumps([Fraction(1, 10**5000)]), "a record cannot hold Fraction"),
     "trees": (
         lambda: eom.testing.assert_coefficients_equal({1: 2}, {"a": 2}),
         r"got keys \[1\] and \['a'\], which have no order",
