@@ -60,7 +60,7 @@ verdicts: $(VENV)/installed-test
 	$(BIN)/python tests/properties/verdicts.py --cases 10000 --wrong
 
 tightness: $(VENV)/installed-test
-	$(BIN)/python tests/properties/million.py --cases 80000 --processes 2 --table
+	$(BIN)/python tests/properties/million.py --cases 80000 --processes 2 --table --kinds polynomials networks
 
 # 800 calls of each name; a failure prints the line that repeats it.
 CALLS ?= 800

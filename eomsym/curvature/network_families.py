@@ -138,6 +138,7 @@ class NetworkFamily(Family):
             place += rows * columns
         return found
 
+    @np.errstate(all="ignore")  # where a network overflows, the others are still wanted
     def layers(self, thetas: Array) -> list[Array]:
         """What comes out of the matrices, before the activation, shapes (m, samples, rows)."""
         hidden, found = self.inputs, []
@@ -353,6 +354,7 @@ class _NetworkNeighbourhoods(Neighbourhoods):
         doubled: Array = 2 * self.haze_of_gradient
         return doubled
 
+    @np.errstate(all="ignore")
     def third(self, radius: Array) -> Array:
         a = self.gain
         _, p1, p2, p3 = _products(self.norms + radius, 3)
@@ -360,6 +362,7 @@ class _NetworkNeighbourhoods(Neighbourhoods):
         whole: Array = np.where(self._inside(radius), found + 6 * a * p3 * self._residual(radius), np.inf)
         return whole
 
+    @np.errstate(all="ignore")
     def spectrum(self, radius: Array) -> BatchSpectrum:
         a, residual = self.gain, self._residual(radius)
         _, p1, p2 = _products(self.norms + radius, 2)
