@@ -120,10 +120,7 @@ def _schedule(eta: Any, steps: Any) -> list[tuple[float, int]]:
             raise InputError(
                 f"the schedule has a hole: stretch {k} of {len(rates)} has eta={shown(rate)}, steps={shown(count)}"
             )
-    return [
-        (checks.positive(rate, "eta"), _count(count))
-        for rate, count in zip(rates, counts, strict=True)
-    ]
+    return [(checks.positive(rate, "eta"), _count(count)) for rate, count in zip(rates, counts, strict=True)]
 
 
 def _count(steps: Any) -> int:
