@@ -201,9 +201,8 @@ def choice(value: Any, name: str, options: Collection[str], more: str = "") -> s
     """
     if isinstance(value, str) and value in options:
         return value
-    raise InputError(
-        f"unknown {name} {shown(value)}; choose one of {', '.join(options)}{more}{nearest(str(value), options)}"
-    )
+    near = nearest(value if isinstance(value, str) else shown(value), options)
+    raise InputError(f"unknown {name} {shown(value)}; choose one of {', '.join(options)}{more}{near}")
 
 
 def text(value: Any, name: str, such_as: str = "") -> str:

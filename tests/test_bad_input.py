@@ -245,6 +245,23 @@ INPUT = {
     "time of a bound": (distance(eta=1e308), "3 steps of eta=1e\\+308 take no finite time"),
     "time of bounds": (distances(eta=1e308), "3 steps of eta=1e\\+308 take no finite time"),
     "time of an enclosed flow": (enclosed(eta=1e308), "3 steps of eta=1e\\+308 take no finite time"),
+    "rtol list": (flow(rtol=[1e-6]), r"rtol=\[1e-06\]: expected a number"),
+    "atol text": (flow(atol="small"), "atol='small': expected positive numbers"),
+    "atol complex": (flow(atol=1j), "atol=1j: expected positive numbers"),
+    "steps ahead": (lambda: eom.forward(LOSS, START, eta=0.1, steps=10**5000), "steps must be an integer from 1 to"),
+    "directions": (lambda: eom.edge_flow(LOSS, START, eta=0.1, steps=2, critical=2**63), "critical must be an int"),
+    "kind of many digits": (lambda: eom.losses.Activation(10**5000), "an integer of 16610 bits"),
+    "integer of a record": (lambda: eom.output.dumps({"a": 10**5000}), "a record cannot hold an integer of 16610 bits"),
+    "fraction of a record": (lambda: eom.output.dumps([Fraction(1, 10**5000)]), "a record cannot hold Fraction"),
+    "trees": (
+        lambda: eom.testing.assert_coefficients_equal({1: 2}, {"a": 2}),
+        r"got keys \[1\] and \['a'\], which have no order",
+    ),
+    "estimate": (
+        lambda: eom.edge_flow(LOSS, START, eta=0.1, steps=2, estimate=-64),
+        "estimate must be True or False, got -64",
+    ),
+    "class of a method": (lambda: eom.formulas.accuracy(eom.HeavyBall), "expected a method object such as"),
     "steps at the edge": (lambda: eom.edge_flow(LOSS, START, eta=0.1, steps=10**30), "steps must be an integer from 1"),
 }  # fmt: skip
 
@@ -337,6 +354,19 @@ def test_numbers_whose_squares_overflow_are_judged_without_a_warning():
 def test_an_integer_of_thousands_of_digits_is_shown_in_short():
     with pytest.raises(HypothesisError, match="got an integer of 16610 bits; give GivenCurvature"):
         eom.curvature.curvature_of(10**5000)
+    with pytest.raises(HypothesisError, match="integer of 16610 bits"):
+        eom.bounds.guarantee_convergence(10**5000, [1.0], epsilon=0.1)
+
+
+def test_the_shortest_time_there_is_can_be_followed():
+    leading = eom.leading_error(LOSS, START, time=5e-324, orders=[0])
+    np.testing.assert_array_equal(leading.norms, 0.0)
+
+
+def test_floats_longer_than_those_of_python_are_written():
+    assert eom.output.dumps({"x": np.longdouble("0.5"), "z": np.clongdouble(1j)}).split() == [
+        "{", '"x":', "0.5,", '"z":', '"1j"', "}"
+    ]  # fmt: skip
 
 
 def test_shapes():

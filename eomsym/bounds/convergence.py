@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from eomsym import checks
 from eomsym.bounds.bound import Hypothesis, bound_record, require, said
+from eomsym.checks import shown
 from eomsym.codegen.kernel import Kernel
 from eomsym.dynamics.deep_linear import ScalarMotion, balancedness
 from eomsym.dynamics.descent import descend
@@ -186,7 +187,7 @@ def _instance(loss: Any, start: ArrayLike) -> tuple[float, float, float, float, 
     """Norm and cosine of the start, norm of the target, minimum of the loss, and the hypotheses."""
     fits = isinstance(loss, DeepLinear) and loss.loss == "mse" and loss.widths[-1] == 1 and loss.weight_decay == 0
     first = require(
-        fits, "a deep linear network with one output, squared error and no weight decay", repr(loss),
+        fits, "a deep linear network with one output, squared error and no weight decay", shown(loss, 200),
         "see eomsym.DeepLinear",
     )  # fmt: skip
     samples, columns = loss.inputs.shape

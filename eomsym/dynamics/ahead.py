@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eomsym.codegen.kernel import Kernel
-from eomsym.dynamics.descent import MEMORY_ORDER, descend
+from eomsym.dynamics.descent import MEMORY_ORDER, MOST_STEPS, descend
 from eomsym.dynamics.leading_error import slope_of
 from eomsym.dynamics.leaps import Leaper
 from eomsym.dynamics.prediction import Forward, Stretch
 from eomsym.dynamics.spectrum import PRODUCT
 from eomsym.dynamics.trajectory import Trajectory
 from eomsym.dynamics.walker import Walker, carried
-from eomsym.errors import DivergenceError
+from eomsym.errors import DivergenceError, InputError
 from eomsym.optimisers.linear import GradientDescent
 
 __all__ = ["Ahead"]
@@ -219,6 +219,9 @@ class Ahead:
 
     def _optimise(self, eta: float, steps: int) -> None:
         """Run the optimiser, in pieces for the sake of progress."""
+        if steps > MOST_STEPS:
+            why = "".join(f": {note}" for note in self.notes[-1:])
+            raise InputError(f"the optimiser itself would make {steps:,} of the steps, for days; take fewer steps{why}")
         memory = self.memory
         if memory is None:  # behind the equation
             memory = self.kernel.at_order(MEMORY_ORDER).memories(self.theta, eta)

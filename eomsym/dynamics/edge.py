@@ -188,6 +188,10 @@ class EdgePath:
         return self.table().html()
 
 
+#: More directions than these are followed by no user.
+MOST_DIRECTIONS = 1000
+
+
 @np.errstate(over="ignore", invalid="ignore")  # what is not finite ends the motion
 def edge_flow(
     loss: Objective | Kernel,
@@ -282,14 +286,15 @@ def edge_flow(
     steps = checked_steps(steps, 1, eta)
     every = max(1, -(-steps // 100)) if every is None else checks.count(every, "every", 1)
     for name, value in (("critical", critical), ("fast", fast)):
-        checks.count(value, name, 0)
+        checks.count(value, name, 0, MOST_DIRECTIONS)
     rtol = checks.number(rtol, "rtol", 1e-12, 0.5, such_as=1e-6)
     settle = None if settle is None else checks.count(settle, "settle")
     options = Options(eta, steps, every, critical, fast, settle, memory, rtol, checks.progress(progress))
+    estimate = checks.flag(estimate, "estimate")
     motion = Motion(kernel, theta, order, options)
     motion.run()
     other = None
-    if checks.flag(estimate, "estimate"):
+    if estimate:
         other = Motion(kernel, theta, order + 1, options)
         other.run()
     return _path(motion, other)

@@ -261,7 +261,7 @@ class Motion:
         plain = descend(self.kernel, theta, eta=self.eta, steps=len(weights) - 1, memory=memory).thetas[:, :n]
         growth = np.abs(1 - 2 * self.eta * self.values[: stretch.frame.critical] / self.chooser.edge)
         signs = (-1.0) ** np.arange(len(weights))
-        first = y
+        first, spent = y, 0
         for _ in range(3):
             solver = RK45(
                 lambda _, state: stretch.velocity(state, self.eta), 0.0, y, self.eta * (len(weights) - 1), rtol=1e-9,
@@ -270,7 +270,8 @@ class Motion:
             states, reached = [y], 1
             while reached < len(weights):
                 solver.step()
-                if solver.status == "failed":
+                spent += 1
+                if solver.status == "failed" or spent > 3 * STUCK:
                     return first
                 dense = solver.dense_output()
                 while reached < len(weights) and reached * self.eta <= solver.t * (1 + 1e-12):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics import taylor_stepper
 from eomsym.dynamics.events import Event, checked_events, follow
 from eomsym.dynamics.pairs import TIGHTENING, Pair
-from eomsym.dynamics.patience import Patience
+from eomsym.dynamics.patience import Patience, Stopped
 from eomsym.dynamics.reach import reach
 from eomsym.dynamics.trajectory import Trajectory
 from eomsym.errors import DivergenceError, InputError
@@ -49,6 +50,7 @@ def flow(
     rtol: float = 1e-12,
     atol: float = 1e-14,
     events: Sequence[Event] = (),
+    limit: float | None = None,
 ) -> Trajectory:
     """Integrate the equation of motion ``theta' = -(terms[0] + eta terms[1] + ... + eta**order terms[order])``.
 
@@ -75,6 +77,9 @@ def flow(
         Relative and absolute tolerance of one step of the looser of the two runs.
     events : sequence of Event
         Functions of the parameters whose changes of sign are reported, and may end the path.
+    limit : float, optional
+        Seconds of CPU time of this process that networks may take, such as one whose flow slides along a kink; what
+        will clearly take longer is given up early. Without it, as many steps as may be made.
 
     Returns
     -------
@@ -89,7 +94,7 @@ def flow(
         If ``start`` does not fit the loss.
     DivergenceError
         If the solution leaves the finite numbers, or the field is too stiff; the message says at what time,
-        and ``.step`` is the index of the first entry of ``time`` that was not reached.
+        and ``.step`` is the index of the first entry of ``time`` that was not reached. Or the limit is reached.
 
     Examples
     --------
@@ -115,11 +120,14 @@ def flow(
         raise InputError(f"an equation of motion of order {kernel.order} needs a learning rate, such as eta=0.01")
     rate = 0.0 if eta is None else checks.positive(eta, "eta")
     times = as_times(time)
+    patience = None if limit is None else Patience(checks.positive(limit, "limit", 60.0))
 
     try:
         if found := checked_events(events):
-            return _flow_with(kernel, theta, rate, times, (rtol, atol), found)
-        thetas, error, evaluations = _motion(kernel, theta, rate, times, rtol, atol)
+            return _flow_with(kernel, theta, rate, times, (rtol, atol, patience), found)
+        thetas, error, evaluations = _motion(kernel, theta, rate, times, rtol, atol, patience)
+    except Stopped:
+        raise
     except DivergenceError as failure:
         note = reach(kernel, theta, rate, float(times[-1] - times[0])).note if kernel.order > 0 else ""
         raise DivergenceError(f"{failure}; {note}" if note else str(failure), failure.step) from failure
@@ -131,7 +139,7 @@ def _flow_with(
     start: Array,
     rate: float,
     times: Array,
-    tolerances: tuple[float, float],
+    tolerances: tuple[float, float, Patience | None],
     events: tuple[Event, ...],
 ) -> Trajectory:
     """A flow that looks for events: between the times asked for, and then by Brent's method."""
@@ -163,7 +171,13 @@ def _flow_with(
 
 
 def _motion(
-    kernel: Kernel, theta: Array, eta: float, times: Array, rtol: float, atol: float
+    kernel: Kernel,
+    theta: Array,
+    eta: float,
+    times: Array,
+    rtol: float,
+    atol: float,
+    patience: Patience | None = None,
 ) -> tuple[Array, float, int]:
     """Integrate by what is fastest for the kernel, with a measured error."""
     stepper = kernel.stepper(2)
@@ -177,7 +191,7 @@ def _motion(
         out: Array = kernel.field(theta, eta)
         return out
 
-    return integrate(velocity, theta, times, rtol, atol)
+    return integrate(velocity, theta, times, rtol, atol, patience)
 
 
 def check_tolerances(rtol: float, atol: float | Array) -> None:
@@ -197,7 +211,7 @@ def check_tolerances(rtol: float, atol: float | Array) -> None:
     --------
     >>> check_tolerances(1e-12, 1e-14)
     """
-    if isinstance(rtol, str) or not SMALLEST_RTOL <= rtol < 1:
+    if not isinstance(rtol, Real) or not SMALLEST_RTOL <= rtol < 1:
         raise InputError(
             f"rtol={shown(rtol)}: expected a number from {SMALLEST_RTOL:.1e} to 1; float64 cannot do better"
         )
@@ -205,8 +219,12 @@ def check_tolerances(rtol: float, atol: float | Array) -> None:
         raise InputError(f"atol={shown(atol)}: expected positive numbers")
 
 
-def _positive(numbers: Any) -> bool:
-    return bool(np.all(np.isfinite(numbers)) and np.all(np.asarray(numbers) > 0))
+def _positive(given: Any) -> bool:
+    try:
+        numbers = checks.reals(given)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return bool(np.all(np.isfinite(numbers)) and np.all(numbers > 0))
 
 
 def integrate(

@@ -23,6 +23,9 @@ from eomsym.optimisers.base import Method
 
 Progress = Callable[[int, int, str], None]
 
+#: More steps than anybody means.
+FARTHEST = 10**18
+
 
 def forward(
     loss: Objective | Sequence[Objective] | Kernel,
@@ -117,7 +120,10 @@ def _schedule(eta: Any, steps: Any) -> list[tuple[float, int]]:
             raise InputError(
                 f"the schedule has a hole: stretch {k} of {len(rates)} has eta={shown(rate)}, steps={shown(count)}"
             )
-    return [
-        (checks.positive(rate, "eta"), checks.count(count, "steps", 1))
-        for rate, count in zip(rates, counts, strict=True)
-    ]
+    return [(checks.positive(rate, "eta"), _count(count)) for rate, count in zip(rates, counts, strict=True)]
+
+
+def _count(steps: Any) -> int:
+    """A number of steps."""
+    count = checks.count(steps, "steps", 1)
+    return count if count <= FARTHEST else checks.count(count, "steps", 1, FARTHEST)

@@ -195,7 +195,7 @@ class Pair:
         """One solution; the time at which it ends and the first of the times that it did not reach."""
         begin, last, reached = self._now, float(self._marks[-1]), self._reached
         # One step of both, which they would make alike, measures nothing: of the first solution it takes two.
-        longest = (end - begin) / 2 if which == 0 else math.inf
+        longest = (end - begin) / 2 or end - begin if which == 0 else math.inf
         solver = DOP853(
             lambda _, state: self._field(state), begin, self._at[which], end, max_step=longest,
             rtol=self.rtol * share, atol=self.atol * share, first_step=min(self._step, end - begin, longest) or None,

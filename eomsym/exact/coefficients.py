@@ -144,7 +144,7 @@ def universal(max_nodes: int, method: LinearMethod) -> Universal:
     >>> sympy.Rational(int(table.numerators.sum()), table.denominator)
     20609/27720
     """
-    if not isinstance(method, LinearMethod):
+    if isinstance(method, type) or not isinstance(method, LinearMethod):
         raise InputError(f"method is {checks.shown(method)}; expected a method object such as eomsym.GradientDescent()")
     found: Universal = _universal(max_nodes, method)  # type: ignore[arg-type]
     return found

@@ -190,16 +190,28 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, (str, bool)):
         return value
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {_text(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if hasattr(value, "tolist"):  # arrays of numpy, and their numbers
-        return plain(value.tolist())
+        listed = value.tolist()
+        if type(listed) is not type(value):
+            return plain(listed)
+        return plain(float(value)) if isinstance(value, Real) else _text(value)  # longer floats than those of Python
     if isinstance(value, Integral):
+        _text(int(value))
         return int(value)
     if isinstance(value, (Real, float)) and not isinstance(value, Fraction) and not hasattr(value, "free_symbols"):
         return float(value) if math.isfinite(value) else None
-    return str(value)  # exact numbers, symbols, paths
+    return _text(value)  # exact numbers, symbols, paths
+
+
+def _text(value: Any) -> str:
+    """As JSON writes it; Python refuses integers of more than some thousand digits."""
+    try:
+        return str(value)
+    except ValueError as error:
+        raise InputError(f"a record cannot hold {shown(value)}; give it a text, or a float") from error
 
 
 def dumps(value: Any) -> str:

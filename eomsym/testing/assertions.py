@@ -156,7 +156,13 @@ def assert_coefficients_equal(got: Mapping[Any, Any], expected: Mapping[Any, Any
 
     for name, one in (("got", got), ("expected", expected)):
         checks.instance(one, f"{name} as a mapping", Mapping, "eomsym.counter_terms(2)[2]")
-    trees = sorted({*got, *expected})
+    try:
+        trees = sorted({*got, *expected})
+    except TypeError as error:
+        raise InputError(
+            f"expected mappings from trees such as eomsym.counter_terms(2)[2], got keys {checks.shown([*got])} and "
+            f"{checks.shown([*expected])}, which have no order"
+        ) from error
     wrong = [tree for tree in trees if simplify(got.get(tree, 0) - expected.get(tree, 0)) != 0]
     if wrong:
         first = wrong[0]

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.integrate import RK45
 
 import eomsym as eom
+from eomsym.dynamics import edge_motion
 from eomsym.dynamics.frames import Chooser, fading
 from eomsym.dynamics.spectrum import spectrum
 from eomsym.errors import (
@@ -284,3 +286,20 @@ def test_the_cut_is_at_the_widest_gap() -> None:
     assert chooser.cut(np.array([2.0, 1.1, 0.6, 0.4, 0.39])) == 3
     assert chooser.cut(np.array([2.0, 1.1, 0.7, 0.68, 0.36])) == 4
     assert chooser.cut(np.array([0.3, 0.1])) == 0
+
+
+def test_amplitudes_from_a_few_steps_are_not_sought_for_ever(monkeypatch):
+    """Where the mean cannot be followed over six steps, they are those of one iterate."""
+    made = [0]
+
+    class Counted(RK45):
+        def step(self):
+            made[0] += 1
+            return super().step()
+
+    monkeypatch.setattr(edge_motion, "RK45", Counted)
+    monkeypatch.setattr(edge_motion, "STUCK", 1)
+    loss = eom.Loss("(tanh(a*x) - 1/2)**2 + exp(-a)*x**2/8", variables="a x")
+    with pytest.raises(DivergenceError, match="does not come back"):
+        eom.edge_flow(loss, [0.125, 0.125], eta=3.0, steps=2, order=1, critical=3, fast=24, rtol=1e-6, estimate=False)
+    assert 3 < made[0] < 20

@@ -152,3 +152,14 @@ def test_start_must_fit() -> None:
         eom.flow(quadratic(0), [1.0, 1.0, 1.0], eta=0.1, time=1.0)
     with pytest.raises(InputError, match="finite"):
         eom.flow(quadratic(0), [1.0, math.nan], eta=0.1, time=1.0)
+
+
+def test_a_flow_that_slides_along_a_kink_takes_no_longer_than_it_may() -> None:
+    """Steps get ever shorter there: 200,000 of them would be made."""
+    data, targets = np.array([[1.0, 0.5], [-0.5, 1.0], [0.25, -1.0]]), np.array([[1.0], [-0.5], [0.25]])
+    loss = eom.Network((2, 2, 1), data, targets, activation="relu", bias=True)
+    start = np.array([-14, -5, 14, 11, 2, 11, 12, 0, 3]) / 16
+    with pytest.raises(DivergenceError, match=r"CPU time .* of 1.*; take a shorter time, or a larger limit"):
+        eom.flow(loss, start, time=1.0, order=0, limit=0.1)
+    with pytest.raises(InputError, match="limit must be a finite number > 0, got 0"):
+        eom.flow(loss, start, time=1.0, order=0, limit=0)

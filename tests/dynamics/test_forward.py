@@ -7,6 +7,7 @@ import pytest
 
 import eomsym as eom
 from eomsym.dynamics import forward as module
+from eomsym.dynamics.ahead import Ahead
 from eomsym.dynamics.forward import forward
 from eomsym.dynamics.reach import sharpness
 from eomsym.errors import InputError, ShapeError
@@ -229,3 +230,15 @@ def test_two_hundred_random_cases() -> None:
         end = eom.descend(net, start, eta=eta, steps=steps, every=steps).end
         inside.append(np.linalg.norm(found.theta - end) <= 3 * found.error + 1e-12)
     assert np.mean(inside) >= 0.99
+
+
+@pytest.mark.parametrize("note, told", [((), "take fewer steps$"), (("too near",), "take fewer steps: too near$")])
+def test_the_optimiser_is_not_run_for_days(note: tuple[str, ...], told: str) -> None:
+    ahead = Ahead(eom.compile(LOSS, 0), np.array(START), 1e-6, None, 10**12, None)
+    ahead.notes.extend(note)
+    with pytest.raises(
+        InputError, match=f"the optimiser itself would make 10,000,000,001 of the steps, for days; {told}"
+    ):
+        ahead._optimise(0.1, 10**10 + 1)
+    ahead._optimise(0.1, 10)
+    assert ahead.done == 10

@@ -178,6 +178,7 @@ FIXED = {"eomsym.sweep.executor"}
 FIXED |= {
     "eomsym.verify.limit",
     "eomsym.leading_error.limit",
+    "eomsym.flow.limit",
     "bounds.best_order.highest",
     "bounds.step_size.most_steps",
     "bounds.many_step_sizes.most_steps",
