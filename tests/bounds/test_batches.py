@@ -256,6 +256,13 @@ def test_rounding_of_spectra_of_many_networks(activation: str) -> None:
         )
 
 
+def test_units_on_a_kink_have_the_slope_below() -> None:
+    nets = NetworkFamily((1, 1, 1), [[[2.0]]], [[[1.0]]], activation="leaky_relu", slope=0.25)
+    start = np.array([[0.0, 3.0]])
+    np.testing.assert_array_equal(nets.gradients(start)[0], eom.compile(nets.network(0), 0).gradient(start[0]))
+    assert nets.gradients(start)[0, 0] == -0.25 * 3 * 2
+
+
 def test_how_large_a_family_of_networks_may_be() -> None:
     made = NetworkFamily((1, 1, 1), np.ones((1, 200, 1)), np.ones((1, 200, 1)))
     assert made.size * 200 == 400
