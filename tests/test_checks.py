@@ -91,6 +91,12 @@ def test_what_numpy_would_make_a_number_of_with_a_warning_is_none(value: Any) ->
         as_exact(value, "x")
 
 
+@pytest.mark.parametrize("value", [sympy.oo, -sympy.oo, sympy.zoo, sympy.nan, 2 - sympy.oo])
+def test_exact_numbers_are_finite(value: sympy.Expr) -> None:
+    with pytest.raises(InputError, match=r"^x is .*; a finite number is needed$"):
+        as_exact(value, "x")
+
+
 def test_shapes() -> None:
     with pytest.raises(ShapeError, match=r"theta has shape \(2, 1\), expected \(2,\): the parameters are x, y"):
         checks.vector([[1], [2]], "theta", 2, "the parameters are x, y")

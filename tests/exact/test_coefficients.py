@@ -277,6 +277,21 @@ def test_a_common_factor_beyond_64_bits_is_divided_out() -> None:
     assert table.numerators.dtype == np.int64
 
 
+@pytest.mark.parametrize(
+    "given, reduced, dtype",
+    [
+        ([2, 4, 0, -6], [1, 2, 0, -3], np.int64),
+        ([2**63, 0, 3, 1], [2**63, 0, 3, 1], object),
+        ([2**63 - 1, 0, 3, 1 - 2**63], [2**63 - 1, 0, 3, 1 - 2**63], np.int64),
+    ],
+)
+def test_integers_of_python_where_they_are_needed(given: list[int], reduced: list[int], dtype: type) -> None:
+    table = coefficients._reduced(GradientDescent(), forest(3), np.array(given, dtype=object), 8)
+    assert table.numerators.tolist() == reduced
+    assert table.numerators.dtype == dtype
+    assert table.denominator * given[0] == 8 * reduced[0]
+
+
 @pytest.mark.parametrize("bound, dtype", [(np.nextafter(2.0**62, 0), np.int64), (2.0**62, object)])
 def test_integers_of_64_bits_up_to_the_proven_bound(bound: float, dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coefficients, "_majorant", lambda *_: bound)

@@ -62,6 +62,8 @@ def skipped(node: ast.AST) -> Iterator[ast.AST]:
     """What is not mutated below a node: messages, annotations, decorators, lists of names, how things are shown."""
     if isinstance(node, ast.Raise | ast.Assert | ast.JoinedStr):
         yield node
+    if isinstance(node, ast.keyword) and node.arg == "strict":  # of zip: an assertion, too
+        yield node
     if isinstance(node, ast.FunctionDef):
         yield from node.decorator_list
         yield from filter(None, [node.returns, *(one.annotation for one in node.args.args + node.args.kwonlyargs)])
