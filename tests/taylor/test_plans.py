@@ -32,7 +32,7 @@ def chain(*widths: int) -> Plan:
 def test_scratch_is_what_the_largest_product_needs(widths: tuple[int, ...]) -> None:
     """A weighted sum of entries of the right factor, and of each degree a product of matrices."""
     plan = chain(*widths)
-    right = [a * b for a, b in itertools.pairwise(widths)]
+    right = [a * b for a, b in itertools.pairwise(widths[1:])]
     made = [widths[0] * b for b in widths[2:]]
     assert plan.scratch == (max(right), max(made))
     assert plan.scratch_for(3) == max(right) + 4 * max(made)
