@@ -263,6 +263,17 @@ def test_units_on_a_kink_have_the_slope_below() -> None:
     assert nets.gradients(start)[0, 0] == -0.25 * 3 * 2
 
 
+def test_networks_without_a_hidden_layer() -> None:
+    nets = NetworkFamily((2, 1), [[[1.0, 2.0]], [[0.5, -1.0]]], [[[1.0]], [[2.0]]])
+    starts = np.array([[0.5, 0.25], [0.125, 1.0]])
+    found = many_distances(nets, starts, eta=0.125, steps=2, certificate="closed_form")
+    for i, start in enumerate(starts):
+        single = distance(nets.network(i), start, eta=0.125, steps=2, certificate="closed_form").values
+        np.testing.assert_allclose(found[i], single, rtol=1e-12)
+    with pytest.raises(ShapeError, match=r"widths=\(2,\): expected two or more numbers of units"):
+        NetworkFamily((2,), [[[1.0, 2.0]]], [[[1.0]]])
+
+
 def test_how_large_a_family_of_networks_may_be() -> None:
     made = NetworkFamily((1, 1, 1), np.ones((1, 200, 1)), np.ones((1, 200, 1)))
     assert made.size * 200 == 400

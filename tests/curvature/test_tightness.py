@@ -338,6 +338,16 @@ def test_spectra_allow_for_what_cancels_in_a_hessian() -> None:
     np.testing.assert_allclose([around.lower[0], around.upper[0]], [-lost, lost], rtol=1e-9)
 
 
+def test_bounds_on_derivatives_allow_for_what_cancels_in_them() -> None:
+    """``D3 L = 3/2 x - 3/2 a`` at ``x = a``: of two summands and degree four."""
+    a = 1024.0
+    family = PolynomialFamily([[4], [3]], [[1 / 16, -a / 4]])
+    one = curvature_of(eom.Loss(f"x**4/16 - {a / 4}*x**3", variables="x")).at(np.array([a]))
+    lost = SHARE * 6 * 2 * 1.5 * a
+    for known in (family.around(np.array([[a]])).known.known[:, 0], one.derivatives().known):
+        assert known[2:].tolist() == pytest.approx([lost, 1.5 * (1 + SHARE * 6)], rel=1e-12, abs=0)
+
+
 def test_where_nothing_is_known_64_units_in_the_last_place_are_allowed_for() -> None:
     given = GivenCurvature(lambda x, r: -2.0, lambda x, r: 1.0, lambda x, r: 3.0 + r)
     assert given.at(np.array([3.0, 4.0])).rounding() == 64 * 2.0**-52 * (3 + 2 * 5)

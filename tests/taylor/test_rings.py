@@ -11,6 +11,7 @@ import pytest
 import sympy
 
 from eomsym.errors import ExpressionError, SizeError
+from eomsym.taylor.rings.balls import Ball
 from eomsym.taylor.rings.polynomials import PolynomialRing
 from eomsym.taylor.rings.tape import Place, Slope, Tape
 
@@ -205,3 +206,15 @@ def test_what_is_constant_stands_before_the_functions(use_flint: bool) -> None:
     assert ring.readable(outer * a) == x * sympy.sin(sympy.pi * sympy.exp(x) + x)
     assert ring.translated(outer + a) == x + sympy.sin(sympy.pi * sympy.exp(x) + x)
     assert [ring.resolved(k) for k in range(4)] == [x, sympy.exp(x), sympy.pi, sympy.sin(sympy.pi * sympy.exp(x) + x)]
+
+
+def test_balls_are_compared_where_they_do_not_overlap() -> None:
+    flint = pytest.importorskip("flint")
+    one, two, wide = Ball(flint.arb(1)), Ball(flint.arb(2)), Ball(flint.arb(1, 3))
+    assert two > one
+    assert not one > two
+    assert not two > wide
+    assert Ball(flint.arb_series([2, 1])) > Ball(flint.arb_series([1, 9]))
+    assert one == 1
+    assert one != 2
+    assert wide != 1
