@@ -292,6 +292,14 @@ def test_integers_of_python_where_they_are_needed(given: list[int], reduced: lis
     assert table.denominator * given[0] == 8 * reduced[0]
 
 
+@pytest.mark.parametrize("denominator, common", [(9, 3), (3 * 2**61, 3), (2**63, 1), (3 * 2**63, 1)])
+def test_integers_of_64_bits_and_what_is_below(denominator: int, common: int) -> None:
+    """A denominator beyond 64 bits stays as it is."""
+    table = coefficients._reduced(GradientDescent(), forest(3), np.array([3, 0, 9, -6]), denominator)
+    assert table.denominator == denominator // common
+    assert table.numerators.tolist() == [3 // common, 0, 9 // common, -6 // common]
+
+
 @pytest.mark.parametrize("bound, dtype", [(np.nextafter(2.0**62, 0), np.int64), (2.0**62, object)])
 def test_integers_of_64_bits_up_to_the_proven_bound(bound: float, dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coefficients, "_majorant", lambda *_: bound)
