@@ -278,7 +278,7 @@ class _NetworkNeighbourhoods(Neighbourhoods):
         self.norms = np.where(fine, np.array(norms), np.inf)
         self.product = _products(self.norms, max(self.depth, 2))
         layers = family.layers(thetas)
-        self._look_at_margins(layers[:-1], lengths)
+        self._look_at_margins(layers[:-1], family.matrices(thetas), lengths)
         self._look_at_residuals(layers[-1], lengths)
         self.gradients = family.gradients(thetas)
         self.slope = np.linalg.norm(self.gradients, axis=1) + self.haze_of_gradient
@@ -290,14 +290,19 @@ class _NetworkNeighbourhoods(Neighbourhoods):
         spectra = _finite_eigenvalues(self.hessians)
         self.lower, self.upper = spectra[:, 0] - rounding, spectra[:, -1] + rounding
 
-    def _look_at_margins(self, layers: list[Array], lengths: Array) -> None:
+    def _look_at_margins(self, layers: list[Array], matrices: list[Array], lengths: Array) -> None:
         """How far each layer is from a kink, for an input of length one; an input that is zero stays there."""
         self.margins: list[Array] = []
         if self.family.activation == "linear":
             return
-        for before in layers:
+        # As of `eomsym.curvature.networks.rounded_units`.
+        rounding = (
+            4e-16 * sum(self.family.widths) * np.cumprod([np.linalg.norm(w, axis=(1, 2)) for w in matrices], axis=0)
+        )
+        for layer, before in enumerate(layers):
             away = np.where(lengths[:, :, None] > 0, np.abs(before) / lengths[:, :, None], np.inf)
-            self.margins.append(away.min(axis=(1, 2)))
+            gain = max(1.0, abs(self.family.below)) ** layer
+            self.margins.append(away.min(axis=(1, 2)) - gain * rounding[layer])
 
     def _look_at_residuals(self, outputs: Array, lengths: Array) -> None:
         family, targets = self.family, self.family.targets

@@ -140,6 +140,13 @@ class NetworkCurvature(Curvature):
         return _NetworkNeighbourhood(self, theta)
 
 
+def rounded_units(owner: NetworkCurvature, matrices: list[Array]) -> float:
+    """What rounding may take from the units of a layer, for an input of length one: their sign may be the other one."""
+    lengths = [float(np.linalg.norm(matrix)) for matrix in matrices]
+    gain = max(1.0, abs(owner.below)) ** (len(matrices) - 1)
+    return 4e-16 * sum(owner.loss.widths) * gain * math.prod(lengths)
+
+
 class _NetworkNeighbourhood(Neighbourhood):
     def __init__(self, owner: NetworkCurvature, theta: Array) -> None:
         self.owner, self.theta = owner, theta
@@ -155,7 +162,8 @@ class _NetworkNeighbourhood(Neighbourhood):
                 # How far each unit is from its kink, for an input of length one; an input that is zero stays there.
                 seen = owner.lengths > 0
                 distances = np.abs(hidden[seen]) / owner.lengths[seen, None]
-                self.margins.append((float(np.min(distances, initial=np.inf)), layer))
+                least = float(np.min(distances, initial=np.inf)) - rounded_units(owner, self.matrices[:layer])
+                self.margins.append((least, layer))
                 hidden = np.where(hidden > 0, hidden, owner.below * hidden)
         if loss.loss == "mse":
             residuals = hidden - loss.targets
@@ -208,7 +216,7 @@ class _NetworkNeighbourhood(Neighbourhood):
             if not reach < margin:
                 raise HypothesisError(
                     f"no bound: needed the ball of radius {radius:.3g} to stay inside one activation region, got a "
-                    f"unit of layer {layer} at distance {margin:.3g} from its kink, where the ball reaches "
+                    f"unit of layer {layer} at distance {margin:.3g} from its kink, less rounding, where the ball reaches "
                     f"{reach:.3g}; use a smaller eta or epsilon"
                 )
 

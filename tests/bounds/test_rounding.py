@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import mpmath
@@ -11,6 +12,9 @@ import pytest
 import sympy
 
 import eomsym as eom
+from eomsym.bounds import distance, many_distances, many_step_sizes, step_size
+from eomsym.curvature import NetworkFamily
+from eomsym.errors import HypothesisError
 
 mp = mpmath.mp.clone()
 mp.dps = 40
@@ -107,3 +111,19 @@ def test_a_network_at_a_huge_learning_rate() -> None:
         floats = eom.descend(net, weights, eta=eta, steps=6).thetas[-1]
         gap = np.array([mp.mpf(float(a)) for a in floats]) - motion
         assert float(mp.sqrt(sum(gap**2))) <= bound.value
+
+
+def test_a_gate_that_rounding_decides_has_no_bound() -> None:
+    """``w x`` is 8.8e-17, and less than zero in float64: nothing moves then, and the truth moves by 0.3."""
+    x = [-3.1063368012832915, -1.1422789566319196, 1.2969153998005238, -0.345672529464465]
+    start = np.array([0.8545842348534083, -0.4889690638420449, 1.760667296993123, 0.5419844765648789, 1.0])
+    assert sum(Fraction(a) * Fraction(b) for a, b in zip(x, start[:4].tolist(), strict=True)) > 0
+    network = eom.Network((4, 1, 1), [x], [[5.0]], "relu")
+    family = NetworkFamily((4, 1, 1), [[x]], [[[5.0]]], activation="relu")
+    for certificate in ("closed_form", "measured", "proven"):
+        with pytest.raises(HypothesisError, match="inside one activation region, got a unit of layer 1"):
+            distance(network, start, eta=0.05, steps=1, certificate=certificate)
+        assert many_distances(family, [start], eta=0.05, steps=1, certificate=certificate)[0, 1] == np.inf
+    with pytest.raises(HypothesisError, match="needed a distance below epsilon"):
+        step_size(network, start, time=0.05, epsilon=1e-6)
+    assert np.isnan(many_step_sizes(family, [start], time=0.05, epsilon=1e-6))
