@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from eomsym import checks
 from eomsym.bounds.batches import checked_cases, checked_numbers, many_distances
 from eomsym.curvature.families import Family
+from eomsym.dynamics.descent import MOST_STEPS
 from eomsym.losses.expression import Loss
 from eomsym.types import Array
 
@@ -64,7 +65,7 @@ def many_step_sizes(
     family, thetas = checked_cases(loss, starts)
     duration = checked_numbers(time, "time", len(thetas))
     limits = checked_numbers(epsilon, "epsilon", len(thetas))
-    limit = checks.count(most_steps, "most_steps", 1)
+    limit = checks.count(most_steps, "most_steps", 1, MOST_STEPS)
 
     def held(some: Any, steps: Any) -> Any:
         """Whether bounds with so many steps stay below epsilon; a call for each number of steps."""

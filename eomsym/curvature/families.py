@@ -77,8 +77,14 @@ class Family(ABC):
     @abstractmethod
     def __len__(self) -> int: ...
 
+    def __getitem__(self, chosen: Any) -> Self:
+        """Some of the losses, by a slice, a list or a mask."""
+        if isinstance(chosen, (int, np.integer)):
+            raise InputError(f"family[{chosen}]: expected several losses; type family[[{chosen}]]")
+        return self.some(chosen)
+
     @abstractmethod
-    def __getitem__(self, chosen: Any) -> Self: ...
+    def some(self, chosen: Any) -> Self: ...
 
     @property
     @abstractmethod
@@ -208,7 +214,7 @@ class PolynomialFamily(Family):
         """Number of parameters of each loss."""
         return len(self.shape.powers[0])
 
-    def __getitem__(self, chosen: Any) -> PolynomialFamily:
+    def some(self, chosen: Any) -> PolynomialFamily:
         part = object.__new__(PolynomialFamily)
         part.shape, part.coefficients = self.shape, self.coefficients[chosen]
         return part

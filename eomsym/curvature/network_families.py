@@ -21,7 +21,7 @@ from eomsym.codegen.kernel import Kernel
 from eomsym.curvature.families import BatchSpectrum, BatchTaylor, Family, Neighbourhoods
 from eomsym.curvature.majorants import BatchMajorant, SoftmaxSeries
 from eomsym.curvature.networks import SOFTMAX_THIRD, _variances
-from eomsym.errors import ShapeError, SizeError
+from eomsym.errors import InputError, ShapeError, SizeError
 from eomsym.losses.activations import HOMOGENEOUS
 from eomsym.losses.expression import Field
 from eomsym.losses.network import LOSSES, DeepLinear, Network
@@ -79,8 +79,8 @@ class NetworkFamily(Family):
         self, widths: Sequence[int], inputs: ArrayLike, targets: ArrayLike, *, activation: str = "linear",
         loss: str = "mse", slope: float = 0.01,
     ) -> None:  # fmt: skip
-        given = widths if isinstance(widths, (list, tuple)) and len(widths) > 1 else None
-        if given is None:
+        given = list(widths) if isinstance(widths, (list, tuple, range, np.ndarray)) and np.ndim(widths) else []
+        if len(given) < 2:
             raise ShapeError(f"widths={checks.shown(widths)}: expected two or more numbers of units, such as (2, 2, 1)")
         self.widths = tuple(checks.count(width, "widths", 1) for width in given)
         self.loss = checks.choice(loss, "loss", LOSSES)
@@ -94,9 +94,12 @@ class NetworkFamily(Family):
             )
         if self.loss == "cross_entropy":
             totals = self.targets.sum(axis=2)
-            if not ((self.targets >= 0).all() and np.allclose(totals, 1.0, rtol=0, atol=1e-12)):
-                raise ShapeError(
-                    "targets of the cross-entropy: expected probabilities with the sum one for each sample"
+            off = np.abs(totals - 1)
+            if not ((self.targets >= 0).all() and (off <= 4e-16 * self.widths[-1]).all()):
+                raise InputError(
+                    "targets of the cross-entropy: expected probabilities of each sample that add up to one, got "
+                    f"{float(totals.flat[np.argmax(off)])!r} and numbers from {self.targets.min():.3g} on; divide them "
+                    "by their sum"
                 )
         if self.size * self.inputs.shape[1] > MOST:
             raise SizeError(
@@ -107,7 +110,7 @@ class NetworkFamily(Family):
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def __getitem__(self, chosen: Any) -> NetworkFamily:
+    def some(self, chosen: Any) -> NetworkFamily:
         part = object.__new__(NetworkFamily)
         part.widths, part.loss, part.activation, part.slope = self.widths, self.loss, self.activation, self.slope
         part.inputs, part.targets = self.inputs[chosen], self.targets[chosen]
@@ -124,8 +127,15 @@ class NetworkFamily(Family):
         return {"linear": 1.0, "relu": 0.0, "leaky_relu": self.slope}[self.activation]
 
     def network(self, i: int) -> Network:
-        """One of the networks."""
-        data = self.inputs[i], self.targets[i]
+        """One of the networks, counted from 0.
+
+        Raises
+        ------
+        InputError
+            If there is none of this number.
+        """
+        place = checks.count(i, "i", 0, len(self) - 1)
+        data = self.inputs[place], self.targets[place]
         if self.activation == "linear":
             return DeepLinear(self.widths, *data, loss=self.loss)
         return Network(self.widths, *data, self.activation, self.loss, slope=self.slope)

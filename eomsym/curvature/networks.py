@@ -63,7 +63,7 @@ def product_derivatives(norms: Array, top: int) -> list[float]:
         for j in range(n - 1):
             before.append(before[-1] * given[j])
             after.append(after[-1] * given[n - 1 - j])
-        bounds[1] = math.sqrt(sum((x * y) ** 2 for x, y in zip(before, reversed(after), strict=True)))
+        bounds[1] = math.hypot(*(x * y for x, y in zip(before, reversed(after), strict=True)))
     return bounds
 
 
@@ -142,9 +142,9 @@ class NetworkCurvature(Curvature):
 
 def rounded_units(owner: NetworkCurvature, matrices: list[Array]) -> float:
     """What rounding may take from the units of a layer, for an input of length one: their sign may be the other one."""
-    lengths = [float(np.linalg.norm(matrix)) for matrix in matrices]
     gain = max(1.0, abs(owner.below)) ** (len(matrices) - 1)
-    return 4e-16 * sum(owner.loss.widths) * gain * math.prod(lengths)
+    lost: float = 4e-16 * sum(owner.loss.widths) * gain * math.prod(float(np.linalg.norm(w)) for w in matrices)
+    return lost
 
 
 class _NetworkNeighbourhood(Neighbourhood):
@@ -216,8 +216,8 @@ class _NetworkNeighbourhood(Neighbourhood):
             if not reach < margin:
                 raise HypothesisError(
                     f"no bound: needed the ball of radius {radius:.3g} to stay inside one activation region, got a "
-                    f"unit of layer {layer} at distance {margin:.3g} from its kink, less rounding, where the ball reaches "
-                    f"{reach:.3g}; use a smaller eta or epsilon"
+                    f"unit of layer {layer} at distance {margin:.3g} from its kink, less rounding, where the ball "
+                    f"reaches {reach:.3g}; use a smaller eta or epsilon"
                 )
 
     def _residual(self, radius: float) -> float:

@@ -16,7 +16,7 @@ from eomsym import checks
 from eomsym.checks import shown
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.codegen.machines import SHORT
-from eomsym.dynamics.flow import as_times, check_tolerances
+from eomsym.dynamics.flow import as_times, as_tolerances
 from eomsym.dynamics.taylor_stepper import MOST_STEPS, PAIR
 from eomsym.errors import InputError, ShapeError, SizeError
 from eomsym.losses.objective import Objective
@@ -114,7 +114,7 @@ def integrate_many(
     """
     kernel = kernel_of(loss, order, method)
     rate, times = checks.positive(eta, "eta"), as_times(time)
-    check_tolerances(rtol, atol)
+    rtol, atol = as_tolerances(rtol, atol)
     stepper = kernel.stepper(8, SHORT)
     if stepper is None:
         raise SizeError(

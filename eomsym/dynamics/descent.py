@@ -194,7 +194,8 @@ def checked_steps(steps: Any, size: int, eta: float, *, least: int = 1, every: i
     if count > MOST_STEPS:
         checks.count(count, "steps", least, MOST_STEPS)
     if count // (every or 1) * size > MOST_NUMBERS:
-        instead = f"keep fewer with every={count // 1000}" if every else "take fewer"
+        fewer = max(2, count // 1000, -(-count * size // MOST_NUMBERS))
+        instead = f"keep fewer with every={fewer}" if every and fewer <= count else "take fewer"
         raise SizeError(f"{count} steps of {size} numbers would not fit in memory; {instead}")
     if not math.isfinite(float(eta) * count):
         raise InputError(f"{count} steps of eta={eta:g} take no finite time; use a smaller eta")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -182,10 +181,10 @@ def _motion(
     """Integrate by what is fastest for the kernel, with a measured error."""
     stepper = kernel.stepper(2)
     if stepper is not None:
-        check_tolerances(rtol, atol)
+        loose, least = as_tolerances(rtol, atol, len(theta))
         # A motion of length 1e-16 in time has Taylor coefficients beyond the finite numbers, and no other trouble.
         with contextlib.suppress(taylor_stepper.SeriesOverflow):
-            return taylor_stepper.integrate(stepper, theta, eta, times, rtol, atol)[:3]
+            return taylor_stepper.integrate(stepper, theta, eta, times, loose, float(np.min(least)))[:3]
 
     def velocity(theta: Array) -> Array:
         out: Array = kernel.field(theta, eta)
@@ -194,13 +193,20 @@ def _motion(
     return integrate(velocity, theta, times, rtol, atol, patience)
 
 
-def check_tolerances(rtol: float, atol: float | Array) -> None:
-    """InputError where a tolerance cannot be used.
+def as_tolerances(rtol: Any, atol: Any, size: int | None = None) -> tuple[float, Any]:
+    """Two tolerances as floats, the absolute one also as a vector of them.
 
     Parameters
     ----------
     rtol : float
-    atol : float or ndarray, shape (n,)
+    atol : float or array_like, shape (size,)
+    size : int, optional
+        Without it there is one absolute tolerance.
+
+    Returns
+    -------
+    rtol : float
+    atol : float or ndarray, shape (size,)
 
     Raises
     ------
@@ -209,22 +215,26 @@ def check_tolerances(rtol: float, atol: float | Array) -> None:
 
     Examples
     --------
-    >>> check_tolerances(1e-12, 1e-14)
+    >>> as_tolerances(1e-12, [1e-14, 1e-9], 2)
+    (1e-12, array([1.e-14, 1.e-09]))
     """
-    if not isinstance(rtol, Real) or not SMALLEST_RTOL <= rtol < 1:
+    relative, absolute = _reals(rtol), _reals(atol)
+    if relative is None or relative.ndim or not SMALLEST_RTOL <= relative < 1:
         raise InputError(
             f"rtol={shown(rtol)}: expected a number from {SMALLEST_RTOL:.1e} to 1; float64 cannot do better"
         )
-    if not (0.0 < atol < math.inf if isinstance(atol, float) else _positive(atol)):
-        raise InputError(f"atol={shown(atol)}: expected positive numbers")
+    fits = absolute is not None and absolute.shape in ((), () if size is None else (size,))
+    if absolute is None or not fits or not ((absolute > 0) & (absolute < np.inf)).all():
+        several = "" if size is None else f", or {size} of them"
+        raise InputError(f"atol={shown(atol)}: expected a positive number{several}; type atol=1e-14")
+    return float(relative), absolute if absolute.ndim else float(absolute)
 
 
-def _positive(given: Any) -> bool:
+def _reals(given: Any) -> Array | None:
     try:
-        numbers = checks.reals(given)
+        return checks.reals(given)
     except (TypeError, ValueError, OverflowError):
-        return False
-    return bool(np.all(np.isfinite(numbers)) and np.all(numbers > 0))
+        return None
 
 
 def integrate(
@@ -275,8 +285,7 @@ def integrate(
     >>> abs(states[-1, 0] - np.exp(-1)) < error < 1e-9
     True
     """
-    check_tolerances(rtol, atol)
-    pair = Pair(velocity, start, times, rtol, atol, patience)
+    pair = Pair(velocity, start, times, *as_tolerances(rtol, atol, len(start)), patience)
     return pair.states[0], pair.error, pair.evaluations
 
 

@@ -14,7 +14,7 @@ from eomsym.checks import shown
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics import taylor_stepper
 from eomsym.dynamics.curve import Curve, DenseCurve
-from eomsym.dynamics.flow import check_tolerances, flow
+from eomsym.dynamics.flow import as_tolerances, flow
 from eomsym.dynamics.pairs import TIGHTENING
 from eomsym.errors import DivergenceError, InputError
 from eomsym.losses.objective import Objective
@@ -74,7 +74,7 @@ def solution(
     if eta is None and kernel.order > 0:
         raise InputError(f"an equation of motion of order {kernel.order} needs a learning rate, such as eta=0.01")
     rate = 0.0 if eta is None else checks.positive(eta, "eta")
-    check_tolerances(rtol, atol)
+    rtol, atol = as_tolerances(rtol, atol)
     theta, times = kernel.point(start), np.array([0.0, float(time)])
     stepper = kernel.stepper(2)
     if stepper is not None:

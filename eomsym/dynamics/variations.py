@@ -23,7 +23,7 @@ from eomsym.codegen.backends.series import Stepper
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.codegen.machines import SHORT
 from eomsym.dynamics import taylor_stepper
-from eomsym.dynamics.flow import as_times, check_tolerances, integrate
+from eomsym.dynamics.flow import as_times, as_tolerances, integrate
 from eomsym.errors import ShapeError, SizeError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
@@ -122,7 +122,7 @@ def variation(
     kernel = kernel_of(loss, order, method)
     theta, times = kernel.point(start), as_times(time)
     checks.positive(eta, "eta")
-    check_tolerances(rtol, atol)
+    rtol, atol = as_tolerances(rtol, atol)
     n = len(theta)
     moved = np.array(vectors, dtype=np.float64).reshape(-1, n) if np.size(vectors) % n == 0 else np.array(vectors)
     if moved.ndim != 2 or moved.shape[1] != n or not np.isfinite(moved).all():

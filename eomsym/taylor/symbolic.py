@@ -9,13 +9,14 @@ from typing import Any, overload
 import sympy
 
 from eomsym import checks
-from eomsym.errors import ExpressionError, InputError
+from eomsym.errors import ExpressionError, InputError, SizeError
 from eomsym.formulas.mathml import column
 from eomsym.formulas.notation import term_name
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
 from eomsym.optimisers.names import checked_method
 from eomsym.taylor.plan import Plan, terms_plan
+from eomsym.taylor.rings.degrees import Degree, Degrees
 from eomsym.taylor.rings.polynomials import PolynomialRing
 from eomsym.taylor.table import counter_terms_at
 
@@ -23,6 +24,8 @@ __all__ = ["ModifiedField", "modified_field"]
 
 #: Formulas of a higher order are longer than anybody reads.
 MOST_ORDER = 30
+#: Polynomials of a higher degree take minutes in one multiplication, which nothing can interrupt.
+MOST_DEGREE = 1000
 
 
 def modified_field(
@@ -51,6 +54,8 @@ def modified_field(
         `order` is not an integer >= 0.
     ExpressionError
         The loss has kinks.
+    SizeError
+        The formulas have powers above 1,000, as those of Muon with its five steps of Newton and Schulz.
 
     Notes
     -----
@@ -78,10 +83,22 @@ def modified_field(
             raise ExpressionError(f"{one.name} has kinks, so it has no formula for counter terms")
     plan = terms_plan(list(losses), order, method)
     symbols = _symbols(losses[0], method)
+    _check_degree(plan, len(symbols), order, method)
     ring = PolynomialRing(symbols, _spare(plan, order), use_flint)
     theta = [ring.element(i) for i in range(len(symbols))]
     rows = counter_terms_at(plan, theta, order, ring)
     return ModifiedField(losses[0], order, method, ring, rows)
+
+
+def _check_degree(plan: Plan, size: int, order: int, method: Method) -> None:
+    """Refuse what would be multiplied out without end, before it is."""
+    found = counter_terms_at(plan, [Degree(1)] * size, order, Degrees())
+    highest = max(entry.bound for entry in found.ravel())
+    if highest > MOST_DEGREE:
+        raise SizeError(
+            f"the formulas of {method.name} to order {order} are polynomials of degree {highest:,}, and more than "
+            f"{MOST_DEGREE:,} are not multiplied out; ask for a lower order, or for numbers: eomsym.compile"
+        )
 
 
 def _symbols(loss: Objective, method: Method) -> tuple[Any, ...]:

@@ -172,6 +172,8 @@ def test_bad_limits_of_rates() -> None:
         many_step_sizes(loss, [[1.0]], time=[1.0, 2.0], epsilon=1.0)
     with pytest.raises(InputError, match="most_steps"):
         many_step_sizes(loss, [[1.0]], time=1.0, epsilon=1.0, most_steps=0)
+    with pytest.raises(InputError, match="most_steps must be an integer from 1 to 10000000000, got 10"):
+        many_step_sizes(loss, [[1.0]], time=1.0, epsilon=1.0, most_steps=10**30)
     assert many_step_sizes(loss, [[1.0]], time=0.1, epsilon=1.0, most_steps=1).tolist() == [0.1]
 
 
@@ -274,6 +276,22 @@ def test_networks_without_a_hidden_layer() -> None:
         NetworkFamily((2,), [[[1.0, 2.0]]], [[[1.0]]])
 
 
+def test_one_of_many_losses_is_asked_for_by_name() -> None:
+    nets = NetworkFamily((1, 1, 1), np.ones((3, 1, 1)), np.ones((3, 1, 1)))
+    assert len(nets[[0, 2]]) == len(nets[1:]) == 2
+    for losses in (nets, PolynomialFamily([[2]], [[0.5]] * 3)):
+        with pytest.raises(InputError, match=r"family\[1\]: expected several losses; type family\[\[1\]\]"):
+            losses[1]
+    with pytest.raises(InputError, match="i must be an integer from 0 to 2, got 3"):
+        nets.network(3)
+
+
+def test_probabilities_that_do_not_add_up() -> None:
+    for targets in ([[[0.25, 0.75 + 9e-13]]], [[[0.1, 0.5]]], [[[-0.5, 1.5]]]):
+        with pytest.raises(InputError, match=r"add up to one, got .* and numbers from .* on; divide them by their sum"):
+            NetworkFamily((1, 1, 2), [[[1.0]]], targets, loss="cross_entropy")
+
+
 def test_how_large_a_family_of_networks_may_be() -> None:
     made = NetworkFamily((1, 1, 1), np.ones((1, 200, 1)), np.ones((1, 200, 1)))
     assert made.size * 200 == 400
@@ -305,7 +323,10 @@ def test_many_networks_of_nothing() -> None:
         ({"inputs": np.ones((3, 2))}, r"inputs of shape \(3, 2\): expected numbers of shape \(networks, samples"),
         ({"inputs": np.full((1, 1, 2), np.nan)}, "inputs must be finite"),
         ({"targets": np.ones((2, 1, 1))}, r"targets of shape \(2, 1, 1\): expected \(1, 1, 1\)"),
-        ({"loss": "cross_entropy", "targets": np.full((1, 1, 1), 0.5)}, "probabilities with the sum one"),
+        (
+            {"loss": "cross_entropy", "targets": np.full((1, 1, 1), 0.5)},
+            "probabilities of each sample that add up to one",
+        ),
         ({"activation": "tanh"}, "activation"),
         ({"widths": (2, 40, 10, 1)}, "at most 400; use eomsym.bounds.distance"),
     ],

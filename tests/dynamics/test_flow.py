@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
+import sympy
 from problems import PARAMETERS, ROSENBROCK, Case
 
 import eomsym as eom
@@ -163,3 +166,12 @@ def test_a_flow_that_slides_along_a_kink_takes_no_longer_than_it_may() -> None:
         eom.flow(loss, start, time=1.0, order=0, limit=0.1)
     with pytest.raises(InputError, match="limit must be a finite number > 0, got 0"):
         eom.flow(loss, start, time=1.0, order=0, limit=0)
+
+
+@pytest.mark.parametrize("rtol", [np.array(1e-8), Fraction(1, 10**8), sympy.Float("1e-8"), np.float32(1e-8)])
+@pytest.mark.parametrize("atol", [np.array(1e-9), Fraction(1, 10**9), [1e-9, 1e-9]])
+def test_tolerances_of_any_kind(rtol: Any, atol: Any) -> None:
+    loss = eom.Loss("x**2 + y**2/3", variables="x y")
+    assert eom.flow(loss, [1.0, 0.5], order=1, eta=0.1, time=1.0, rtol=rtol, atol=atol).error < 1e-6
+    states, error, _ = integrate(lambda y: -y, np.ones(2), np.array([0.0, 1.0]), rtol, atol)
+    assert abs(states[-1, 0] - math.exp(-1)) <= error < 1e-6

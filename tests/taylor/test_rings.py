@@ -11,9 +11,16 @@ import pytest
 import sympy
 
 from eomsym.errors import ExpressionError, SizeError
+from eomsym.losses.expression import Loss
+from eomsym.losses.network import DeepLinear
+from eomsym.optimisers import Muon
+from eomsym.taylor.plan import terms_plan
 from eomsym.taylor.rings.balls import Ball
+from eomsym.taylor.rings.degrees import Degree, Degrees
 from eomsym.taylor.rings.polynomials import PolynomialRing
 from eomsym.taylor.rings.tape import Place, Slope, Tape
+from eomsym.taylor.symbolic import modified_field
+from eomsym.taylor.table import counter_terms_at
 
 POINT = (Fraction(2, 3), Fraction(-5, 7), Fraction(3))
 CALLS = {"reciprocal": lambda a: 1 / a, "square": lambda a: a * a}
@@ -218,3 +225,31 @@ def test_balls_are_compared_where_they_do_not_overlap() -> None:
     assert one == 1
     assert one != 2
     assert wide != 1
+
+
+def test_degrees_bound_those_of_the_polynomials() -> None:
+    x, y = sympy.symbols("x y")
+    for text, order in (("x**4/4 + x*y**2 - y**3", 4), ("(x*y - 1)**2/2", 5), ("x**2 + 3*y", 3)):
+        plan = terms_plan(Loss(text, variables="x y"), order)
+        bounds = counter_terms_at(plan, [Degree(1)] * 2, order, Degrees())
+        ring = PolynomialRing([x, y], 0)
+        exact = counter_terms_at(plan, [ring.element(0), ring.element(1)], order, ring)
+        for bound, entry in zip(bounds.ravel(), exact.ravel(), strict=True):
+            terms = sympy.Poly(ring.expression(entry), x, y)
+            assert terms.is_zero or bound.bound >= terms.total_degree()
+        assert max(bound.bound for bound in bounds.ravel()) <= 5 * order + 3
+    one, two, zero = Degree(1), Degree(2), Degrees()(0)
+    assert (zero * two, zero + two, two - one, one * two * 3, -two, two / 3, 1 + two, 0 * two) == (
+        zero, two, two, Degree(3), two, two, two, zero,
+    )  # fmt: skip
+    assert zero == 0
+    assert one != 0
+    assert Degrees()(7) == 7 != 0
+    assert not two > one
+
+
+def test_what_cannot_be_multiplied_out_is_refused() -> None:
+    network = DeepLinear((1, 1, 1), inputs=[[1.0]], targets=[[1.0]])
+    with pytest.raises(SizeError, match=r"Muon.* order 0 are polynomials of degree [\d,]+, and more"):
+        modified_field(network, 0, method=Muon())
+    assert len(modified_field(network, 3).terms) == 4
