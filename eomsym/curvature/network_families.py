@@ -79,9 +79,8 @@ class NetworkFamily(Family):
         self, widths: Sequence[int], inputs: ArrayLike, targets: ArrayLike, *, activation: str = "linear",
         loss: str = "mse", slope: float = 0.01,
     ) -> None:  # fmt: skip
-        given = (
-            list(widths) if isinstance(widths, (list, tuple, range, np.ndarray)) and getattr(widths, "ndim", 1) else []
-        )
+        row = widths.ndim > 0 if isinstance(widths, np.ndarray) else isinstance(widths, (list, tuple, range))
+        given = list(widths) if row else []
         if len(given) < 2:
             raise ShapeError(f"widths={checks.shown(widths)}: expected two or more numbers of units, such as (2, 2, 1)")
         self.widths = tuple(checks.count(width, "widths", 1) for width in given)

@@ -108,6 +108,22 @@ def test_what_is_known_in_a_cell(order: int) -> None:
     np.testing.assert_array_equal(cells.at("speed", places), [cells.speed[i, places[i]] for i in range(3)])
 
 
+def test_what_rounding_leaves_of_a_second_difference_that_vanishes() -> None:
+    loss = eom.Loss("3*x**2/4 + x*y/8 + 5*y**2/16", variables="x y")
+    around = curvature_of(loss).at(CENTRE)
+    cell = tubes._cell(eom.compile(loss, 0), around, CENTRE, 0.25)
+    known, length, ratio = around.derivatives(), 1 + math.hypot(*CENTRE), RADII[1] / RADII[0]
+    allowed = []
+    for radius in (length * r for r in RADII):
+        far, w1, w2 = known.at(radius * ratio**2, 0)[0], radius * (ratio - 1), radius * ratio * (ratio - 1)
+        allowed.append(2 * 32 * EPS * far / w1 / (w1 + w2))
+    np.testing.assert_allclose(cell.bend, tightened(allowed), rtol=0.4)
+    losses = PolynomialFamily([[2, 0], [1, 1], [0, 2]], [[3 / 4, 1 / 8, 5 / 16]])
+    cells = batch_tubes._cells(losses, CENTRE[None], np.array([0.25]), 0)
+    allowed = [16 * EPS * known.at(1.5 * length * r, 0)[0] / (length * r / 4) ** 2 for r in RADII]
+    np.testing.assert_allclose(cells.bend[0], tightened(allowed), rtol=0.5)
+
+
 def test_the_method_of_gauss() -> None:
     matrix, weights, rows = tubes._gauss()
     nodes = matrix.sum(axis=1)
