@@ -11,6 +11,7 @@ import eomsym as eom
 from eomsym.errors import ExpressionError
 from eomsym.exact.numbers import ETA
 from eomsym.losses.builder import Builder
+from eomsym.taylor import channels
 from eomsym.taylor.plan import Plan
 from eomsym.taylor.rules import taylor
 from eomsym.taylor.symbolic import modified_field
@@ -75,3 +76,22 @@ def test_scratch_of_products_one_behind_the_other(shapes: tuple[tuple[int, int, 
     second = builder.apply("matmuls", [first, c], (batch * rows, columns), (batch,))
     plan = Plan.of(builder.finish([second]), 3)
     assert plan.scratch == (max(inner * middle, middle * columns), batch * rows * max(middle, columns))
+
+
+@pytest.mark.parametrize("row", [[3], [2, -5], [1, 0, 4], [1, -2, 3, -4]])
+def test_a_polynomial_in_the_backward_difference(row: list[int]) -> None:
+    w = sympy.Symbol("w")
+    whole = sympy.Poly(sum(c * (1 - w) ** k for k, c in enumerate(row)), w).all_coeffs()[::-1]
+    for count in (1, 2, 6):
+        expected = [*whole, *([0] * 6)][:count]
+        assert channels._in_w([sympy.Integer(c) for c in row], count) == expected
+
+
+def test_products_and_quotients_of_series() -> None:
+    s = sympy.Symbol("s")
+    a, b = [2, 3, 5, 7], [1, -4, 6, 1]
+    whole = sympy.expand(sum(c * s**k for k, c in enumerate(a)) * sum(c * s**k for k, c in enumerate(b)))
+    assert channels._product(a, b, 4) == [whole.coeff(s, k) for k in range(4)]
+    assert channels._product([2, 3], b, 4) == channels._product([2, 3, 0, 0], b, 4)
+    quotient = channels._quotient([sympy.Integer(c) for c in a], [sympy.Integer(3), *b[1:]])
+    assert channels._product(quotient, [3, *b[1:]], 4) == a

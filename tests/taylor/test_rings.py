@@ -7,6 +7,7 @@ from fractions import Fraction
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 import sympy
 
@@ -15,7 +16,7 @@ from eomsym.losses.expression import Loss
 from eomsym.losses.network import DeepLinear
 from eomsym.optimisers import Muon
 from eomsym.taylor.plan import terms_plan
-from eomsym.taylor.rings.balls import Ball
+from eomsym.taylor.rings.balls import Ball, enclosed, working
 from eomsym.taylor.rings.degrees import Degree, Degrees
 from eomsym.taylor.rings.polynomials import PolynomialRing
 from eomsym.taylor.rings.tape import Place, Slope, Tape
@@ -253,3 +254,19 @@ def test_what_cannot_be_multiplied_out_is_refused() -> None:
     with pytest.raises(SizeError, match=r"Muon.* order 0 are polynomials of degree [\d,]+, and more"):
         modified_field(network, 0, method=Muon())
     assert len(modified_field(network, 3).terms) == 4
+
+
+def test_what_an_exact_number_is_enclosed_by() -> None:
+    flint = pytest.importorskip("flint")
+    wide = flint.arb(1, 0.5)
+    assert enclosed(wide).rad() == wide.rad()
+    with working():
+        for number, exact in ((0.1, flint.arb(0.1)), (np.float32(0.1), flint.arb(float(np.float32(0.1)))), (7, 7)):
+            assert enclosed(number).is_exact()
+            assert enclosed(number) == exact
+        third = enclosed(Fraction(1, 3))
+        assert third.contains(flint.fmpq(1, 3))
+        assert 0 < third.rad() < 1e-37
+        root = enclosed(sympy.sqrt(2))
+        assert root.overlaps(flint.arb(2).sqrt())
+        assert 0 < root.rad() < 1e-37
