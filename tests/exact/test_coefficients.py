@@ -268,6 +268,14 @@ def test_numerators_and_denominator_share_nothing(method: Method) -> None:
     assert not table.numerators.flags.writeable
 
 
+@pytest.mark.parametrize("number", [0, 5, -7, 2**63 - 1, 2**63, -(2**63) - 1, 2**64 + 5, -(2**64) + 9, 3**90])
+def test_integers_are_wrapped_at_64_bits(number: int) -> None:
+    found = coefficients._wrap(number, np.int64)
+    assert isinstance(found, np.int64)
+    assert (int(found) - number) % 2**64 == 0
+    assert coefficients._wrap(number, object) is number
+
+
 def test_a_common_factor_beyond_64_bits_is_divided_out() -> None:
     trees_ = forest(3)
     numerators = np.array([2**70, 3 * 2**70, 0, -(2**71)], dtype=object)
