@@ -346,6 +346,7 @@ def test_bounds_on_derivatives_allow_for_what_cancels_in_them() -> None:
     lost = SHARE * 6 * 2 * 1.5 * a
     for known in (family.around(np.array([[a]])).known.known[:, 0], one.derivatives().known):
         assert known[2:].tolist() == pytest.approx([lost, 1.5 * (1 + SHARE * 6)], rel=1e-12, abs=0)
+        assert known[3] > 1.5
 
 
 def test_where_nothing_is_known_64_units_in_the_last_place_are_allowed_for() -> None:
