@@ -126,6 +126,8 @@ def check_writable(path: str | Path) -> Path:
         target.exists()
     except (TypeError, ValueError) as error:  # no text, or one with a zero byte
         raise InputError(f"expected the path of a file, got {path!r:.60}; type a text such as 'report.json'") from error
+    except OSError as error:  # such as a name of thousands of letters
+        raise InputError(f"cannot write {str(path)[:60]}…: {error.strerror}; name another file") from error
     folder = Path(os.path.realpath(target)).parent
     while not os.path.lexists(folder):
         folder = folder.parent

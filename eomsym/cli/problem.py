@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from eomsym import checks
 from eomsym.cli.options import Callback, numbers, options, read_number
 from eomsym.errors import InputError
 
@@ -136,7 +137,7 @@ class Problem:
                 )
         elif self.network is None:
             raise InputError("--data needs the widths of a network, such as --network 64-16-10")
-        elif str(self.data) not in DATA and not Path(self.data).is_file():
+        elif str(self.data) not in DATA and not checks.path(self.data, "--data", "digits").is_file():
             raise InputError(f"File '{self.data}' does not exist; --data takes a file, or {' or '.join(DATA)}")
 
     def _definitions(self, default: Sequence[str]) -> Iterator[dict[str, Any]]:

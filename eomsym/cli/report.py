@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from eomsym import checks
 from eomsym.cli.show import note
 from eomsym.errors import InputError
 
@@ -26,7 +27,7 @@ def command(records: Path, form: str, output: Path | None) -> None:
     from eomsym.experiments.summary import summarise
     from eomsym.files import write
 
-    if not records.exists():
+    if not checks.path(records, "RECORDS").exists():
         raise InputError(f"there is no file {records}; make one with eomsym sweep PLAN.toml")
     target = output or records.with_suffix(FORMATS[form])
     with Records(records) as opened:

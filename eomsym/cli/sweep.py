@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from eomsym import checks
 from eomsym.cli.show import EXIT, note, progress_bar
 from eomsym.errors import InputError
 
@@ -32,7 +33,7 @@ def command(plan: Path, output: Path | None, dask: str | None, again: str | None
     from eomsym.experiments.sweep import connect, sweep
 
     if again is not None:
-        if not plan.exists():
+        if not checks.path(plan, "PLAN", "plan.toml").exists():
             raise InputError(f"there is no file {plan}")
         with Records(plan) as records:
             case = records.case(again)

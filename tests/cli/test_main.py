@@ -22,6 +22,7 @@ from eomsym import cli
 from eomsym.errors import CacheError, DivergenceError, EomsymError, InputError, InternalError
 
 ROOT = Path(__file__).parents[2]
+LONG = "x" * 5000
 
 
 def add_command(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
@@ -251,3 +252,19 @@ def test_cite_refuses_an_unknown_format() -> None:
 def test_citation_file_is_what_cite_prints() -> None:
     run = CliRunner().invoke(cli.main, ["cite", "--format", "cff"])
     assert run.stdout == (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "typed, told",
+    [
+        (["report", LONG], "RECORDS must name a file, got PosixPath"),
+        (["sweep", LONG, "--again", "key"], "PLAN must name a file, got PosixPath"),
+        (["sweep", LONG], "path must name a file, got PosixPath"),
+        (["verify", "--data", LONG, "--network", "1-1"], "--data must name a file, got str"),
+        (["derive", "--output", LONG], "File name too long; name another file"),
+    ],
+)
+def test_names_of_thousands_of_letters_are_no_files(typed: list[str], told: str) -> None:
+    done = CliRunner().invoke(cli.main, typed)
+    assert done.exit_code == 2
+    assert told in done.output + done.stderr
