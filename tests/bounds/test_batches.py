@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,28 +40,31 @@ def loss_of(losses: PolynomialFamily, i: int) -> eom.Loss:
     return eom.Loss(" + ".join(terms), variables="x y")
 
 
+def agree(losses: Any, single: Callable[[int], Any], starts: np.ndarray, etas: np.ndarray, **run: Any) -> None:
+    """Many distances are those of one loss after the other, but for rounding."""
+    found = many_distances(losses, starts, eta=etas, steps=STEPS, **run)
+    known = 0
+    for i, start in enumerate(starts):
+        try:
+            one = distance(single(i), start, eta=etas[i], steps=STEPS, **run).values
+        except (HypothesisError, DivergenceError):
+            assert np.isinf(found[i, -1])
+            continue
+        if run["certificate"] != "closed_form" and np.isinf(found[i, -1]):
+            continue  # a single motion is followed by more parts of a step
+        known += 1
+        # Measured defects are differences of neighbouring numbers: they differ by their rounding.
+        slack = 0.0 if run["certificate"] == "closed_form" else 1e-14
+        np.testing.assert_allclose(found[i], one, rtol=1e-9, atol=slack)
+    assert known >= 4
+
+
 @pytest.mark.parametrize(
     "certificate, order", [("closed_form", 0), ("closed_form", 2), ("measured", 0), ("measured", 1), ("proven", 1)]
 )
 def test_as_one_after_the_other(certificate: str, order: int) -> None:
     losses, starts, etas = family(10 * order + len(certificate))
-    found = many_distances(losses, starts, eta=etas, steps=STEPS, order=order, certificate=certificate)
-    known = 0
-    for i, start in enumerate(starts):
-        try:
-            single = distance(
-                loss_of(losses, i), start, eta=etas[i], steps=STEPS, order=order, certificate=certificate
-            ).values
-        except (HypothesisError, DivergenceError):
-            assert np.isinf(found[i, -1])
-            continue
-        if certificate != "closed_form" and np.isinf(found[i, -1]):
-            continue  # a single motion is followed by more parts of a step
-        known += 1
-        # Measured defects are differences of neighbouring numbers: they differ by their rounding.
-        slack = 0.0 if certificate == "closed_form" else 1e-14
-        np.testing.assert_allclose(found[i], single, rtol=1e-9, atol=slack)
-    assert known >= 4
+    agree(losses, lambda i: loss_of(losses, i), starts, etas, order=order, certificate=certificate)
 
 
 def test_closed_forms_around_many_points() -> None:
@@ -197,21 +201,7 @@ def networks(activation: str, loss: str, count: int = 12) -> tuple[NetworkFamily
 @pytest.mark.parametrize("certificate, order", [("closed_form", 0), ("closed_form", 1), ("measured", 1), ("proven", 1)])
 def test_networks_as_one_after_the_other(certificate: str, order: int) -> None:
     nets, starts, etas = networks("leaky_relu", "cross_entropy")
-    found = many_distances(nets, starts, eta=etas, steps=STEPS, order=order, certificate=certificate)
-    known = 0
-    for i, start in enumerate(starts):
-        run = {"eta": etas[i], "steps": STEPS, "order": order, "certificate": certificate}
-        try:
-            single = distance(nets.network(i), start, **run).values
-        except (HypothesisError, DivergenceError):
-            assert np.isinf(found[i, -1])
-            continue
-        if certificate != "closed_form" and np.isinf(found[i, -1]):
-            continue  # a single motion is followed by more parts of a step
-        known += 1
-        slack = 0.0 if certificate == "closed_form" else 1e-14
-        np.testing.assert_allclose(found[i], single, rtol=1e-9, atol=slack)
-    assert known >= 4
+    agree(nets, nets.network, starts, etas, order=order, certificate=certificate)
 
 
 @pytest.mark.parametrize(
