@@ -190,9 +190,7 @@ def checked_steps(steps: Any, size: int, eta: float, *, least: int = 1, every: i
     >>> checked_steps(100, 2, 0.1)
     100
     """
-    count = checks.count(steps, "steps", least)
-    if count > MOST_STEPS:
-        checks.count(count, "steps", least, MOST_STEPS)
+    count = checks.count(steps, "steps", least, MOST_STEPS)
     if count // (every or 1) * size > MOST_NUMBERS:
         fewer = max(2, count // 1000, -(-count * size // MOST_NUMBERS))
         instead = f"keep fewer with every={fewer}" if every and fewer <= count else "take fewer"

@@ -120,10 +120,7 @@ def _schedule(eta: Any, steps: Any) -> list[tuple[float, int]]:
             raise InputError(
                 f"the schedule has a hole: stretch {k} of {len(rates)} has eta={shown(rate)}, steps={shown(count)}"
             )
-    return [(checks.positive(rate, "eta"), _count(count)) for rate, count in zip(rates, counts, strict=True)]
-
-
-def _count(steps: Any) -> int:
-    """A number of steps."""
-    count = checks.count(steps, "steps", 1)
-    return count if count <= FARTHEST else checks.count(count, "steps", 1, FARTHEST)
+    return [
+        (checks.positive(rate, "eta"), checks.count(count, "steps", 1, FARTHEST))
+        for rate, count in zip(rates, counts, strict=True)
+    ]

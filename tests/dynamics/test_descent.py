@@ -98,7 +98,7 @@ def test_bad_input():
         with pytest.raises(InputError, match="eta must be a"):
             eom.descend(LOSS, START, eta=eta, steps=1)
     for steps in (-1, 1.5, True):
-        with pytest.raises(InputError, match="steps must be an integer >= 0"):
+        with pytest.raises(InputError, match="steps must be an integer from 0 to 10000000000"):
             eom.descend(LOSS, START, eta=ETA, steps=steps)
     with pytest.raises(InputError, match="every must be an integer >= 1"):
         eom.descend(LOSS, START, eta=ETA, steps=1, every=0)

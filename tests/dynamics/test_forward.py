@@ -154,7 +154,7 @@ def test_a_wrong_equation_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     "words, message",
     [
-        ({"eta": 0.1, "steps": 0}, "steps must be an integer >= 1"),
+        ({"eta": 0.1, "steps": 0}, "steps must be an integer from 1 to 10"),
         ({"eta": -0.1, "steps": 10}, "eta must be a finite number > 0"),
         ({"eta": [0.1, 0.01], "steps": 10}, "2 learning rates for 1 stretches"),
         ({"eta": [0.1, None], "steps": [10, 10]}, "hole: stretch 2 of 2"),

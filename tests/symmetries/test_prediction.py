@@ -150,5 +150,5 @@ def test_refusals() -> None:
         predict(net, theta, eta=0.1, steps=4, symmetries=[SUM], orders=(1, 4))
     with pytest.raises(InputError, match="every=3 must divide steps=4"):
         predict(net, theta, eta=0.1, steps=4, every=3)
-    with pytest.raises(InputError, match="steps must be an integer >= 1, got 0"):
+    with pytest.raises(InputError, match="steps must be an integer from 1 to 10000000000, got 0"):
         predict(net, theta, eta=0.1, steps=0)
