@@ -36,7 +36,7 @@ def test_a_schedule_as_json() -> None:
     "arguments, message",
     [
         (["--eta", "fast", "--steps", "10"], "expected numbers"),
-        (["--eta", "0.1", "--steps", "0"], "steps must be an integer >= 1"),
+        (["--eta", "0.1", "--steps", "0"], "steps must be an integer from 1 to 1000000000000000000, got 0"),
         (["--eta", "0.1,0.1", "--steps", "10"], "2 learning rates for 1 stretches"),
         (["--eta", "0.1", "--steps", "10", "--problem", "nothing"], "unknown problem"),
     ],
