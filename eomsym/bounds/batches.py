@@ -21,7 +21,7 @@ from eomsym.bounds.proven import ENLARGEMENTS
 from eomsym.bounds.rounding import EPS, TERM, TINY, outward
 from eomsym.bounds.terms import tree_bounds
 from eomsym.curvature.families import Family, Neighbourhoods, PolynomialFamily
-from eomsym.dynamics.descent import checked_steps
+from eomsym.dynamics.descent import MOST_STEPS, checked_steps
 from eomsym.errors import InputError, ShapeError
 from eomsym.losses.expression import Loss
 from eomsym.types import Array
@@ -89,7 +89,7 @@ def many_distances(
     arXiv:2107.06608, theorem 2; here its discrete twin, of derivations/fundamental_theorem.
     """
     kind = checked_certificate(certificate, ("measured", "proven", "closed_form"))
-    degree, count = checks.order(order, 16), checks.count(steps, "steps", 1)
+    degree, count = checks.order(order, 16), checks.count(steps, "steps", 1, MOST_STEPS)
     family, thetas = checked_cases(loss, starts)
     rates = checked_numbers(eta, "eta", len(thetas))
     checked_steps(count, thetas.size, float(rates.max(initial=0.0)))

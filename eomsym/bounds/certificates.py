@@ -17,6 +17,7 @@ from eomsym.bounds.network_certificates import CONVERGENCE, NETWORK, network_cer
 from eomsym.bounds.rigorous import MOST_DEGREE, MOST_INNER
 from eomsym.checks import shown
 from eomsym.curvature.hessian import as_kernel
+from eomsym.dynamics.descent import MOST_STEPS
 from eomsym.errors import HypothesisError, InputError
 from eomsym.losses.expression import Loss
 from eomsym.losses.network import DeepLinear
@@ -93,7 +94,7 @@ def certificate(
     kernel = as_kernel(loss)
     if isinstance(kernel.loss, DeepLinear):
         return network_certificate(kernel, start, eta=eta, steps=steps, order=order)
-    rate, count, top = checks.positive(eta, "eta"), checks.count(steps, "steps", 1), checks.order(order)
+    rate, count, top = checks.positive(eta, "eta"), checks.count(steps, "steps", 1, MOST_STEPS), checks.order(order)
     terms, theta, inner = _terms(kernel.loss), kernel.loss.validate(start), 1
     if top > 2:
         raise InputError(f"order={shown(order)}: a certificate knows the orders 0, 1 and 2")

@@ -14,7 +14,7 @@ from eomsym.bounds.proven import proven_distances
 from eomsym.bounds.tubes import tube_distances
 from eomsym.curvature.closed_form import checked_curvature
 from eomsym.curvature.hessian import Curvature, as_kernel
-from eomsym.dynamics.descent import checked_steps, descend
+from eomsym.dynamics.descent import MOST_STEPS, checked_steps, descend
 from eomsym.errors import HypothesisError, InputError
 from eomsym.types import Array
 
@@ -103,7 +103,7 @@ def distance(
     arXiv:2107.06608, theorem 2; here its discrete twin, of derivations/fundamental_theorem.
     """
     kind = checked_certificate(certificate, CERTIFICATES)
-    rate, order, count = checks.positive(eta, "eta"), checks.order(order), checks.count(steps, "steps", 1)
+    rate, order, count = checks.positive(eta, "eta"), checks.order(order), checks.count(steps, "steps", 1, MOST_STEPS)
     if kind == "rigorous":
         if curvature is not None:
             raise InputError("certificate='rigorous' encloses the Hessian itself; leave out curvature")

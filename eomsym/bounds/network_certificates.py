@@ -13,7 +13,7 @@ from eomsym.bounds.convergence import guarantee_convergence
 from eomsym.bounds.prediction import predicted_distance
 from eomsym.checks import shown
 from eomsym.curvature.hessian import as_kernel
-from eomsym.dynamics.descent import descend
+from eomsym.dynamics.descent import MOST_STEPS, descend
 from eomsym.errors import HypothesisError, InputError
 from eomsym.losses.network import DeepLinear
 from eomsym.taylor.rings.balls import load_flint
@@ -73,7 +73,7 @@ def network_certificate(loss: Any, start: ArrayLike, *, eta: float, steps: int, 
     0.009337
     """
     network, given = _given(loss, start)
-    rate, count, top = checks.positive(eta, "eta"), checks.count(steps, "steps", 1), checks.order(order)
+    rate, count, top = checks.positive(eta, "eta"), checks.count(steps, "steps", 1, MOST_STEPS), checks.order(order)
     if top > 1:
         raise InputError(f"order={shown(order)}: a certificate of a network knows the orders 0 and 1")
     theta = network.validate(start)
@@ -131,7 +131,7 @@ def certify_convergence(
     if eta is None or steps is None:
         guarantee = guarantee_convergence(network, start, epsilon=goal)
         eta, steps = guarantee.eta, guarantee.steps
-    rate, count = checks.positive(eta, "eta"), checks.count(steps, "steps", 1)
+    rate, count = checks.positive(eta, "eta"), checks.count(steps, "steps", 1, MOST_STEPS)
     proof: dict[str, Any] = {"schema": CONVERGENCE, **given, "eta": rate.hex(), "steps": count, "epsilon": goal.hex()}
     before, bits = flint.ctx.prec, 128
     try:

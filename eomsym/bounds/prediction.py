@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from eomsym import checks
 from eomsym.curvature.hessian import as_kernel
-from eomsym.dynamics.descent import descend
+from eomsym.dynamics.descent import MOST_STEPS, descend
 from eomsym.dynamics.leading_error import leading_error
 from eomsym.errors import InputError, TableError
 from eomsym.output.figures import Figure, legend_below, on_axes
@@ -148,7 +148,7 @@ def predicted_distance(
     """
     rate, order = checks.positive(eta, "eta"), checks.order(order)
     kernel = as_kernel(loss, order + 2)
-    path = descend(kernel, kernel.loss.validate(start), eta=rate, steps=checks.count(steps, "steps", 1))
+    path = descend(kernel, kernel.loss.validate(start), eta=rate, steps=checks.count(steps, "steps", 1, MOST_STEPS))
     vectors, refined = np.zeros_like(path.thetas), np.zeros_like(path.thetas)
     total = np.zeros(kernel.loss.size)
     sums = np.zeros(len(vectors))

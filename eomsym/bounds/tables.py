@@ -17,7 +17,7 @@ from eomsym.bounds.prediction import predicted_distance
 from eomsym.bounds.step_sizes import step_size
 from eomsym.curvature.closed_form import curvature_of
 from eomsym.curvature.hessian import Curvature, EstimatedCurvature, as_kernel
-from eomsym.dynamics.descent import descend
+from eomsym.dynamics.descent import MOST_STEPS, descend
 from eomsym.dynamics.flow import flow
 from eomsym.dynamics.leading_error import check_orders
 from eomsym.errors import DivergenceError, HypothesisError, TableError
@@ -77,7 +77,7 @@ def compare_distances(
     >>> row.true <= row.measured.value <= 20 * row.true
     True
     """
-    rate, count = checks.positive(eta, "eta"), checks.count(steps, "steps", 1)
+    rate, count = checks.positive(eta, "eta"), checks.count(steps, "steps", 1, MOST_STEPS)
     asked = check_orders(orders)
     kernel = as_kernel(loss, max(asked) + 1)
     theta = kernel.loss.validate(start)

@@ -198,8 +198,3 @@ def checked_steps(steps: Any, size: int, eta: float, *, least: int = 1, every: i
     if not math.isfinite(float(eta) * count):
         raise InputError(f"{count} steps of eta={eta:g} take no finite time; use a smaller eta")
     return count
-
-
-def checked_count(value: Any, name: str, least: int) -> int:
-    """As `eomsym.checks.count`."""
-    return checks.count(value, name, least)

@@ -525,5 +525,5 @@ def test_orders_and_shapes_of_many() -> None:
     for starts in ([[1.0]], [[1.0, 1.0], [1.0, 1.0]]):
         with pytest.raises(ShapeError, match=r"expected \(2, 1\), one for each loss"):
             batches.many_distances(losses, starts, eta=0.1, steps=1)
-    with pytest.raises(InputError, match="steps must be an integer >= 1"):
+    with pytest.raises(InputError, match="steps must be an integer from 1 to 10000000000, got 0"):
         batches.many_distances(losses, [[1.0], [2.0]], eta=0.1, steps=0)
