@@ -32,13 +32,16 @@ ROUNDING = 4e-16
 #: From so many losses on their terms are compiled as closed forms: a second or two, then some fifty times faster.
 MANY = 400
 
+#: Kernels by their order, and whether they are closed forms.
+Kernels = dict[tuple[int, bool], Kernel]
+
 
 @dataclass(frozen=True, eq=False)
 class _Shape:
     """What all families with the same monomials share: the field, its kernels, and tables of derivatives."""
 
     powers: tuple[tuple[int, ...], ...]
-    kernels: dict[tuple[int, bool], Kernel] = field(default_factory=dict)
+    kernels: Kernels = field(default_factory=dict)
 
     @cached_property
     def velocity(self) -> Field:
@@ -110,8 +113,8 @@ class Family(ABC):
         """Closed forms around the point of each loss, shape (m, n)."""
 
     @abstractmethod
-    def _programs(self) -> tuple[Field, dict[tuple[int, bool], Kernel]]:
-        """The velocity field, and its kernels by their order and whether they are closed forms."""
+    def _programs(self) -> tuple[Field, Kernels]:
+        """The velocity field, and its kernels."""
 
     def kernel(self, order: int) -> Kernel:
         """The kernel of the velocity field, whose last states are the numbers of the loss."""
@@ -241,7 +244,7 @@ class PolynomialFamily(Family):
         """See `Family.around`."""
         return _PolynomialNeighbourhoods(self, thetas)
 
-    def _programs(self) -> tuple[Field, dict[tuple[int, bool], Kernel]]:
+    def _programs(self) -> tuple[Field, Kernels]:
         return self.shape.velocity, self.shape.kernels
 
 

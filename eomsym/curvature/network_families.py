@@ -17,8 +17,7 @@ import sympy
 from numpy.typing import ArrayLike
 
 from eomsym import checks
-from eomsym.codegen.kernel import Kernel
-from eomsym.curvature.families import MANY, BatchSpectrum, BatchTaylor, Family, Neighbourhoods
+from eomsym.curvature.families import MANY, BatchSpectrum, BatchTaylor, Family, Kernels, Neighbourhoods
 from eomsym.curvature.majorants import BatchMajorant, SoftmaxSeries
 from eomsym.curvature.networks import SOFTMAX_THIRD, _variances
 from eomsym.errors import InputError, ShapeError, SizeError
@@ -171,7 +170,7 @@ class NetworkFamily(Family):
         with np.errstate(all="ignore"):
             return _NetworkNeighbourhoods(self, thetas)
 
-    def _programs(self) -> tuple[Field, dict[tuple[int, bool], Kernel]]:
+    def _programs(self) -> tuple[Field, Kernels]:
         return _programs(self.widths, self.inputs.shape[1], self.activation == "linear", self.loss)
 
     @cached_property
@@ -214,7 +213,7 @@ def _finite_eigenvalues(matrices: Array) -> Array:
 
 
 @lru_cache(maxsize=64)
-def _programs(widths: tuple[int, ...], samples: int, linear: bool, loss: str) -> tuple[Field, dict[tuple[int, bool], Kernel]]:
+def _programs(widths: tuple[int, ...], samples: int, linear: bool, loss: str) -> tuple[Field, Kernels]:
     """The velocity of all networks of a shape, and room for its kernels."""
     letters = iter(sympy.symbols(f"v:{sum(a * b for a, b in pairwise(widths))}"))
     matrices = [sympy.Matrix(rows, columns, lambda i, j: next(letters)) for columns, rows in pairwise(widths)]
