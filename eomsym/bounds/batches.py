@@ -26,7 +26,7 @@ from eomsym.errors import InputError, ShapeError
 from eomsym.losses.expression import Loss
 from eomsym.types import Array
 
-__all__ = ["checked_cases", "checked_numbers", "followed", "many_distances", "walk_of"]
+__all__ = ["Walk", "checked_cases", "checked_numbers", "followed", "many_distances", "walk_of"]
 
 
 def many_distances(

@@ -156,6 +156,7 @@ def test_rates_as_one_after_the_other(certificate: str, order: int) -> None:
 def test_fewest_steps_of_many() -> None:
     least = np.array([1, 2, 3, 7, 20, 64, 65, 400])
     tried: list[tuple[int, int]] = []
+    first = np.array([1, 4, 64, 7, 30, 2, 60, 1])
     for power, off in ((1.0, 1.0), (0.25, 1.0), (1.0, 0.3), (0.5, 40.0), (1.0, np.inf)):
 
         def largest(some: np.ndarray, steps: np.ndarray, p: float = power, f: float = off) -> np.ndarray:
@@ -165,14 +166,15 @@ def test_fewest_steps_of_many() -> None:
             return 7.0 * np.where(ratio > 1, np.maximum(f * ratio, 1 + 1e-9), ratio)
 
         tried.clear()
-        good = _fewest_steps(largest, np.full(len(least), 7.0), power, 64)
+        good = _fewest_steps(largest, np.full(len(least), 7.0), np.ones(8, int), power, 64)
         assert good.tolist() == [1, 2, 3, 7, 20, 64, 0, 0]
         assert {min(steps for _, steps in tried), max(steps for _, steps in tried)} == {1, 64}
         assert len(set(tried)) == len(tried)
         if off == 1.0:  # the guess is right: one step, up to four times as many at once, the right number, one less
             assert sum(case == 3 for case, _ in tried) <= 5
+        assert _fewest_steps(largest, np.full(len(least), 7.0), first, power, 64).tolist() == good.tolist()
         tried.clear()
-        good = _fewest_steps(largest, np.full(len(least), 7.0), power, 1000)
+        good = _fewest_steps(largest, np.full(len(least), 7.0), np.ones(8, int), power, 1000)
         assert good[:7].tolist() == least[:7].tolist()
         assert 400 <= good[7] <= 408  # 2 %
         assert max(sum(case == i for case, _ in tried) for i in range(8)) <= 24
