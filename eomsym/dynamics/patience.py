@@ -24,6 +24,11 @@ class Patience:
     limit : float
         In seconds.
 
+    Attributes
+    ----------
+    exhausted : bool
+        Whether it has stopped anything.
+
     Examples
     --------
     >>> patience = Patience(60.0)
@@ -33,7 +38,7 @@ class Patience:
     """
 
     def __init__(self, limit: float) -> None:
-        self.limit, self._began = limit, process_time()
+        self.limit, self.exhausted, self._began = limit, False, process_time()
 
     @property
     def spent(self) -> float:
@@ -68,12 +73,12 @@ class Patience:
         """
         spent = self.spent
         instead = "take a shorter time, or a larger limit"
+        why = ""
         if spent > self.limit:
-            raise Stopped(f"the limit of {self.limit:g} s of CPU time was reached at {where}; {instead}", step)
-        if foresee and spent - before > FAR * self.limit * share:
+            why = f"the limit of {self.limit:g} s of CPU time was reached at {where}"
+        elif foresee and spent - before > FAR * self.limit * share:
             about = f"about {(spent - before) / share:.2g} s" if share > 0 else "for ever"
-            raise Stopped(
-                f"{spent:.2g} s of CPU time only reach {where}: that takes {about}, "
-                f"more than limit={self.limit:g}; {instead}",
-                step,
-            )
+            why = f"{spent:.2g} s of CPU time only reach {where}: that takes {about}, more than limit={self.limit:g}"
+        if why:
+            self.exhausted = True
+            raise Stopped(f"{why}; {instead}", step)
