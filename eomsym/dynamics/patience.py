@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from time import process_time
+from typing import Any
 
 from eomsym.errors import DivergenceError
 
-__all__ = ["Patience", "Stopped"]
+__all__ = ["Patience", "Stopped", "watched"]
 
 #: What will take so many times the limit is not gone on with.
 FAR = 5.0
@@ -82,3 +84,28 @@ class Patience:
         if why:
             self.exhausted = True
             raise Stopped(f"{why}; {instead}", step)
+
+
+def watched(steps: Sequence[Any] | Any, patience: Patience | None) -> Iterator[Any]:
+    """Go through some steps, with a look at the clock before each.
+
+    Parameters
+    ----------
+    steps : sequence or ndarray
+    patience : Patience, optional
+        Without it nothing is looked at.
+
+    Raises
+    ------
+    Stopped
+        Where the limit is reached; `Stopped.step` is the number of steps that were made.
+
+    Examples
+    --------
+    >>> list(watched(range(3), Patience(60.0)))
+    [0, 1, 2]
+    """
+    for k, step in enumerate(steps):
+        if patience is not None:
+            patience.check(k / len(steps), f"step {k} of {len(steps)}", k)
+        yield step
