@@ -224,7 +224,8 @@ def propagate(
     """Integrate trajectories in turn, `LANES` at a time.
 
     `addresses` are those of a program and its number of lines. A trajectory is a row of `begin`; `looser` multiplies
-    its tolerances ``limits[:2]``; ``limits[2]`` is the largest number of steps, ``limits[3]`` the degree.
+    its tolerances ``limits[:2]``; ``limits[2]`` is the largest number of steps, ``limits[3]`` the degree, ``limits[4]``
+    how many steps of all lanes a call makes at most.
     ``out[job, k]`` is its state at ``times[k]``; ``result[job]`` its status (1 done, else as `failure` says), steps,
     number of times reached, and time. ``lanes`` (trajectory and next time; in the last row the next trajectory),
     ``clock`` (time, its rounding) and ``tops`` (degrees to which each correction is computed) hold where all stands, so
@@ -237,9 +238,10 @@ def propagate(
     program = code, lines, targets, columns, addresses[4], tops.ctypes.data, addresses[5]
     span = abs(times[-1] - times[0])
     forward = 1.0 if times[-1] > times[0] else -1.0
-    count = 0
+    count, made = 0, 0
     length = np.zeros(LANES)
-    while enter(m, n, lanes, clock, begin, times, out) and not count == pieces.shape[0] > 0:
+    while made < limits[4] and enter(m, n, lanes, clock, begin, times, out) and not count == pieces.shape[0] > 0:
+        made += 1
         values(m, base, stride, program)
         if tops[0] == 0:
             first_degrees(base, base + stride, n, order, limits[0], corrections, tops)
