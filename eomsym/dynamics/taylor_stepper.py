@@ -34,6 +34,8 @@ Array = NDArray[np.float64]
 #: How much tighter the run is that is the answer.
 TIGHTENING = 10.0
 MOST_STEPS = 200_000
+#: After so many steps it is seen how long the rest will take.
+ENOUGH = 50
 #: A longer series costs little, and the verification of an order needs a reference far below its tolerance.
 SHARPER = 20.0
 
@@ -108,17 +110,19 @@ def integrate(
 
 
 def _look(patience: Patience, times: Array) -> Callable[[Array], None]:
-    """Looks at the clock: one now, and one at each call with a result so far."""
-    before = patience.spent
+    """What looks at the clock, at each call with a result so far; once now."""
+    begin, end, before = float(times[0]), float(times[-1]), patience.spent
 
     def look(result: Array) -> None:
-        late = result[:, 0] == 0  # what is done, or has failed, needs no more time
-        slowest = result[late][np.argmin(np.abs(result[late, 3] - times[0]))]
-        share = float((slowest[3] - times[0]) / (times[-1] - times[0]))
-        where = f"time {slowest[3]:.6g} of {times[-1]:.6g}"
-        patience.check(share, where, int(slowest[2]), before=before, foresee=True)
+        # What is done, or has failed, needs no more time.
+        going = [row for row in result.tolist() if row[0] == 0]
+        _, steps, reached, when = min(going, key=lambda row: abs(row[3] - begin))
+        share = (when - begin) / (end - begin)
+        where = f"time {when:.6g} of {end:.6g}"
+        patience.check(share, where, int(reached), before=before, foresee=steps > ENOUGH)
 
-    patience.check(0.0, f"time {times[0]:.6g} of {times[-1]:.6g}", 1)
+    if before > patience.limit:
+        patience.check(0.0, f"time {begin:.6g} of {end:.6g}", 1)
     return look
 
 
