@@ -23,6 +23,7 @@ from eomsym.bounds.terms import tree_bounds
 from eomsym.bounds.truncation import step_defect
 from eomsym.curvature.hessian import Curvature, Neighbourhood
 from eomsym.curvature.norms import lengths
+from eomsym.dynamics.patience import Patience, watched
 from eomsym.errors import HypothesisError
 from eomsym.types import Array
 
@@ -35,7 +36,13 @@ ENLARGEMENTS = 60
 
 
 def proven_distances(
-    kernel: Kernel, known: Curvature, thetas: Array, eta: float, order: int, limit: float = np.inf
+    kernel: Kernel,
+    known: Curvature,
+    thetas: Array,
+    eta: float,
+    order: int,
+    limit: float = np.inf,
+    patience: Patience | None = None,
 ) -> Array:
     """Bounds on the distance along a run of gradient descent, up to the first that is above a limit.
 
@@ -48,6 +55,9 @@ def proven_distances(
     eta : float
     order : int
     limit : float
+        Of the distance.
+    patience : Patience, optional
+        How long it may take.
 
     Returns
     -------
@@ -57,6 +67,8 @@ def proven_distances(
     ------
     HypothesisError
         If the distance grows without limit or leaves the domain of the curvature: then there is no bound.
+    Stopped
+        If it takes longer than it may.
 
     Examples
     --------
@@ -69,7 +81,7 @@ def proven_distances(
     """
     values = [0.0]
     distance = drift = 0.0  # of the motion, and of exact gradient descent, from the run in float64
-    for k, theta in enumerate(thetas[:-1]):
+    for k, theta in enumerate(watched(thetas[:-1], patience)):
         around = known.at(theta)
         gradient = kernel.gradient(theta)
         slope = float(np.linalg.norm(gradient))

@@ -25,6 +25,7 @@ from eomsym.bounds.rounding import EPS, TERM, TINY, outward, step_rounding
 from eomsym.bounds.terms import tree_bounds
 from eomsym.bounds.truncation import HIGHEST
 from eomsym.curvature.hessian import DENSE
+from eomsym.dynamics.patience import Patience, watched
 from eomsym.errors import HypothesisError, InputError, TableError
 from eomsym.types import Array
 
@@ -68,7 +69,13 @@ def _gauss() -> tuple[Array, Array, float]:
 
 
 def tube_distances(
-    kernel: Kernel, known: Curvature, thetas: Array, eta: float, order: int, limit: float = np.inf
+    kernel: Kernel,
+    known: Curvature,
+    thetas: Array,
+    eta: float,
+    order: int,
+    limit: float = np.inf,
+    patience: Patience | None = None,
 ) -> Array:
     """Bounds on the distance along a run of gradient descent, up to the first that is above a limit.
 
@@ -82,6 +89,9 @@ def tube_distances(
     eta : float
     order : int
     limit : float
+        Of the distance.
+    patience : Patience, optional
+        How long it may take.
 
     Returns
     -------
@@ -92,6 +102,8 @@ def tube_distances(
     ------
     HypothesisError
         If the motion runs away, or leaves the domain of the curvature.
+    Stopped
+        If it takes longer than it may.
 
     Examples
     --------
@@ -115,7 +127,7 @@ def tube_distances(
         )
     values, drift = [0.0], 0.0
     tube = _Tube(kernel.at_order(order), known, eta, thetas[0])
-    for k, theta in enumerate(thetas[:-1]):
+    for k, theta in enumerate(watched(thetas[:-1], patience)):
         around = known.at(theta)
         slope = float(np.linalg.norm(kernel.gradient(theta)))
         rounding = step_rounding(around, float(np.linalg.norm(thetas[k + 1])), eta, slope)

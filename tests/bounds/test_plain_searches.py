@@ -17,9 +17,11 @@ from eomsym.bounds.comparison import DistanceRow, StepSizes
 from eomsym.bounds.fundamental import fundamental_theorem
 from eomsym.bounds.orders import BestOrder, best_order
 from eomsym.bounds.prediction import predicted_distance, predicted_rate
-from eomsym.bounds.step_sizes import _fewest_steps
+from eomsym.bounds.step_sizes import _check_affordable, _fewest_steps
 from eomsym.curvature.hessian import GivenCurvature
+from eomsym.dynamics import patience
 from eomsym.dynamics.flow import flow
+from eomsym.dynamics.patience import Stopped
 from eomsym.errors import DivergenceError, HypothesisError, InputError, TableError
 
 LOSS = eom.Loss("(1/2-x)**2/2 + 3/8*(y-3/4*x**2)**2/2 + x*y/8", variables="x y")
@@ -68,22 +70,34 @@ def test_a_prediction_is_its_recursion(order: int) -> None:
     np.testing.assert_array_equal(lines["plain sum"].get_ydata(), found.sums[1:])
 
 
+def leading(norm: float, error: float = 0.0, *notes: str) -> Any:
+    return SimpleNamespace(norms=[norm], errors=[error], notes=notes)
+
+
 def test_predicted_rates(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     kernel: Any = SimpleNamespace(at_order=lambda order: asked.append(order) or order)
     for order in range(3):
         monkeypatch.setattr(
             prediction, "leading_error",
-            lambda k, theta, time, orders: asked.append(orders) or SimpleNamespace(norms=[0.25]),
+            lambda k, theta, time, orders, limit: asked.append((orders, limit)) or leading(0.25),
         )  # fmt: skip
-        assert predicted_rate(kernel, START, 0.01, 1.0, order) == pytest.approx(
-            0.04 ** (1 / (order + 1)), rel=1e-14, abs=0
-        )
-        assert asked[-2:] == [order + 1, [order]]
-    monkeypatch.setattr(prediction, "leading_error", lambda *rest, **options: SimpleNamespace(norms=[0.0]))
-    assert predicted_rate(kernel, START, 0.01, 1.0, 0) == np.inf
-    monkeypatch.setattr(prediction, "leading_error", lambda *rest, **options: SimpleNamespace(norms=[1e-320]))
-    assert predicted_rate(kernel, START, 0.01, 1.0, 0) == np.inf
+        rate, notes = predicted_rate(kernel, START, 0.01, 1.0, order, 7.0)
+        assert rate == pytest.approx(0.04 ** (1 / (order + 1)), rel=1e-14, abs=0)
+        assert notes == ()
+        assert asked[-2:] == [order + 1, ([order], 7.0)]
+    monkeypatch.setattr(prediction, "leading_error", lambda *rest, **options: leading(0.0))
+    assert predicted_rate(kernel, START, 0.01, 1.0, 0) == (np.inf, ())
+    monkeypatch.setattr(prediction, "leading_error", lambda *rest, **options: leading(1e-320))
+    assert predicted_rate(kernel, START, 0.01, 1.0, 0) == (np.inf, ())
+    for error in (0.0, 0.0249):
+        rough = leading(0.25, error, "known to its errors")
+        monkeypatch.setattr(prediction, "leading_error", lambda *rest, r=rough, **options: r)
+        assert predicted_rate(kernel, START, 0.01, 1.0, 0) == (0.04, ("known to its errors",))
+    for rough in (leading(0.25, 0.025, "known to its errors"), leading(0.0, 0.0, "known to its errors")):
+        monkeypatch.setattr(prediction, "leading_error", lambda *rest, r=rough, **options: r)
+        with pytest.raises(Stopped, match=r"^known to its errors$"):
+            predicted_rate(kernel, START, 0.01, 1.0, 0)
 
 
 def searched(holds: Any, first: int, limit: int) -> tuple[int, list[int]]:
@@ -94,7 +108,9 @@ def searched(holds: Any, first: int, limit: int) -> tuple[int, list[int]]:
         asked.append(steps)
         return 0.5 if holds(steps) else 2.0
 
-    return _fewest_steps(largest, 1.0, first, limit), asked
+    found, stopped = _fewest_steps(largest, 1.0, first, limit)
+    assert stopped == ""
+    return found, asked
 
 
 def test_the_fewest_steps() -> None:
@@ -111,7 +127,7 @@ def test_the_fewest_steps() -> None:
     assert found == 1012
     assert searched(lambda n: n >= 100, 100, 1000) == (100, [100, 66, 83, 91, 95, 97, 98])
     # What is reached exactly holds.
-    assert _fewest_steps(lambda steps: 1.0, 1.0, 5, 9) == 1
+    assert _fewest_steps(lambda steps: 1.0, 1.0, 5, 9) == (1, "")
     with pytest.raises(HypothesisError, match=r"epsilon = 1, got with 9 steps the bound reaches 2; use a larger"):
         searched(lambda n: False, 4, 9)
     for error in (HypothesisError("too far"), DivergenceError("away", 3), TableError("no number", 1)):
@@ -121,21 +137,61 @@ def test_the_fewest_steps() -> None:
                 raise error
             return 0.0
 
-        assert _fewest_steps(refused, 1.0, 4, 9) == 7
+        assert _fewest_steps(refused, 1.0, 4, 9) == (7, "")
         with pytest.raises(HypothesisError, match=f"got with 6 steps: {error}; use"):
             _fewest_steps(refused, 1.0, 4, 6)
+
+
+def test_a_search_that_is_stopped_gives_what_held() -> None:
+    whole = searched(lambda n: n >= 40, 10, 100)[1]
+    assert whole == [10, 15, 23, 35, 53, 44, 39, 41, 40]
+    between = {5: (35, 53), 6: (35, 44), 7: (39, 44), 8: (39, 41)}
+    for calls in range(len(whole)):
+        asked: list[int] = []
+
+        def largest(steps: int, asked: list[int] = asked, calls: int = calls) -> float:
+            if len(asked) == calls:
+                raise Stopped("the limit was reached", 7)
+            asked.append(steps)
+            return 0.5 if steps >= 40 else 2.0
+
+        if calls < 5:
+            with pytest.raises(Stopped, match=r"^no learning rate was found: the limit was reached$") as error:
+                _fewest_steps(largest, 1.0, 10, 100)
+            assert error.value.step == 7
+        else:
+            few, many = between[calls]
+            assert _fewest_steps(largest, 1.0, 10, 100) == (
+                many,
+                f"a larger rate may hold: the search between {few} and {many} steps was stopped; the limit was reached",
+            )
+        assert asked == whole[:calls]
+
+
+def test_steps_for_which_there_is_no_time_are_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "process_time", lambda: 5.0)
+    limited = patience.Patience(3.0)
+    monkeypatch.setattr(patience, "process_time", lambda: 7.0)
+    _check_affordable(99_999, limited)
+    with pytest.raises(Stopped, match=r"^100,001 steps take more than 1 s of CPU time, with limit=3; take a larger ep"):
+        _check_affordable(100_001, limited)
+    # The memory for so many would not do either.
+    with pytest.raises(Stopped, match=r"no learning rate was found: 10,000,000,000 steps take more than 1e\+05 s"):
+        step_size(SQUARE, [1.0], time=1.0, epsilon=1e-12, most_steps=10**10)
 
 
 @pytest.mark.parametrize("certificate", ["measured", "proven", "closed_form", "rigorous"])
 def test_where_a_search_begins(certificate: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int]] = []
+    limits: list[float] = []
     monkeypatch.setattr(
-        step_sizes, "_fewest_steps", lambda largest, eps, first, limit: asked.append((first, limit)) or 4
+        step_sizes, "_fewest_steps", lambda largest, eps, first, limit: asked.append((first, limit)) or (4, "")
     )
     for promised, first in ((0.25, 4), (0.26, 4), (0.24, 5), (7.0, 1), (np.inf, 1), (1e-9, 50)):
-        monkeypatch.setattr(step_sizes, "predicted_rate", lambda *rest, p=promised: p)
-        found = step_size(SQUARE, [1.0], time=1.0, epsilon=0.1, certificate=certificate, most_steps=50)
+        monkeypatch.setattr(step_sizes, "predicted_rate", lambda *rest, p=promised: limits.append(rest[-1]) or (p, ()))
+        found = step_size(SQUARE, [1.0], time=1.0, epsilon=0.1, certificate=certificate, most_steps=50, limit=8.0)
         assert asked[-1] == (first, 50)
+        assert (limits[-1], found.stopped, found.notes) == (2.0, "", ())
         assert (found.eta, found.steps, found.time, found.epsilon, found.order) == (0.25, 4, 1.0, 0.1, 0)
         assert found.certificate == certificate
         assert str(found.hypotheses[0]) == "the bound of the distance stays below epsilon (4 steps, epsilon = 0.1)"
@@ -147,7 +203,8 @@ def test_where_a_search_begins(certificate: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(step_sizes, "predicted_rate", away)
     step_size(SQUARE, [1.0], time=1.0, epsilon=0.1, certificate=certificate)
     assert asked[-1] == (1, 20_000)
-    for name, options in (("epsilon", {"epsilon": 0.0}), ("time", {"time": 0.0}), ("most_steps", {"most_steps": 0})):
+    wrong = {"epsilon": 0.0, "time": 0.0, "most_steps": 0, "limit": 0.0}
+    for name, options in ((name, {name: value}) for name, value in wrong.items()):
         with pytest.raises(InputError, match=name):
             step_size(SQUARE, [1.0], certificate=certificate, **({"time": 1.0, "epsilon": 0.1} | options))
 
@@ -156,9 +213,10 @@ def test_the_orders_that_rates_need(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     known = step_sizes.as_kernel
     monkeypatch.setattr(step_sizes, "as_kernel", lambda loss, order: asked.append(order) or known(loss, order))
-    monkeypatch.setattr(step_sizes, "predicted_rate", lambda *rest: 1.0)
+    monkeypatch.setattr(step_sizes, "predicted_rate", lambda *rest: (1.0, (f"within {rest[-1]} s",)))
     for order in (0, 1, 2):
-        found = step_size(SQUARE, [1.0], time=1.0, epsilon=0.1, order=order, certificate="predicted")
+        found = step_size(SQUARE, [1.0], time=1.0, epsilon=0.1, order=order, certificate="predicted", limit=3)
+        assert found.notes == ("a prediction", "within 3.0 s")
         assert (found.certificate, found.proven, found.hypotheses, found.order) == ("predicted", False, (), order)
     assert asked == [0, 2, 3]
     asked.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -82,6 +83,8 @@ def test_the_limit_is_reached_behind_it(clock: Clock) -> None:
     assert found.notes() == ["stopped after 3 s of CPU time; what had not been measured by then is nan"]
     vars(found)["critical"] = True
     assert found.notes() == []
+    vars(found)["leading"] = replace(LEADING, notes=("leading error of order 1: known to `errors`",))
+    assert found.notes() == ["leading error of order 1: known to `errors`"]
     for known in ({"critical": True}, {"_stiff": "too long"}):  # then gates were not looked at, and none is told of
         assert made(gates=(1, 2), **known).notes() == []
     assert made(gates=(1, 2)).notes() == ["1 of 2 gates switched on the way: between kinks only does the theory hold"]
