@@ -18,7 +18,7 @@ from eomsym.curvature.derivatives import Derivatives
 from eomsym.errors import HypothesisError, InputError
 from eomsym.types import Array
 
-__all__ = ["defect_bound", "exponential_bound", "step_defect"]
+__all__ = ["defect_bound", "exponential_bound", "step_defect", "times_powers"]
 
 GROWTHS = 12
 HIGHEST = 17
@@ -174,7 +174,7 @@ def _step_defect(known: Derivatives, distance: float, eta: float, order: int, ex
 
     wide, inner = ways(distance + radii), ways(distance)
     seen = min(len(exact), top + 1)
-    exact = _times_powers(exact[:seen], eta)
+    exact = times_powers(exact[:seen], eta)
     series = inner
     for _ in range(GROWTHS):  # of a ball that the motions cannot leave within one step
         reach = 1.2 * float(np.sum(series[: int(np.argmin(series)) + 1]))  # before it diverges
@@ -215,9 +215,20 @@ def _step_defect(known: Derivatives, distance: float, eta: float, order: int, ex
     return best
 
 
-def _times_powers(terms: Array, eta: float) -> Array:
-    """``eta**(k+1) terms[k]``, and above it where a term may be less than float64 has digits for."""
-    ways = np.maximum(terms, FAINT)
+def times_powers(terms: Array, eta: float | Array) -> Array:
+    """``eta**(k+1) terms[k]``, and above it where a term may be less than float64 has digits for.
+
+    Parameters
+    ----------
+    terms : ndarray, shape (k,) or (k, m)
+    eta : float or ndarray, shape (m,)
+
+    Examples
+    --------
+    >>> times_powers(np.array([1.0, 2.0]), 0.1).round(9)
+    array([0.1 , 0.02])
+    """
+    ways: Array = np.maximum(terms, FAINT)
     for k in range(len(ways)):
         ways[k:] *= eta
     return ways

@@ -163,7 +163,7 @@ def leading_error(
     rows = np.array(asked) + 1
     # A vector that is zero must not be resolved to its last digit: floor its scale by that of theta.
     typical = float(np.sqrt(np.mean(theta**2))) or 1.0
-    floors = 1e-6 * typical / np.clip(duration, 1e-30, 1e30) ** np.minimum(rows, 8)
+    floors = 1e-6 * typical / np.clip(duration, 1e-38, 1e38) ** np.minimum(rows, 8)
     terms = np.abs(needed.terms(theta)[rows])
     largest = terms.max(axis=1)
     with np.errstate(over="ignore", invalid="ignore"):  # squares of large ones would be infinite

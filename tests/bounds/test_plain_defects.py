@@ -97,7 +97,8 @@ def test_many_motions_on_few_balls(order: int, count: int) -> None:
     balls = np.cumsum(rng.random((many, count)) + 0.1, axis=1)
     terms = np.sort(rng.random((order + 1, many, count)) + 0.5, axis=2)
     etas = rng.choice([1e-3, 0.05, 0.1, 1.0], many)
-    crossing = batch_defects._Crossing(terms, balls, etas)
+    powers = etas ** np.arange(1.0, order + 2)[:, None]
+    crossing = batch_defects._Crossing(powers[..., None] * terms, balls)
     for k in range(order + 1):
         crossing.add(k)
     expected = [plain_defect(terms[:, i], balls[i], etas[i]) for i in range(many)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from contextlib import suppress
+from fractions import Fraction
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -62,9 +63,10 @@ def step_rounded(around: Any, size: float, eta: float, slope: float) -> float:
 def chord(around: Any, radius: float, eta: float, order: int) -> float:
     if order == 0:
         return 0.0
-    wide = max(radius, 1e-6)
+    gradient, slope, _ = around.derivatives().at(0.0, 2)
+    wide = max(radius, 1e-3 * gradient / slope)
     near, far = (tree_bounds(around.derivatives().at(f * wide, order), order) for f in (1.0, 1.125))
-    return sum(eta**k * (far[k] - near[k]) / (wide / 8) for k in range(1, order + 1))
+    return (1 + 1e-9) * sum(eta**k * (far[k] - near[k]) / (wide / 8) for k in range(1, order + 1))
 
 
 def flow_stepped(around: Any, error: float, moved: float, jump: float, eta: float, further: Any) -> float:
@@ -432,6 +434,11 @@ def test_a_ball_that_the_flow_may_just_not_leave() -> None:
     assert len(tried) == 61
 
 
+def rounded(order: int, share: float) -> float:
+    """Rounding of a term over its trees: the gradient, with this share of rounding, is in them `order + 1` times."""
+    return min(1.0, 256 * EPS + 2 * float((1 + Fraction(share)) ** (order + 1) - 1))
+
+
 @pytest.mark.parametrize("order", range(3))
 def test_closed_forms_are_their_recursion(order: int) -> None:
     kernel, known, eta = eom.compile(LOSS, 3), curvature_of(LOSS), 0.05
@@ -446,7 +453,8 @@ def test_closed_forms_are_their_recursion(order: int) -> None:
                 known_here = around.derivatives()
                 sizes = [length(row) for row in kernel.terms(path[k])[: order + 2]]
                 trees = tree_bounds(known_here.at(0.0, order + 1), order + 1)
-                sizes = [s + 256 * EPS * t + around.rounding() for s, t in zip(sizes, trees, strict=True)]
+                rounds = [tree * rounded(k, around.rounding() / trees[0]) for k, tree in enumerate(trees)]
+                sizes = [size + lost for size, lost in zip(sizes, rounds, strict=True)]
                 defect = step_defect(known_here, distance, eta, order, sizes)
             else:
                 hessian = np.array([kernel.hessian_vector(path[k], e) for e in np.eye(2)])
@@ -472,7 +480,9 @@ def test_many_closed_forms_and_tubes_are_their_recursions(order: int) -> None:
             after = thetas - etas[:, None] * around.gradients
             if order:
                 sizes = np.linalg.norm(FAMILY.terms(thetas, order + 1), axis=2).T
-                sizes = sizes + 256 * EPS * tree_bounds(around.known.known, order + 1) + around.rounding()
+                trees = tree_bounds(around.known.known, order + 1)
+                shares = around.rounding() / trees[0]
+                sizes = sizes + trees * [[rounded(k, share) for share in shares] for k in range(len(trees))]
                 defects = batch_step_defects(around.known, distance, etas, order, sizes)
             else:
                 defects = batches._euler_defects(around, distance, etas)
