@@ -170,7 +170,7 @@ def polynomial(place, stride, order, h):
     return total
 
 
-def enter(m, n, lanes, clock, begin, times, out, units, longest):
+def enter(m, n, lanes, clock, begin, times, out, longest):
     """Give each free lane the next trajectory; returns the unit of time of those that step next, 0 if all are done.
 
     Those with the shortest unit do; the others wait.
@@ -184,12 +184,12 @@ def enter(m, n, lanes, clock, begin, times, out, units, longest):
             lanes[lane, 1] = 1
             clock[lane, 0] = times[0]
             clock[lane, 1] = 0.0
-            units[lane] = longest
+            clock[lane, 2] = longest
             for i in range(n):
                 m[i * LANES + lane] = begin[job, i]
                 out[job, 0, i] = begin[job, i]
-        if lanes[lane, 0] >= 0 and not 0.0 < unit <= units[lane]:
-            unit = units[lane]
+        if lanes[lane, 0] >= 0 and not 0.0 < unit <= clock[lane, 2]:
+            unit = clock[lane, 2]
     return unit
 
 
@@ -244,10 +244,10 @@ def propagate(
 
     `addresses` are those of a program and its number of lines. A trajectory is a row of `begin`; `looser` multiplies
     its tolerances ``limits[:2]``; ``limits[2]`` is the largest number of steps, ``limits[3]`` the degree, ``limits[4]``
-    the longest unit of time.
+    how many steps of all lanes a call makes at most, ``limits[5]`` the longest unit of time.
     ``out[job, k]`` is its state at ``times[k]``; ``result[job]`` its status (1 done, else as `failure` says), steps,
     number of times reached, and time. ``lanes`` (trajectory and next time; in the last row the next trajectory),
-    ``clock`` (time, its rounding) and ``tops`` (degrees to which each correction is computed) hold where all stands, so
+    ``clock`` (time, its rounding, its unit) and ``tops`` (degrees to which each correction is computed) hold where all stands, so
     that a call can go on where one ended. The first steps of trajectory 0 are kept: time, length and unit in `pieces`,
     Taylor coefficients in `kept`. Returns how many; a call ends when there is no room for more.
     """
@@ -256,12 +256,13 @@ def propagate(
     code, lines, targets, columns = addresses[0], addresses[1], addresses[2], addresses[3]
     program = code, lines, targets, columns, addresses[4], tops.ctypes.data, addresses[5]
     forward = 1.0 if times[-1] > times[0] else -1.0
-    count = 0
-    length, units = np.zeros(LANES), np.full(LANES, limits[4])
-    while not count == pieces.shape[0] > 0:
-        unit = enter(m, n, lanes, clock, begin, times, out, units, limits[4])
+    count, made = 0, 0
+    length = np.zeros(LANES)
+    while made < limits[4] and not count == pieces.shape[0] > 0:
+        unit = enter(m, n, lanes, clock, begin, times, out, limits[5])
         if unit == 0.0:
             break
+        made += 1
         values(m, base, stride, program, unit)
         if tops[0] == 0:
             first_degrees(base, base + stride, n, order, limits[0], corrections, tops, unit)
@@ -272,17 +273,17 @@ def propagate(
             length[lane] = 0.0
             if job < 0:
                 continue
-            if units[lane] > unit:
+            if clock[lane, 2] > unit:
                 stay(base, stride, n, order, lane)
                 continue
             rtol, atol = limits[0] * looser[job], limits[1] * looser[job]
             h = step_length(base, stride, n, order, lane, rtol, atol, corrections, tops, unit)
-            if np.isnan(h) and unit > 1e-40 * limits[4]:
-                units[lane] = unit / 65536.0
+            if np.isnan(h) and unit > 1e-40 * limits[5]:
+                clock[lane, 2] = unit / 65536.0
                 stay(base, stride, n, order, lane)
                 continue
             if h > 16.0:  # units far shorter than a step are as bad as those of the whole motion
-                units[lane] = min(65536.0 * unit, limits[4])
+                clock[lane, 2] = min(65536.0 * unit, limits[5])
             h *= unit
             result[job, 1] += 1
             result[job, 2] = lanes[lane, 1]

@@ -14,12 +14,14 @@ Experiment. Math. 14 (2005), 99-117, doi:10.1080/10586458.2005.10128904.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eomsym.dynamics.curve import Curve, TaylorCurve
+from eomsym.dynamics.patience import Patience
 from eomsym.errors import DivergenceError
 
 if TYPE_CHECKING:
@@ -44,7 +46,15 @@ class SeriesOverflow(DivergenceError):
 
 
 def integrate(
-    stepper: Stepper, start: Array, eta: float, times: Array, rtol: float, atol: float, *, keep: bool = False
+    stepper: Stepper,
+    start: Array,
+    eta: float,
+    times: Array,
+    rtol: float,
+    atol: float,
+    *,
+    keep: bool = False,
+    patience: Patience | None = None,
 ) -> tuple[Array, float, int, Curve | None]:
     """Integrate from one start, with a measured error.
 
@@ -60,6 +70,8 @@ def integrate(
         Tolerance of one step of the looser of two runs, relative to the largest parameter, and absolute.
     keep : bool
         Whether to return the solution between the times too.
+    patience : Patience, optional
+        How long it may take; not with `keep`.
 
     Returns
     -------
@@ -77,10 +89,13 @@ def integrate(
         The Taylor coefficients at the start are not finite.
     DivergenceError
         The solution leaves the finite numbers, with the time at which it does.
+    Stopped
+        It takes longer than it may.
     """
     both = np.empty((2, len(start)))
     both[:] = start
-    found = stepper.run(both, PAIR, eta, times, (rtol, atol), MOST_STEPS, keep=keep, tightest=_TIGHTEST)
+    look = None if patience is None else _look(patience, times)
+    found = stepper.run(both, PAIR, eta, times, (rtol, atol), MOST_STEPS, keep=keep, tightest=_TIGHTEST, look=look)
     (status, steps, *_), (other, more, *_) = found.result.tolist()
     if not status == other == 1:
         raise _failure(found.result[0 if status != 1 else 1], times)
@@ -90,6 +105,21 @@ def integrate(
     error = math.sqrt(last @ last if len(times) == 2 else (difference * difference).sum(axis=1).max())
     curve = TaylorCurve(found.pieces, found.coefficients, error) if keep else None
     return tight, error, int(steps + more), curve
+
+
+def _look(patience: Patience, times: Array) -> Callable[[Array], None]:
+    """Looks at the clock: one now, and one at each call with a result so far."""
+    before = patience.spent
+
+    def look(result: Array) -> None:
+        late = result[:, 0] == 0  # what is done, or has failed, needs no more time
+        slowest = result[late][np.argmin(np.abs(result[late, 3] - times[0]))]
+        share = float((slowest[3] - times[0]) / (times[-1] - times[0]))
+        where = f"time {slowest[3]:.6g} of {times[-1]:.6g}"
+        patience.check(share, where, int(slowest[2]), before=before, foresee=True)
+
+    patience.check(0.0, f"time {times[0]:.6g} of {times[-1]:.6g}", 1)
+    return look
 
 
 def _failure(result: Array, times: Array) -> DivergenceError:

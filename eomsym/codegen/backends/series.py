@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -211,6 +211,9 @@ def module_source(lanes: int, names: tuple[str, ...]) -> str:
 
 _NONE, _NO_SERIES = np.zeros((0, 3)), np.zeros((0, 1, 1))
 
+#: Steps between two looks at the clock, some milliseconds of small losses.
+PIECE = 1000.0
+
 
 class Integration(NamedTuple):
     """What the stepper returns for some trajectories.
@@ -292,6 +295,7 @@ class Stepper:
         *,
         keep: bool = False,
         tightest: float | None = None,
+        look: Callable[[np.ndarray], None] | None = None,
     ) -> Integration:
         """Integrate from many starts.
 
@@ -311,6 +315,8 @@ class Stepper:
             Whether the steps of the first trajectory are kept.
         tightest : float, optional
             The least of `looser`, where it is known.
+        look : callable, optional
+            Called now and then with the result so far; an error that it raises ends the work. Not with `keep`.
         """
         levels, jobs = self.levels, len(starts)
         numbers = self._numbers
@@ -322,10 +328,14 @@ class Stepper:
         fixed = (
             numbers[1], levels.corrections, self._memory((degree + 1) * levels.words),
             self._no_tops.copy(), starts, looser, times,
-            np.array([*tolerances, most, degree, _unit(times)]), lanes, np.empty((self.lanes, 2)), result, out,
+            np.array([*tolerances, most, degree, np.inf if look is None else PIECE, _unit(times)]), lanes,
+            np.empty((self.lanes, 3)), result, out,
         )  # fmt: skip
         if not keep:
             self._propagate(*fixed, _NONE, _NO_SERIES)
+            while look is not None and not result[:, 0].all():
+                look(result)
+                self._propagate(*fixed, _NONE, _NO_SERIES)
             return Integration(out, result, _NONE, _NO_SERIES)
         kept = []
         count = rows = 64
