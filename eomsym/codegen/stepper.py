@@ -247,9 +247,9 @@ def propagate(
     how many steps of all lanes a call makes at most, ``limits[5]`` the longest unit of time.
     ``out[job, k]`` is its state at ``times[k]``; ``result[job]`` its status (1 done, else as `failure` says), steps,
     number of times reached, and time. ``lanes`` (trajectory and next time; in the last row the next trajectory),
-    ``clock`` (time, its rounding, its unit) and ``tops`` (degrees to which each correction is computed) hold where all stands, so
-    that a call can go on where one ended. The first steps of trajectory 0 are kept: time, length and unit in `pieces`,
-    Taylor coefficients in `kept`. Returns how many; a call ends when there is no room for more.
+    ``clock`` (time, its rounding, unit of time) and ``tops`` (degrees to which each correction is computed) hold where
+    all stands, so that a call can go on where one ended. The first steps of trajectory 0 are kept: time, length and
+    unit in `pieces`, Taylor coefficients in `kept`. Returns how many; a call ends when there is no room for more.
     """
     n, order = begin.shape[1], int(limits[3])
     base, stride = m.ctypes.data, 8 * (m.size // (order + 1))
