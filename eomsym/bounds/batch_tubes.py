@@ -55,6 +55,11 @@ class BatchTube:
         self.family, self.eta, self.order = family, eta, order
         self.centres, self.radii = starts.copy(), np.zeros(len(starts))
 
+    def keep(self, chosen: Any) -> None:
+        """Go on with some of the cases only."""
+        self.family, self.eta = self.family[chosen], self.eta[chosen]
+        self.centres, self.radii = self.centres[chosen], self.radii[chosen]
+
     def advance(self) -> None:
         """One time eta."""
         lefts, cells = self.eta.copy(), np.zeros(len(self.eta))
