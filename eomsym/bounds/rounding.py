@@ -105,8 +105,8 @@ def chord_from(known: Array, radius: Number) -> Number:
 
     Parameters
     ----------
-    known : ndarray, shape (3, ...)
-        Bounds on the gradient and its first two derivatives at the point.
+    known : ndarray, shape (k, ...)
+        Bounds on the gradient and its first derivatives at the point.
     radius : float or ndarray, shape (...)
 
     Examples
@@ -115,9 +115,9 @@ def chord_from(known: Array, radius: Number) -> Number:
     (0.0005, 3.0)
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        ways = [known[0] / known[1], known[1] / known[2]]
+        ways = known[:-1] / known[1:]
     unit: Any = 1.0
-    for way in reversed(ways):
+    for way in ways[::-1]:
         unit = np.where((way > 0) & np.isfinite(way), way, unit)
     return np.maximum(radius, 1e-3 * unit)
 

@@ -102,6 +102,29 @@ def rates(certificate: str, order: int) -> Callable[[Run], Any]:
     )
 
 
+def predicted(run: Run) -> Any:
+    return bounds.predicted_distance(run.loss, run.start, eta=run.eta, steps=STEPS, order=3).norms / run.length
+
+
+def many(certificate: str, order: int) -> Callable[[Run], Any]:
+    """Distances and rates in batches."""
+
+    def found(run: Run) -> Any:
+        if isinstance(run.loss, eom.Loss):
+            family: Any = run.loss
+        else:
+            inputs, targets = run.loss.inputs[None], run.loss.targets[None]
+            kind = "linear" if isinstance(run.loss, eom.DeepLinear) else "relu"
+            family = NetworkFamily((2, 2, 1), inputs, targets, activation=kind)
+        options: dict[str, Any] = {"order": order, "certificate": certificate}
+        starts, epsilon = run.start[None], 0.01 * run.length
+        values = bounds.many_distances(family, starts, eta=run.eta, steps=STEPS, **options)[0] / run.length
+        rate = bounds.many_step_sizes(family, starts, time=run.time, epsilon=epsilon, **options) / run.eta
+        return np.concatenate([values, rate])
+
+    return found
+
+
 def heavy_ball(run: Run) -> Any:
     method, atol = eom.HeavyBall("1/2"), 1e-14 * run.length
     flow = eom.flow(run.loss, run.start, eta=run.eta, time=run.time, order=2, method=method, atol=atol)
@@ -128,14 +151,16 @@ QUANTITIES: dict[str, tuple[Callable[[Run], Any], float]] = {
         for certificate in ("measured", "proven", "closed_form")
         for order in (0, 1, 3)
     },
+    **{
+        f"batch, {certificate}, order {order}": (many(certificate, order), 1e-6)
+        for certificate in ("measured", "proven", "closed_form")
+        for order in (0, 2)
+    },
     "leading errors": (leading, 1e-6),
     "verdicts": (verdicts, 1e-6),
     **{f"rate by {certificate}": (rates(certificate, 1), 1e-12) for certificate in ("measured", "proven")},
     "rate of the theorem": (rates("theorem", 0), 1e-6),
-    "predicted distance": (
-        lambda run: bounds.predicted_distance(run.loss, run.start, eta=run.eta, steps=STEPS, order=3).norms / run.length,
-        1e-12,
-    ),
+    "predicted distance": (predicted, 1e-12),
     "heavy ball": (heavy_ball, 1e-12),
     "forward": (ahead, 1e-9),
     "variation": (variations, 1e-9),
