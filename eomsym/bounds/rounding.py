@@ -119,7 +119,8 @@ def chord_from(known: Array, radius: Number) -> Number:
     unit: Any = 1.0
     for way in ways[::-1]:
         unit = np.where((way > 0) & np.isfinite(way), way, unit)
-    return np.maximum(radius, 1e-3 * unit)
+    found: Number = np.maximum(radius, 1e-3 * unit)
+    return found
 
 
 def steeper_terms(around: Neighbourhood, radius: float, eta: float, order: int) -> float | None:
