@@ -6,7 +6,7 @@ own loss, start and learning rate, and a compiled kernel serves all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -145,7 +145,11 @@ class Walk(Protocol):
 @np.errstate(all="ignore")
 def walk_of(kind: str, family: Family, starts: Array, eta: Array, order: int) -> Walk:
     """The walk of a certificate."""
-    walks = {"measured": MeasuredWalk, "proven": _TubeWalk, "closed_form": _ClosedFormWalk}
+    walks: dict[str, Callable[..., Walk]] = {
+        "measured": MeasuredWalk,
+        "proven": _TubeWalk,
+        "closed_form": _ClosedFormWalk,
+    }
     return walks[kind](family, starts, eta, order)
 
 
