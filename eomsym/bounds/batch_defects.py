@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import exprel
 
 from eomsym.bounds.terms import tree_bounds
-from eomsym.bounds.truncation import GROWTHS, HIGHEST, TINY
+from eomsym.bounds.truncation import GROWTHS, HIGHEST, TINY, times_powers
 from eomsym.curvature.families import BatchTaylor
 from eomsym.types import Array
 
@@ -62,11 +62,11 @@ def batch_step_defects(
 def _defects(known: BatchTaylor, distance: Array, eta: Array, order: int, exact: Array, highest: int) -> Array:
     top = min(max(highest, order + 1), HIGHEST)
     steepest = known.at(distance, 0)[0]
-    radii = np.maximum(eta * steepest, 1e-15)[:, None] * RADII
-    wide = tree_bounds(known.at(distance[:, None] + radii, top), top)
-    powers = eta ** np.arange(top + 1.0)[:, None]
-    reach, travelled, mean, steeper = _reached(known, distance, eta, powers, exact, top)
-    crossing = _Crossing(wide, radii, eta)
+    radii = np.where(eta * steepest > 0, eta * steepest, 1.0)[:, None] * RADII
+    # With eta g for g, as of one case: terms are ways, and the learning rate is 1.
+    wide = tree_bounds(eta[:, None] * known.at(distance[:, None] + radii, top), top)
+    reach, travelled, mean, steeper = _reached(known, distance, eta, times_powers(exact, eta), top)
+    crossing = _Crossing(wide, radii)
     best = np.full(len(distance), np.inf)
     for last in range(top + 1):
         crossing.add(last)
@@ -75,59 +75,57 @@ def _defects(known: BatchTaylor, distance: Array, eta: Array, order: int, exact:
         defect = crossing.defect(last)
         stays = (distance + reach <= known.valid) & (travelled[last] <= reach)
         if last > order:
-            growth = eta * np.sum(powers[: last + 1] * steeper[: last + 1], axis=0)
-            left_out = slice(order + 1, last + 1)
-            defect = defect + eta * exprel(growth) * np.sum(powers[left_out] * mean[left_out], axis=0)
+            growth = np.sum(steeper[: last + 1], axis=0)
+            defect = defect + exprel(growth) * np.sum(mean[order + 1 : last + 1], axis=0)
         defect[~stays & ((last > order) | np.isfinite(known.valid)) | np.isnan(defect)] = np.inf
         best = np.minimum(best, defect)
     return best
 
 
 def _reached(
-    known: BatchTaylor, distance: Array, eta: Array, powers: Array, exact: Array, top: int
+    known: BatchTaylor, distance: Array, eta: Array, exact: Array, top: int
 ) -> tuple[Array, Array, Array, Array]:
     """Of the ball that the motions cannot leave within one step: how far it reaches beyond `distance`, how far each
     order moves, means of the terms on the way there, and how fast they change."""
-    shape = powers.shape
+    shape = top + 1, len(eta)
     reach, (travelled, mean, steeper) = np.full(shape[1], np.inf), np.full((3, *shape), np.inf)
-    inner = tree_bounds(known.at(distance, top), top)
-    speeds, left = inner.copy(), np.arange(shape[1])
+    inner = tree_bounds(eta * known.at(distance, top), top)
+    ways, left = inner.copy(), np.arange(shape[1])
     exact = exact[: top + 1]
     for growth in range(GROWTHS):
-        part, power, rate, near_by = known[left], powers[:, left], eta[left], distance[left]
-        series = power * speeds
-        smallest = np.argmin(series, axis=0)
+        part, rate, near_by = known[left], eta[left], distance[left]
+        smallest = np.argmin(ways, axis=0)
         lanes = np.arange(len(left))
-        further = 1.2 * rate * np.cumsum(series, axis=0)[smallest, lanes]
+        further = 1.2 * np.cumsum(ways, axis=0)[smallest, lanes]
         ball = near_by + further
-        both = tree_bounds(part.at(ball[:, None] * np.array([1.0, 1.125]), top), top)
+        both = tree_bounds(rate[:, None] * part.at(ball[:, None] * np.array([1.0, 1.125]), top), top)
         near, far = both[..., 0], both[..., 1]
         chords = np.where(ball > 0, (far - near) / (0.125 * np.where(ball > 0, ball, 1.0)), 0.0)
         between = (inner[:, left] + near) / 2
         seen = len(exact)
         between[:seen] = np.minimum(between[:seen], exact[:, left] + (near_by + ball) / 2 * chords[:seen])
         near[:seen] = np.minimum(near[:seen], exact[:, left] + ball * chords[:seen])
-        way = rate * np.cumsum(power * near, axis=0)
+        way = np.cumsum(near, axis=0)
         done = (way[smallest, lanes] <= further) | ~np.isfinite(further) | (growth == GROWTHS - 1)
         at = left[done]
         reach[at] = further[done]
         travelled[:, at], mean[:, at], steeper[:, at] = way[:, done], between[:, done], chords[:, done]
-        left, speeds = left[~done], near[:, ~done]
+        left, ways = left[~done], near[:, ~done]
         if not len(left):
             break
     return reach, travelled, mean, steeper
 
 
 class _Crossing:
-    """`eomsym.bounds.truncation.defect_bound` with one counter term after the other."""
+    """`eomsym.bounds.truncation.defect_bound` for the learning rate 1, with one counter term after the other."""
 
-    def __init__(self, terms: Array, balls: Array, eta: Array) -> None:
+    def __init__(self, terms: Array, balls: Array) -> None:
         # What holds on a ball holds on those in it.
         self.terms = np.maximum(np.minimum.accumulate(terms[..., ::-1], axis=-1)[..., ::-1], TINY)
-        self.balls, self.eta = balls, eta
+        self.balls = balls
         self.widths = np.diff(balls, axis=1, prepend=0.0)
-        widest = np.maximum(np.sum(self.widths / self.terms[0], axis=1) / eta, 1.0)
-        self.circles = eta[:, None] * widest[:, None] ** np.linspace(0.0, 1.0, 60)
+        widest = np.maximum(np.sum(self.widths / self.terms[0], axis=1), 1.0)
+        self.circles = widest[:, None] ** np.linspace(0.0, 1.0, 60)
         self.speed = np.zeros((*self.circles.shape, balls.shape[1]))
         self.power = np.ones_like(self.circles)
 
@@ -146,7 +144,7 @@ class _Crossing:
         inside = np.maximum(last - 1, 0)
         before = np.where(last > 0, times[rows, columns, inside], 0.0)
         away = np.where(last > 0, self.balls[rows, inside], 0.0) + (eps - before) * self.speed[rows, columns, last]
-        found = (self.eta[:, None] / eps) ** (order + 2) * (away + eps * self.terms[0, :, :1])
+        found = eps ** -(order + 2.0) * (away + eps * self.terms[0, :, :1])
         found[~arrived[..., -1]] = np.inf
         smallest: Array = np.min(found, axis=1)
         return smallest

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eomsym import checks
-from eomsym.bounds.batches import checked_cases, checked_numbers, many_distances
+from eomsym.bounds.batches import checked_cases, checked_numbers, followed, walk_of
+from eomsym.bounds.bound import checked_certificate
 from eomsym.curvature.families import Family
 from eomsym.dynamics.descent import MOST_STEPS
 from eomsym.losses.expression import Loss
@@ -62,40 +63,52 @@ def many_step_sizes(
     >>> rates.round(4)
     array([0.1818, 0.4   ])
     """
+    kind = checked_certificate(certificate, ("measured", "proven", "closed_form"))
+    degree, limit = checks.order(order, 16), checks.count(most_steps, "most_steps", 1, MOST_STEPS)
     family, thetas = checked_cases(loss, starts)
     duration = checked_numbers(time, "time", len(thetas))
     limits = checked_numbers(epsilon, "epsilon", len(thetas))
-    limit = checks.count(most_steps, "most_steps", 1, MOST_STEPS)
 
-    def held(some: Any, steps: Any) -> Any:
-        """Whether bounds with so many steps stay below epsilon; a call for each number of steps."""
-        found = np.zeros(len(some), bool)
-        for count in np.unique(steps):
-            here = steps == count
-            these = some[here]
-            values = many_distances(
-                family[these], thetas[these], eta=duration[these] / count, steps=int(count), order=order,
-                certificate=certificate,
-            )  # fmt: skip
-            found[here] = values.max(axis=1) <= limits[these]
+    def largest(some: Any, steps: Any) -> Any:
+        """The largest bounds with so many steps; of what is above epsilon before its end an estimate, or infinity."""
+        walk = walk_of(kind, family[some], thetas[some], duration[some] / steps, degree)
+        found, reached = np.zeros(len(some)), np.zeros(len(some), int)
+        for places, values in followed(walk, steps, limits[some]):
+            # A distance grows about as time does.
+            reached[places] += 1
+            early = np.where(values > limits[some[places]], steps[places] / reached[places], 1.0)
+            found[places] = np.maximum(found[places], early * np.where(np.isnan(values), np.inf, values))
         return found
 
-    good = _fewest_steps(held, len(thetas), limit)
+    good = _fewest_steps(largest, limits, 1 / (degree + 1), limit)
     rates: Array = np.where(good > 0, duration / np.maximum(good, 1), np.nan)
     return rates
 
 
-def _fewest_steps(held: Callable[[Any, Any], Any], count: int, limit: int) -> Any:
-    """As `eomsym.bounds.step_sizes._fewest_steps` from one step on, for many cases; 0 where none holds."""
+def _fewest_steps(largest: Callable[[Any, Any], Any], limits: Any, power: float, most: int) -> Any:
+    """For many cases a number of steps with which the largest bound is at most its limit, and such that 2 % fewer, or
+    one less, do not hold; 0 where none is found.
+
+    Bounds are about proportional to ``steps**(-1/power)``: that gives the number to try next. Where it has not helped
+    much, the next one is half as large again, or halves what is left.
+    """
+    count = len(limits)
     steps, good, failed = np.ones(count, int), np.zeros(count, int), np.zeros(count, int)
     left = np.arange(count)
     while len(left):
-        fine = held(left, steps[left])
-        good[left[fine]] = steps[left[fine]]
-        failed[left[~fine]] = steps[left[~fine]]
-        none = (good[left] == 0) & (failed[left] == limit)
-        done = (good[left] > 0) & (good[left] - failed[left] <= np.maximum(1, good[left] // 50))
+        tried, held, missed = steps[left], good[left], failed[left]
+        values = largest(left, tried)
+        fine = values <= limits[left]
+        good[left] = np.where(fine, tried, held)
+        failed[left] = np.where(fine, missed, tried)
+        little = np.where(held > 0, 2 * (good[left] - failed[left]) > held - missed, failed[left] < 1.5 * missed)
+        held, missed = good[left], failed[left]
+        with np.errstate(all="ignore"):
+            wanted = np.ceil(tried * (values / limits[left]) ** power)
+        plain = np.where(held > 0, (held + missed) // 2, np.ceil(1.5 * missed))
+        wanted = np.where(np.isfinite(wanted) & ~little, np.minimum(wanted, 4 * tried), plain)
+        steps[left] = np.clip(wanted, missed + 1, np.where(held > 0, held - 1, most))
+        none = (held == 0) & (missed == most)
+        done = (held > 0) & (held - missed <= np.maximum(1, held // 50))
         left = left[~(none | done)]
-        more = np.minimum(np.ceil(1.5 * failed[left]).astype(int), limit)
-        steps[left] = np.where(good[left] > 0, (good[left] + failed[left]) // 2, more)
     return good

@@ -6,30 +6,28 @@ own loss, start and learning rate, and a compiled kernel serves all of them.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.integrate import DOP853
 
 from eomsym import checks
 from eomsym.bounds.batch_defects import batch_step_defects
+from eomsym.bounds.batch_measured import MeasuredWalk, step_rounding
 from eomsym.bounds.batch_tubes import BatchTube
 from eomsym.bounds.bound import checked_certificate
-from eomsym.bounds.measured import WEIGHT
 from eomsym.bounds.proven import ENLARGEMENTS
-from eomsym.bounds.rounding import EPS, TERM, TINY, outward
+from eomsym.bounds.rounding import EPS, TERM, outward, term_rounding
 from eomsym.bounds.terms import tree_bounds
 from eomsym.curvature.families import Family, Neighbourhoods, PolynomialFamily
+from eomsym.curvature.norms import lengths
 from eomsym.dynamics.descent import MOST_STEPS, checked_steps
 from eomsym.errors import InputError, ShapeError
 from eomsym.losses.expression import Loss
 from eomsym.types import Array
 
-__all__ = ["checked_cases", "checked_numbers", "many_distances"]
-
-#: One step of a flow is cut into so many parts at most; a single motion may have eight times as many.
-MOST_PARTS = 32
+__all__ = ["checked_cases", "checked_numbers", "followed", "many_distances", "walk_of"]
 
 
 def many_distances(
@@ -93,12 +91,12 @@ def many_distances(
     family, thetas = checked_cases(loss, starts)
     rates = checked_numbers(eta, "eta", len(thetas))
     checked_steps(count, thetas.size, float(rates.max(initial=0.0)))
-    with np.errstate(all="ignore"):  # what is not finite is reported as infinite
-        values = {"measured": _measured, "proven": _tubes, "closed_form": _closed_forms}[kind](
-            family, thetas, rates, count, degree
-        )
-    values[np.isnan(values)] = np.inf
-    found: Array = np.maximum.accumulate(np.where(np.isinf(values), np.inf, 0.0), axis=1) + values
+    found = np.full((len(thetas), count + 1), np.inf)
+    found[:, 0] = 0.0
+    walk = walk_of(kind, family, thetas, rates, degree)
+    for k, (places, values) in enumerate(followed(walk, np.full(len(thetas), count), np.inf), 1):
+        found[places, k] = values
+    found[np.isnan(found)] = np.inf
     return found
 
 
@@ -134,35 +132,109 @@ def checked_numbers(given: ArrayLike, name: str, count: int) -> Array:
     return numbers
 
 
-def _step_rounding(around: Neighbourhoods, size: Array, eta: Array, slope: Array) -> Array:
-    """As `eomsym.bounds.rounding.step_rounding`."""
-    return EPS * (size + 2 * eta * slope) + 2 * eta * around.rounding() + 4 * TINY
+class Walk(Protocol):
+    """Bounds for many cases, step by step."""
+
+    def advance(self) -> Array:
+        """The bounds after one step more, shape (m,); what is no number or infinite is no bound."""
+
+    def keep(self, chosen: Any) -> None:
+        """Go on with some of the cases only, chosen by a mask."""
 
 
-# a priori -------------------------------------------------------------------------------------------------------------
+@np.errstate(all="ignore")
+def walk_of(kind: str, family: Family, starts: Array, eta: Array, order: int) -> Walk:
+    """The walk of a certificate."""
+    walks: dict[str, Callable[..., Walk]] = {
+        "measured": MeasuredWalk,
+        "proven": _TubeWalk,
+        "closed_form": _ClosedFormWalk,
+    }
+    return walks[kind](family, starts, eta, order)
 
 
-def _closed_forms(family: Family, thetas: Array, eta: Array, steps: int, order: int) -> Array:
+def followed(walk: Walk, steps: Array, limits: Array | float) -> Iterator[tuple[Any, Array]]:
+    """Walk each case so many steps, but no further than to the first bound above its limit.
+
+    Parameters
+    ----------
+    walk : Walk
+        Of m cases.
+    steps : ndarray of int, shape (m,)
+    limits : ndarray, shape (m,), or float
+
+    Yields
+    ------
+    places : ndarray of int
+        The cases that are still on their way.
+    values : ndarray
+        Their bounds after one step more.
+    """
+    places, limits = np.arange(len(steps)), np.broadcast_to(limits, steps.shape)
+    done = 0
+    while len(places):
+        with np.errstate(all="ignore"):  # what is not finite ends here
+            values = walk.advance()
+        yield places, values
+        done += 1
+        going = (values <= limits[places]) & np.isfinite(values) & (steps[places] > done)
+        if not going.all():
+            places = places[going]
+            walk.keep(going)
+
+
+class _ClosedFormWalk:
     """As `eomsym.bounds.proven.proven_distances`."""
-    values = np.zeros((len(thetas), steps + 1))
-    distance = drift = np.zeros(len(thetas))
-    for k in range(steps):
-        around = family.around(thetas)
-        after = thetas - eta[:, None] * around.gradients
-        slope = np.linalg.norm(around.gradients, axis=1)
-        if order == 0:
+
+    def __init__(self, family: Family, starts: Array, eta: Array, order: int) -> None:
+        self.family, self.thetas, self.eta, self.order = family, starts, eta, order
+        self.distance = self.drift = np.zeros(len(starts))
+
+    def keep(self, chosen: Any) -> None:
+        self.family, self.thetas, self.eta = self.family[chosen], self.thetas[chosen], self.eta[chosen]
+        self.distance, self.drift = self.distance[chosen], self.drift[chosen]
+
+    def advance(self) -> Array:
+        eta, distance = self.eta, self.distance
+        around = self.family.around(self.thetas)
+        if self.order == 0:
             defect = _euler_defects(around, distance, eta)
         else:
-            sizes = np.linalg.norm(family.terms(thetas, order + 1), axis=2).T
-            trees = tree_bounds(around.known.at(np.zeros(len(thetas)), order + 1), order + 1)
-            sizes = sizes + TERM * trees + around.rounding()
-            defect = batch_step_defects(around.known, distance, eta, order, sizes)
-        rounding = _step_rounding(around, np.linalg.norm(after, axis=1), eta, slope)
-        distance = outward(around.spectrum(distance).amplification(eta) * distance + defect + rounding)
-        drift = outward(around.spectrum(drift).amplification(eta) * drift + rounding)
-        values[:, k + 1] = outward(distance + drift)
-        thetas = np.where(np.isfinite(after), after, np.nan)
-    return values
+            sizes = lengths(self.family.terms(self.thetas, self.order + 1)).T
+            trees = tree_bounds(around.known.at(np.zeros(len(eta)), self.order + 1), self.order + 1)
+            sizes = sizes + term_rounding(trees, around.rounding())
+            defect = batch_step_defects(around.known, distance, eta, self.order, sizes)
+        self.thetas, rounding = _descended(around, self.thetas, eta)
+        self.distance = outward(around.spectrum(distance).amplification(eta) * distance + defect + rounding)
+        self.drift = outward(around.spectrum(self.drift).amplification(eta) * self.drift + rounding)
+        return outward(self.distance + self.drift)
+
+
+class _TubeWalk:
+    """As `eomsym.bounds.tubes.tube_distances`."""
+
+    def __init__(self, family: Family, starts: Array, eta: Array, order: int) -> None:
+        self.tube, self.thetas, self.drift = BatchTube(family, starts, eta, order), starts, np.zeros(len(starts))
+
+    def keep(self, chosen: Any) -> None:
+        self.tube.keep(chosen)
+        self.thetas, self.drift = self.thetas[chosen], self.drift[chosen]
+
+    def advance(self) -> Array:
+        family, eta = self.tube.family, self.tube.eta
+        around = family.around(self.thetas)
+        self.thetas, rounding = _descended(around, self.thetas, eta)
+        self.drift = outward(around.spectrum(self.drift).amplification(eta) * self.drift + rounding)
+        self.tube.advance()
+        apart = np.linalg.norm(self.tube.centres - self.thetas, axis=1)
+        return outward(apart * (1 + family.size * EPS) + self.drift + self.tube.radii)
+
+
+def _descended(around: Neighbourhoods, thetas: Array, eta: Array) -> tuple[Array, Array]:
+    """A step of gradient descent, and its rounding."""
+    after = thetas - eta[:, None] * around.gradients
+    slope = np.linalg.norm(around.gradients, axis=1)
+    return after, step_rounding(around, np.linalg.norm(after, axis=1), eta, slope)
 
 
 def _euler_defects(around: Neighbourhoods, distance: Array, eta: Array) -> Array:
@@ -170,7 +242,7 @@ def _euler_defects(around: Neighbourhoods, distance: Array, eta: Array) -> Array
     gradients = around.gradients
     smoothness = around.spectrum(np.zeros_like(distance)).smoothness
     slope = np.linalg.norm(gradients, axis=1)
-    curved = np.linalg.norm(around.hessian_vectors(gradients), axis=1)
+    curved = lengths(around.hessian_vectors(gradients))
     curved = curved + TERM * gradients.shape[1] * smoothness * slope + smoothness * around.rounding()
     radius = distance + 1.1 * eta * around.spectrum(distance).slope
     defect, open_ = np.full(len(distance), np.inf), np.isfinite(radius)
@@ -180,140 +252,10 @@ def _euler_defects(around: Neighbourhoods, distance: Array, eta: Array) -> Array
         third = around.third(radius)
         # The derivative of A g is A A + D A[., g].
         found = np.minimum(ball.smoothness * ball.slope, curved + radius * (ball.smoothness**2 + third * ball.slope))
-        defect = np.where(held, eta**2 * found / 2, defect)
+        defect = np.where(held, eta * (eta * found) / 2, defect)
         open_ = open_ & ~held
         radius = np.where(open_, distance + 1.1 * eta * ball.slope, radius)
         open_ = open_ & np.isfinite(radius)
         if not open_.any():
             break
     return defect
-
-
-def _tubes(family: Family, thetas: Array, eta: Array, steps: int, order: int) -> Array:
-    """As `eomsym.bounds.tubes.tube_distances`."""
-    values = np.zeros((len(thetas), steps + 1))
-    tube, drift = BatchTube(family, thetas, eta, order), np.zeros(len(thetas))
-    for k in range(steps):
-        around = family.around(thetas)
-        after = thetas - eta[:, None] * around.gradients
-        slope = np.linalg.norm(around.gradients, axis=1)
-        rounding = _step_rounding(around, np.linalg.norm(after, axis=1), eta, slope)
-        drift = outward(around.spectrum(drift).amplification(eta) * drift + rounding)
-        tube.advance()
-        apart = np.linalg.norm(tube.centres - after, axis=1)
-        values[:, k + 1] = outward(apart * (1 + family.size * EPS) + drift + tube.radii)
-        thetas = np.where(np.isfinite(after), after, np.nan)
-    return values
-
-
-# a posteriori ---------------------------------------------------------------------------------------------------------
-
-
-def _measured(family: Family, starts: Array, eta: Array, steps: int, order: int) -> Array:
-    """As `eomsym.bounds.measured.measured_distances`."""
-    values = np.full((len(starts), steps + 1), np.inf)
-    values[:, 0] = 0.0
-    smoothness = family.around(starts).spectrum(np.zeros(len(starts))).smoothness
-    parts = 2 * np.clip(np.ceil(2 * eta * smoothness), 1, MOST_PARTS // 2)
-    parts[~np.isfinite(parts)] = np.inf
-    while np.isfinite(parts).any():
-        count = int(np.min(parts))
-        these = np.flatnonzero(parts == count)
-        some, rate = family[these], eta[these]
-        centres, moves = _motions(some, starts[these], rate, steps, order, count)
-        arounds = [some.around(centres[:, k]) for k in range(steps)]
-        doubts, good = _doubts(some, arounds, centres, moves, rate, order, count)
-        values[these[good]] = _walk(some, arounds, centres, moves, doubts, rate, order)[good]
-        parts[these] = np.where(good, np.inf, 4.0 * count if 4 * count <= MOST_PARTS else np.inf)
-    return values
-
-
-def _moves(family: Family, points: Array, eta: Array, order: int, parts: int) -> Array:
-    """The way of each flow in the time eta, by equal steps of DOP853."""
-    h = (eta / parts)[:, None]
-    moved = np.zeros_like(points)
-    slopes = np.empty((len(DOP853.B), *points.shape))
-    for _ in range(parts):
-        for i, row in enumerate(DOP853.A[: len(slopes)]):
-            slopes[i] = family.field(points + (moved + h * np.tensordot(row[:i], slopes[:i], 1)), eta, order)
-        moved = moved + h * np.tensordot(DOP853.B, slopes, 1)
-    return moved
-
-
-def _motions(family: Family, starts: Array, eta: Array, steps: int, order: int, parts: int) -> tuple[Array, Array]:
-    """The motions at the times ``k eta``, shape (m, steps+1, n), and their ways in each step."""
-    centres = np.empty((len(starts), steps + 1, family.size))
-    moves = np.empty((len(starts), steps, family.size))
-    centres[:, 0] = starts
-    for k in range(steps):
-        moves[:, k] = _moves(family, centres[:, k], eta, order, parts)
-        centres[:, k + 1] = centres[:, k] + moves[:, k]
-    return centres, moves
-
-
-def _doubts(
-    family: Family, arounds: list[Neighbourhoods], centres: Array, moves: Array, eta: Array, order: int,
-    parts: int,
-) -> tuple[Array, Any]:  # fmt: skip
-    """Errors of the ways, shape (m, steps), and for which cases they are small enough."""
-    doubts, good = np.empty(moves.shape[:2]), np.isfinite(moves).all(axis=(1, 2))
-    count, steps, n = moves.shape
-    points = centres[:, :-1].reshape(-1, n)
-    again = _moves(family[np.repeat(np.arange(count), steps)], points, np.repeat(eta, steps), order, parts // 2)
-    changes = 2 * np.linalg.norm(moves - again.reshape(moves.shape), axis=2)
-    for k, around in enumerate(arounds):
-        points = centres[:, k]
-        stiff = eta * around.spectrum(np.zeros(len(eta))).smoothness
-        terms = family.terms(points, order)
-        powers = eta ** np.arange(1.0, order + 1)[:, None]
-        series = np.sum(powers * tree_bounds(around.known.at(np.zeros(count), order), order)[1:], axis=0)
-        speeds = np.linalg.norm(terms[:, 0], axis=1)
-        field = around.rounding() + TERM * series + 4 * EPS * speeds
-        lengths = np.linalg.norm(points, axis=1)
-        rounding = EPS * lengths + 8 * EPS * (stiff * lengths + eta * speeds) + WEIGHT * eta * field * (1 + stiff)
-        good &= changes[:, k] <= 1e-14 * np.linalg.norm(moves[:, k], axis=1) + rounding
-        doubts[:, k] = changes[:, k] + rounding
-    return doubts, good
-
-
-def _walk(
-    family: Family, arounds: list[Neighbourhoods], centres: Array, moves: Array, doubts: Array, eta: Array,
-    order: int,
-) -> Array:  # fmt: skip
-    """The two distances, step by step: of the centres from gradient descent, and from the exact flow."""
-    count, steps, n = moves.shape
-    distance = error = rest = np.zeros(count)
-    vector = np.zeros((count, n))
-    values = np.zeros((count, steps + 1))
-    here = np.zeros(count)
-    for k, around in enumerate(arounds):
-        jump = np.linalg.norm(centres[:, k + 1] - centres[:, k] - moves[:, k], axis=1) + doubts[:, k]
-        radius = error + 1.5 * np.linalg.norm(moves[:, k], axis=1)
-        growth = around.spectrum(radius).growth + _steeper(around, radius, eta, order)
-        error = outward(np.exp(eta * growth) * error + jump)
-        gradient = around.gradients
-        defect = centres[:, k + 1] - centres[:, k] + eta[:, None] * gradient
-        slope = np.linalg.norm(gradient, axis=1)
-        rounding = EPS * (np.linalg.norm(centres[:, k + 1] - centres[:, k], axis=1) + 2 * eta * slope)
-        rounding = rounding + 2 * eta * around.rounding()
-        ball, centre = around.spectrum(distance), around.spectrum(here)
-        length = np.linalg.norm(centres[:, k + 1], axis=1) + 2 * distance
-        rounding = rounding + _step_rounding(around, length, eta, slope + ball.smoothness * distance)
-        plain = ball.amplification(eta) * distance + np.linalg.norm(defect, axis=1) + rounding
-        lost = (8 + 8 * eta * centre.smoothness * n) * EPS * np.linalg.norm(vector, axis=1)
-        rest = centre.amplification(eta) * rest + eta * around.third(distance) * distance**2 / 2 + rounding + lost
-        vector = vector - eta[:, None] * around.hessian_vectors(vector) + defect
-        distance = outward(np.minimum(plain, np.linalg.norm(vector, axis=1) + rest))
-        values[:, k + 1] = outward(distance + error)
-    return values
-
-
-def _steeper(around: Neighbourhoods, radius: Array, eta: Array, order: int) -> Array:
-    """As `eomsym.bounds.rounding.steeper_terms`."""
-    if order == 0:
-        return np.zeros_like(radius)
-    wide = np.maximum(radius, 1e-6)
-    both = tree_bounds(around.known.at(wide[:, None] * np.array([1.0, 1.125]), order), order)
-    chords = (both[..., 1] - both[..., 0]) / (0.125 * wide)
-    found: Array = np.sum(eta ** np.arange(1.0, order + 1)[:, None] * chords[1:], axis=0)
-    return np.where(np.isfinite(found), found, np.inf)

@@ -152,7 +152,7 @@ def _largest_eigenvalue(columns: list[list[Any]]) -> float:
     middle = np.array([[float(x.mid()) for x in row] for row in symmetric])
     width = float(np.sqrt(sum(float(x.rad()) ** 2 for row in symmetric for x in row)))
     guess = float(np.linalg.eigvalsh(middle)[-1])
-    slack = 1e-12 * (1 + abs(guess)) + 0.02 * width
+    slack = 1e-12 * float(np.abs(middle).max()) + 0.02 * width + 1e-300
     for _ in range(60):
         bound = guess + slack
         shifted = [
@@ -357,7 +357,7 @@ def _a_priori(field: _Field, ball: list[Any], h: Any, eta: Any) -> list[Any]:
         if attempt and all(wide.contains_interior(narrow) for wide, narrow in zip(box, image, strict=True)):
             return image
         # The image alone: a coordinate that has its box must not grow on, and others with it.
-        box = [arb(x.mid(), 1.1 * x.rad() + 1e-30) for x in image]
+        box = [arb(x.mid(), 1.1 * x.rad() + 1e-300) for x in image]
     raise HypothesisError(
         "no bound: found no box that the motion stays in for one step; use a smaller eta or more substeps"
     )

@@ -244,12 +244,12 @@ def propagate(
 
     `addresses` are those of a program and its number of lines. A trajectory is a row of `begin`; `looser` multiplies
     its tolerances ``limits[:2]``; ``limits[2]`` is the largest number of steps, ``limits[3]`` the degree, ``limits[4]``
-    the longest unit of time, ``limits[5]`` how many steps of all lanes a call makes at most.
+    how many steps of all lanes a call makes at most, ``limits[5]`` the longest unit of time.
     ``out[job, k]`` is its state at ``times[k]``; ``result[job]`` its status (1 done, else as `failure` says), steps,
     number of times reached, and time. ``lanes`` (trajectory and next time; in the last row the next trajectory),
-    ``clock`` (time, its rounding, unit) and ``tops`` (degrees to which each correction is computed) hold where all
-    stands, so that a call can go on where one ended. The first steps of trajectory 0 are kept: time, length and unit in
-    `pieces`, Taylor coefficients in `kept`. Returns how many; a call ends when there is no room for more.
+    ``clock`` (time, its rounding, unit of time) and ``tops`` (degrees to which each correction is computed) hold where
+    all stands, so that a call can go on where one ended. The first steps of trajectory 0 are kept: time, length and
+    unit in `pieces`, Taylor coefficients in `kept`. Returns how many; a call ends when there is no room for more.
     """
     n, order = begin.shape[1], int(limits[3])
     base, stride = m.ctypes.data, 8 * (m.size // (order + 1))
@@ -258,11 +258,11 @@ def propagate(
     forward = 1.0 if times[-1] > times[0] else -1.0
     count, made = 0, 0
     length = np.zeros(LANES)
-    while made < limits[5] and not count == pieces.shape[0] > 0:
-        made += 1
-        unit = enter(m, n, lanes, clock, begin, times, out, limits[4])
+    while made < limits[4] and not count == pieces.shape[0] > 0:
+        unit = enter(m, n, lanes, clock, begin, times, out, limits[5])
         if unit == 0.0:
             break
+        made += 1
         values(m, base, stride, program, unit)
         if tops[0] == 0:
             first_degrees(base, base + stride, n, order, limits[0], corrections, tops, unit)
@@ -278,12 +278,12 @@ def propagate(
                 continue
             rtol, atol = limits[0] * looser[job], limits[1] * looser[job]
             h = step_length(base, stride, n, order, lane, rtol, atol, corrections, tops, unit)
-            if np.isnan(h) and unit > 1e-40 * limits[4]:
+            if np.isnan(h) and unit > 1e-40 * limits[5]:
                 clock[lane, 2] = unit / 65536.0
                 stay(base, stride, n, order, lane)
                 continue
             if h > 16.0:  # units far shorter than a step are as bad as those of the whole motion
-                clock[lane, 2] = min(65536.0 * unit, limits[4])
+                clock[lane, 2] = min(65536.0 * unit, limits[5])
             h *= unit
             result[job, 1] += 1
             result[job, 2] = lanes[lane, 1]

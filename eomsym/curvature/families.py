@@ -29,6 +29,11 @@ __all__ = ["BatchSpectrum", "BatchTaylor", "Family", "Neighbourhoods", "Polynomi
 
 #: As in `eomsym.curvature.polynomials`: of a sum that cancels rounding leaves up to this share of its summands.
 ROUNDING = 4e-16
+#: From so many losses on their terms are compiled as closed forms: a second or two, then some fifty times faster.
+MANY = 400
+
+#: Kernels by their order, and whether they are closed forms.
+Kernels = dict[tuple[int, bool], Kernel]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +41,7 @@ class _Shape:
     """What all families with the same monomials share: the field, its kernels, and tables of derivatives."""
 
     powers: tuple[tuple[int, ...], ...]
-    kernels: dict[int, Kernel] = field(default_factory=dict)
+    kernels: Kernels = field(default_factory=dict)
 
     @cached_property
     def velocity(self) -> Field:
@@ -72,7 +77,15 @@ _SHAPES: dict[tuple[tuple[int, ...], ...], _Shape] = {}
 
 
 class Family(ABC):
-    """Losses of one shape; the numbers in which they differ are the last states of a velocity field."""
+    """Losses of one shape; the numbers in which they differ are the last states of a velocity field.
+
+    Attributes
+    ----------
+    many : bool
+        Whether it is, or is part of, a family so large that closed forms of its terms pay.
+    """
+
+    many: bool
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -100,15 +113,18 @@ class Family(ABC):
         """Closed forms around the point of each loss, shape (m, n)."""
 
     @abstractmethod
-    def _programs(self) -> tuple[Field, dict[int, Kernel]]:
-        """The velocity field, and its kernels by their order."""
+    def _programs(self) -> tuple[Field, Kernels]:
+        """The velocity field, and its kernels."""
 
     def kernel(self, order: int) -> Kernel:
         """The kernel of the velocity field, whose last states are the numbers of the loss."""
         velocity, known = self._programs()
-        if order not in known:
-            known[order] = compile(velocity, order)
-        return known[order]
+        key = order, self.many
+        if key not in known:
+            known[key] = compile(velocity, order)
+            if self.many and known[key]._pays < math.inf:
+                known[key] = compile(velocity, order, form="explicit")
+        return known[key]
 
     def terms(self, thetas: Array, order: int) -> Array:
         """Counter terms of each loss at its own point, shape (m, order+1, n); not finite where they
@@ -185,6 +201,7 @@ class PolynomialFamily(Family):
             )
         self.shape = _SHAPES.setdefault(rows, _Shape(rows))
         self.coefficients = np.array(numbers, dtype=np.float64)
+        self.many = len(numbers) >= MANY
 
     @classmethod
     def of(cls, loss: Loss, count: int) -> PolynomialFamily:
@@ -216,7 +233,7 @@ class PolynomialFamily(Family):
 
     def some(self, chosen: Any) -> PolynomialFamily:
         part = object.__new__(PolynomialFamily)
-        part.shape, part.coefficients = self.shape, self.coefficients[chosen]
+        part.shape, part.coefficients, part.many = self.shape, self.coefficients[chosen], self.many
         return part
 
     def still(self, thetas: Array) -> Array:
@@ -227,7 +244,7 @@ class PolynomialFamily(Family):
         """See `Family.around`."""
         return _PolynomialNeighbourhoods(self, thetas)
 
-    def _programs(self) -> tuple[Field, dict[int, Kernel]]:
+    def _programs(self) -> tuple[Field, Kernels]:
         return self.shape.velocity, self.shape.kernels
 
 

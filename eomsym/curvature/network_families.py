@@ -17,8 +17,7 @@ import sympy
 from numpy.typing import ArrayLike
 
 from eomsym import checks
-from eomsym.codegen.kernel import Kernel
-from eomsym.curvature.families import BatchSpectrum, BatchTaylor, Family, Neighbourhoods
+from eomsym.curvature.families import MANY, BatchSpectrum, BatchTaylor, Family, Kernels, Neighbourhoods
 from eomsym.curvature.majorants import BatchMajorant
 from eomsym.curvature.networks import SOFTMAX_THIRD, softmax_residuals
 from eomsym.curvature.series import SoftmaxSeries, squared_error_derivatives
@@ -89,6 +88,7 @@ class NetworkFamily(Family):
         self.activation = checks.choice(activation, "activation", ("linear", *sorted(HOMOGENEOUS - {"linear"})))
         self.slope = checks.number(slope, "slope")
         self.inputs, self.targets = _data(inputs, "inputs", self.widths[0]), _data(targets, "targets", self.widths[-1])
+        self.many = len(self.inputs) >= MANY
         if self.inputs.shape[:2] != self.targets.shape[:2]:
             raise ShapeError(
                 f"targets of shape {self.targets.shape}: expected {(*self.inputs.shape[:2], self.widths[-1])}, as many "
@@ -115,7 +115,7 @@ class NetworkFamily(Family):
     def some(self, chosen: Any) -> NetworkFamily:
         part = object.__new__(NetworkFamily)
         part.widths, part.loss, part.activation, part.slope = self.widths, self.loss, self.activation, self.slope
-        part.inputs, part.targets = self.inputs[chosen], self.targets[chosen]
+        part.inputs, part.targets, part.many = self.inputs[chosen], self.targets[chosen], self.many
         return part
 
     @property
@@ -171,7 +171,7 @@ class NetworkFamily(Family):
         with np.errstate(all="ignore"):
             return _NetworkNeighbourhoods(self, thetas)
 
-    def _programs(self) -> tuple[Field, dict[int, Kernel]]:
+    def _programs(self) -> tuple[Field, Kernels]:
         return _programs(self.widths, self.inputs.shape[1], self.activation == "linear", self.loss)
 
     @cached_property
@@ -214,7 +214,7 @@ def _finite_eigenvalues(matrices: Array) -> Array:
 
 
 @lru_cache(maxsize=64)
-def _programs(widths: tuple[int, ...], samples: int, linear: bool, loss: str) -> tuple[Field, dict[int, Kernel]]:
+def _programs(widths: tuple[int, ...], samples: int, linear: bool, loss: str) -> tuple[Field, Kernels]:
     """The velocity of all networks of a shape, and room for its kernels."""
     letters = iter(sympy.symbols(f"v:{sum(a * b for a, b in pairwise(widths))}"))
     matrices = [sympy.Matrix(rows, columns, lambda i, j: next(letters)) for columns, rows in pairwise(widths)]

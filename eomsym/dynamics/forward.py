@@ -96,7 +96,7 @@ def forward(
     theta = kernel.point(start)
     schedule = _schedule(eta, steps)
     tolerance = checks.positive(tolerance, "tolerance", 1e-6)
-    least = 1e-13 * max(1.0, float(np.linalg.norm(theta)))
+    least = 1e-13 * float(np.linalg.norm(theta))
     if tolerance < least:
         raise InputError(
             f"tolerance={shown(tolerance)}: float64 cannot give less than {least:.1e} for these parameters"

@@ -11,6 +11,7 @@ once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -162,20 +163,22 @@ def leading_error(
     rows = np.array(asked) + 1
     # A vector that is zero must not be resolved to its last digit: floor its scale by that of theta.
     typical = float(np.sqrt(np.mean(theta**2))) or 1.0
-    floors = 1e-6 * typical / np.clip(duration, 1e-30, 1e30) ** np.minimum(rows, 8)
+    floors = 1e-6 * typical / np.clip(duration, 1e-38, 1e38) ** np.minimum(rows, 8)
     terms = np.abs(needed.terms(theta)[rows])
     largest = terms.max(axis=1)
     with np.errstate(over="ignore", invalid="ignore"):  # squares of large ones would be infinite
         scales = duration * largest * np.sqrt(np.mean((terms / np.where(largest, largest, 1.0)[:, None]) ** 2, axis=1))
     scales = np.maximum(np.where(np.isfinite(scales), scales, 0.0), floors)
+    # In a unit of its own theta does not drown the vectors in its rounding; powers of two round nothing.
+    unit = math.ldexp(1.0, math.frexp(typical)[1])
     evaluations, finest, poor = 0, np.zeros(len(rows)), np.zeros(len(rows), dtype=bool)
     notes: tuple[str, ...] = ()
     for attempt in range(1 + REPEATS):
         tolerance = max(rtol / 30**attempt, SMALLEST_RTOL)
         scales = np.maximum(scales, finest / tolerance)
-        velocity = _velocity(needed, rows, scales, watch)
-        first = np.concatenate([theta, np.zeros(len(rows) * len(theta))])
-        atol = tolerance * np.repeat([typical, *np.ones(len(rows))], len(theta))
+        velocity = _velocity(needed, rows, np.array([unit, *scales]), watch)
+        first = np.concatenate([theta / unit, np.zeros(len(rows) * len(theta))])
+        atol = tolerance * np.repeat([typical / unit, *np.ones(len(rows))], len(theta))
         try:
             states, error, spent = integrate(velocity, first, np.array([0.0, duration]), tolerance, atol, patience)
         except Stopped as stopped:
@@ -190,7 +193,7 @@ def leading_error(
         # A vector that has decayed far below what it once was is resolved again, on its own scale.
         poor = errors > np.maximum(POOR * sizes, floors)
         if poor.any() and attempt == 0:
-            finest = _finest(needed, rows, point, duration)
+            finest = _finest(needed, rows, unit * point, duration)
         if not (poor & (tolerance * scales > finest)).any():
             break
         scales = np.maximum(np.minimum(scales, np.maximum(sizes, errors)), floors)
@@ -204,16 +207,18 @@ def _unfinished(orders: tuple[int, ...], poor: Array, stopped: Stopped) -> str:
 
 
 def _velocity(kernel: Kernel, rows: Array, scales: Array, watch: Callable[[Array], None]) -> Callable[[Array], Array]:
-    """Gradient flow with the leading errors, over their scales, beside it."""
+    """Gradient flow with the leading errors beside it, all over their scales."""
     slope = slope_of(kernel)
+    unit, others = scales[0], scales[1:, None]
 
     def velocity(state: Array) -> Array:
-        point, *vectors = state.reshape(len(rows) + 1, -1)
+        first, *vectors = state.reshape(len(rows) + 1, -1)
+        point = unit * first
         watch(point)
         terms = kernel.terms(point)
         out = np.empty((len(rows) + 1, len(point)))
-        out[0] = -terms[0]
-        out[1:] = terms[rows] / scales[:, None] - slope(point, np.array(vectors))
+        out[0] = -terms[0] / unit
+        out[1:] = terms[rows] / others - slope(point, np.array(vectors))
         return out.ravel()
 
     return velocity

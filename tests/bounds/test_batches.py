@@ -13,6 +13,7 @@ import eomsym as eom
 from eomsym.bounds import distance, many_distances, many_step_sizes, step_size
 from eomsym.bounds.batch_defects import batch_step_defects
 from eomsym.bounds.batch_step_sizes import _fewest_steps
+from eomsym.bounds.batches import followed
 from eomsym.bounds.truncation import step_defect
 from eomsym.curvature import NetworkFamily, PolynomialFamily, curvature_of
 from eomsym.curvature.derivatives import Derivatives
@@ -154,18 +155,48 @@ def test_rates_as_one_after_the_other(certificate: str, order: int) -> None:
 
 def test_fewest_steps_of_many() -> None:
     least = np.array([1, 2, 3, 7, 20, 64, 65, 400])
-    tried: list[int] = []
+    tried: list[tuple[int, int]] = []
+    for power, off in ((1.0, 1.0), (0.25, 1.0), (1.0, 0.3), (0.5, 40.0), (1.0, np.inf)):
 
-    def held(some: np.ndarray, steps: np.ndarray) -> np.ndarray:
-        tried.extend(steps.tolist())
-        return steps >= least[some]
+        def largest(some: np.ndarray, steps: np.ndarray, p: float = power, f: float = off) -> np.ndarray:
+            """Estimates that are right, or wrong by a factor, or none."""
+            tried.extend(zip(some.tolist(), steps.tolist(), strict=True))
+            ratio = (least[some] / steps) ** (1 / p)
+            return 7.0 * np.where(ratio > 1, np.maximum(f * ratio, 1 + 1e-9), ratio)
 
-    good = _fewest_steps(held, len(least), 64)
-    assert good.tolist() == [1, 2, 3, 7, 20, 64, 0, 0]
-    assert {min(tried), max(tried)} == {1, 64}
-    good = _fewest_steps(held, len(least), 1000)
-    assert good[:7].tolist() == least[:7].tolist()
-    assert 400 <= good[7] <= 408  # 2 %
+        tried.clear()
+        good = _fewest_steps(largest, np.full(len(least), 7.0), power, 64)
+        assert good.tolist() == [1, 2, 3, 7, 20, 64, 0, 0]
+        assert {min(steps for _, steps in tried), max(steps for _, steps in tried)} == {1, 64}
+        assert len(set(tried)) == len(tried)
+        if off == 1.0:  # the guess is right: one step, up to four times as many at once, the right number, one less
+            assert sum(case == 3 for case, _ in tried) <= 5
+        tried.clear()
+        good = _fewest_steps(largest, np.full(len(least), 7.0), power, 1000)
+        assert good[:7].tolist() == least[:7].tolist()
+        assert 400 <= good[7] <= 408  # 2 %
+        assert max(sum(case == i for case, _ in tried) for i in range(8)) <= 24
+
+
+def test_a_walk_ends_above_its_limit() -> None:
+    class Counting:
+        """Bounds that grow by their rate in each step."""
+
+        def __init__(self) -> None:
+            self.rates, self.done = np.array([1.0, 2.0, 3.0, np.inf, np.nan, 1.0]), 0
+
+        def advance(self) -> np.ndarray:
+            self.done += 1
+            return self.rates * self.done
+
+        def keep(self, chosen: np.ndarray) -> None:
+            self.rates = self.rates[chosen]
+
+    steps, limits = np.array([2, 4, 4, 4, 4, 1]), np.array([9.0, 6.0, 6.0, np.inf, np.inf, 9.0])
+    seen = [(places.tolist(), values.tolist()) for places, values in followed(Counting(), steps, limits)]
+    assert [places for places, _ in seen] == [[0, 1, 2, 3, 4, 5], [0, 1, 2], [1, 2], [1]]
+    assert [values for _, values in seen[1:]] == [[2.0, 4.0, 6.0], [6.0, 9.0], [8.0]]
+    assert list(followed(Counting(), np.zeros(0, int), np.inf)) == []
 
 
 def test_bad_limits_of_rates() -> None:

@@ -96,8 +96,9 @@ def test_many_motions_on_few_balls(order: int, count: int) -> None:
     rng, many = np.random.default_rng(10 * order + count), 12
     balls = np.cumsum(rng.random((many, count)) + 0.1, axis=1)
     terms = np.sort(rng.random((order + 1, many, count)) + 0.5, axis=2)
-    etas = rng.choice([1e-3, 0.05, 0.1, 1.0], many)
-    crossing = batch_defects._Crossing(terms, balls, etas)
+    etas = rng.choice([2.0**-10, 0.0625, 0.125, 1.0], many)  # exact, so that rounding decides nothing
+    powers = etas ** np.arange(1.0, order + 2)[:, None]
+    crossing = batch_defects._Crossing(powers[..., None] * terms, balls)
     for k in range(order + 1):
         crossing.add(k)
     expected = [plain_defect(terms[:, i], balls[i], etas[i]) for i in range(many)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from contextlib import suppress
+from fractions import Fraction
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +16,9 @@ from bounds.bent import CENTRE, ETAS, LOSS, POWERS, ROWS, STARTS
 from scipy.integrate import DOP853
 
 import eomsym as eom
-from eomsym.bounds import batches, measured, proven
+from eomsym.bounds import batch_measured, batches, measured, proven
 from eomsym.bounds.batch_defects import batch_step_defects
+from eomsym.bounds.batch_measured import MeasuredWalk
 from eomsym.bounds.rounding import field_rounding, outward, step_rounding
 from eomsym.bounds.terms import tree_bounds
 from eomsym.bounds.truncation import step_defect
@@ -62,9 +64,10 @@ def step_rounded(around: Any, size: float, eta: float, slope: float) -> float:
 def chord(around: Any, radius: float, eta: float, order: int) -> float:
     if order == 0:
         return 0.0
-    wide = max(radius, 1e-6)
+    gradient, slope, _ = around.derivatives().at(0.0, 2)
+    wide = max(radius, 1e-3 * gradient / slope)
     near, far = (tree_bounds(around.derivatives().at(f * wide, order), order) for f in (1.0, 1.125))
-    return sum(eta**k * (far[k] - near[k]) / (wide / 8) for k in range(1, order + 1))
+    return (1 + 1e-9) * sum(eta**k * (far[k] - near[k]) / (wide / 8) for k in range(1, order + 1))
 
 
 def flow_stepped(around: Any, error: float, moved: float, jump: float, eta: float, further: Any) -> float:
@@ -152,17 +155,18 @@ def test_the_ways_of_motions() -> None:
         found = measured._move(kernel, points, 0.2, parts)
         for row, point in zip(found, points, strict=True):
             np.testing.assert_allclose(row, dop(lambda p: kernel.field(p, 0.2), point, 0.2, parts), rtol=1e-13)
-        many = batches._moves(FAMILY, STARTS, ETAS, 2, parts)
+        many = batch_measured._moves(FAMILY, STARTS, ETAS, 2, parts)
         for i in range(3):
             part = FAMILY[[i]]
             expected = dop(lambda p, f=part, e=ETAS[[i]]: f.field(p[None], e, 2)[0], STARTS[i], ETAS[i], parts)
             np.testing.assert_allclose(many[i], expected, rtol=1e-13)
     assert np.isnan(measured._move(kernel, np.full((1, 2), 1e200), 1.0, 2)).all()
-    centres, moves = batches._motions(FAMILY, STARTS, ETAS, 3, 1, 4)
-    np.testing.assert_array_equal(centres[:, 0], STARTS)
-    for k in range(3):
-        np.testing.assert_array_equal(moves[:, k], batches._moves(FAMILY, centres[:, k], ETAS, 1, 4))
-        np.testing.assert_array_equal(centres[:, k + 1], centres[:, k] + moves[:, k])
+    walk, centres = MeasuredWalk(FAMILY, STARTS, ETAS, 1), STARTS.copy()
+    for _ in range(3):
+        walk.advance()
+        for i, parts in enumerate(walk.parts):
+            centres[i] += batch_measured._moves(FAMILY[[i]], centres[[i]], ETAS[[i]], 1, int(parts))[0]
+        np.testing.assert_allclose(walk.centres, centres, rtol=1e-15)
 
 
 def way_rounding(stiff: float, size: float, speed: float, field: float, eta: float) -> float:
@@ -185,76 +189,88 @@ def test_the_rounding_of_ways(order: int) -> None:
 
 
 @pytest.mark.parametrize("order", range(3))
-def test_the_doubts_of_many_ways(order: int) -> None:
+def test_the_doubts_of_many_ways(monkeypatch: pytest.MonkeyPatch, order: int) -> None:
     for starts, parts in ((STARTS, 8), (1e-3 * STARTS, 8), (STARTS, 2)):
-        centres, moves = batches._motions(FAMILY, starts, ETAS, 2, order, parts)
-        arounds = [FAMILY.around(centres[:, k]) for k in range(2)]
-        doubts, good = batches._doubts(FAMILY, arounds, centres, moves, ETAS, order, parts)
+        monkeypatch.setattr(batch_measured, "MOST_PARTS", parts)  # no second attempt
+        walk, around = MeasuredWalk(FAMILY, starts, ETAS, order), FAMILY.around(starts)
+        walk.parts[:] = parts
+        moved, doubts = walk._ways(around)
+        ways = batch_measured._moves(FAMILY, starts, ETAS, order, parts)
         for i in range(3):
-            fine = True
-            for k in range(2):
-                around = One(arounds[k], i)
-                point, part = centres[i, k], FAMILY[[i]]
-                again = batches._moves(part, point[None], ETAS[[i]], order, parts // 2)[0]
-                change = 2 * length(moves[i, k] - again)
-                speed = length(part.terms(point[None], order)[0, 0])
-                sizes = tree_bounds(around.derivatives().at(0.0, order), order)
-                series = sum(ETAS[i] ** j * sizes[j] for j in range(1, order + 1))
-                field = around.rounding() + 256 * EPS * series + 4 * EPS * speed
-                stiff = ETAS[i] * around.spectrum(0.0).smoothness
-                rounding = way_rounding(stiff, length(point), speed, field, ETAS[i])
-                lost = 64 * EPS * length(moves[i, k])  # of a difference of two ways
-                assert doubts[i, k] == pytest.approx(change + rounding, rel=1e-6, abs=lost)
-                fine = fine and change <= 1e-14 * length(moves[i, k]) + rounding
-            assert good[i] == fine
-        assert good.any() == (parts == 8)
-    moves[0, 1] = np.nan
-    _, good = batches._doubts(FAMILY, arounds, centres, moves, ETAS, order, parts)
-    assert not good[0]
+            one, part = One(around, i), FAMILY[[i]]
+            again = batch_measured._moves(part, starts[[i]], ETAS[[i]], order, parts // 2)[0]
+            change = 2 * length(ways[i] - again)
+            speed = length(one.gradient)
+            sizes = tree_bounds(one.derivatives().at(0.0, order), order)
+            series = sum(ETAS[i] ** j * sizes[j] for j in range(1, order + 1))
+            field = one.rounding() + 256 * EPS * series + 4 * EPS * speed
+            stiff = ETAS[i] * one.spectrum(0.0).smoothness
+            rounding = way_rounding(stiff, length(starts[i]), speed, field, ETAS[i])
+            lost = 64 * EPS * length(ways[i])  # of a difference of two ways
+            if change <= 1e-14 * length(ways[i]) + rounding:
+                np.testing.assert_array_equal(moved[i], ways[i])
+                assert doubts[i] == pytest.approx(change + rounding, rel=1e-6, abs=lost)
+                assert walk.parts[i] == parts
+            else:
+                assert np.isnan([*moved[i], doubts[i]]).all()
+                assert walk.parts[i] == np.inf
+        assert np.isfinite(doubts).any() == (parts == 8)
+    endless = PolynomialFamily([[4]], [[-1.0]] * 2)
+    walk = MeasuredWalk(endless, np.array([[0.1], [9.0]]), np.full(2, 0.1), order)
+    with np.errstate(all="ignore"):
+        values = [walk.advance() for _ in range(2)]
+    assert np.isfinite(values)[:, 0].all()
+    assert not np.isfinite(values)[:, 1].any()
 
 
 @pytest.mark.parametrize("order", range(3))
 @pytest.mark.parametrize("scale", [1.0, 1e-7])
 def test_many_measured_walks(order: int, scale: float) -> None:
-    starts = scale * STARTS
-    centres, moves = batches._motions(FAMILY, starts, ETAS, 4, order, 8)
-    arounds = [FAMILY.around(centres[:, k]) for k in range(4)]
-    doubts = np.random.default_rng(0).random((3, 4)) * scale * 10.0 ** np.array([-16, -3, -9, -1])
-    for wide in (doubts, 1e-18 * doubts, 0 * doubts):
-        found = batches._walk(FAMILY, arounds, centres, moves, wide, ETAS, order)
-        for i in range(3):
-            error, state, eta = 0.0, (0.0, 0.0, np.zeros(2)), ETAS[i]
-            assert found[i, 0] == 0
-            for k in range(4):
-                around, here, after = One(arounds[k], i), centres[i, k], centres[i, k + 1]
-                jump = length(after - here - moves[i, k]) + wide[i, k]
-                error = flow_stepped(
-                    around, error, length(moves[i, k]), jump, eta,
-                    lambda r, a=around, e=eta: chord(a, r, e, order) if order else 0.0,
+    sizes = np.random.default_rng(0).random((3, 4)) * scale * 10.0 ** np.array([-16, -3, -9, -1])
+    for wide in (sizes, 1e-18 * sizes, 0 * sizes):
+        walk, centres = MeasuredWalk(FAMILY, scale * STARTS, ETAS, order), scale * STARTS
+        errors: list[float] = [0.0] * 3
+        states: list[Any] = [(0.0, 0.0, np.zeros(2))] * 3
+        for k in range(4):
+            around = FAMILY.around(centres)
+            moved = batch_measured._moves(FAMILY, centres, ETAS, order, 8)
+            after = centres + moved
+            way = after - centres
+            jump = np.linalg.norm(way - moved, axis=1) + wide[:, k]
+            walk._flow_step(around, moved, jump)
+            walk._descent_step(around, after, way)
+            for i, eta in enumerate(ETAS):
+                one = One(around, i)
+                errors[i] = flow_stepped(
+                    one, errors[i], length(moved[i]), jump[i], eta,
+                    lambda r, a=one, e=eta: chord(a, r, e, order) if order else 0.0,
                 )  # fmt: skip
-                defect = after - here + eta * around.gradient
-                state = descent_stepped(
-                    around, state, after, after - here, around.gradient, defect, around.hessian, eta
-                )
-                assert found[i, k + 1] == pytest.approx(outward(state[0] + error), rel=1e-9, abs=0)
+                defect = way[i] + eta * one.gradient
+                states[i] = descent_stepped(
+                    one, states[i], after[i], way[i], one.gradient, defect, one.hessian, eta
+                )  # fmt: skip
+                assert walk.error[i] == pytest.approx(errors[i], rel=1e-9, abs=0)
+                assert walk.distance[i] == pytest.approx(states[i][0], rel=1e-9, abs=0)
+            centres = after
 
 
-def test_rounding_is_all_that_is_left_of_a_walk_there_and_back() -> None:
+def test_rounding_is_all_that_is_left_of_a_walk_there_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
     # On x**2/2 the vector is exact and comes back to zero: what is left is what the vector may have lost on the way.
     losses, eta, far = PolynomialFamily([[2]], [[0.5]]), 0.25, 2.0**20
     for doubt in (0.0, 1e-9):
-        centres, moves = np.array([[[0.0], [far], [0.0]]]), np.array([[[far], [-far]]])
-        arounds = [losses.around(centres[:, k]) for k in range(2)]
-        found = batches._walk(losses, arounds, centres, moves, np.full((1, 2), doubt), np.array([eta]), 0)
+        walk = MeasuredWalk(losses, np.zeros((1, 1)), np.array([eta]), 0)
         error, state = 0.0, (0.0, 0.0, np.zeros(1))
-        for k, (here, after) in enumerate(((0.0, far), (far, 0.0))):
-            around = One(arounds[k], 0)
+        for here, after in ((0.0, far), (far, 0.0)):
+            way = np.array([after - here])
+            monkeypatch.setattr(walk, "_ways", lambda around, w=way, d=doubt: (w[None], np.array([d])))
+            around = One(losses.around(np.array([[here]])), 0)
+            found = walk.advance()[0]
             error = flow_stepped(around, error, far, doubt, eta, lambda r: 0.0)
-            way, defect = np.array([after - here]), np.array([after - here + eta * here])
+            defect = way + eta * here
             state = descent_stepped(around, state, np.array([after]), way, around.gradient, defect, around.hessian, eta)
         assert state[2][0] == 0
-        assert found[0, 2] == pytest.approx(outward(state[0] + error), rel=1e-12, abs=0)
-        assert found[0, 2] < 1e-7
+        assert found == pytest.approx(outward(state[0] + error), rel=1e-12, abs=0)
+        assert found < 1e-7
 
 
 def test_a_measured_distance_is_its_walk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,31 +336,34 @@ def test_into_how_many_parts_a_step_is_cut(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_into_how_many_parts_many_steps_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert batches.MOST_PARTS == 32
-    losses = PolynomialFamily([[2]], [[0.5]] * 7)
-    etas = np.array([1e-3, 0.5 - 1e-9, 0.5 + 1e-9, 1 - 1e-9, 8 - 1e-9, 8 + 1e-9, 1e9])
+    assert batch_measured.MOST_PARTS == 32
+    losses = PolynomialFamily([[2]], [[0.5]] * 8)
+    etas = np.array([1e-3, 0.5 - 1e-9, 0.5 + 1e-9, 1 - 1e-9, 1 + 1e-9, 8 - 1e-9, 8 + 1e-9, 1e9])
     asked: list[tuple[int, list[float]]] = []
-    motions = batches._motions
+    least = 8
 
-    def noted(family: Any, starts: Any, eta: Any, steps: int, order: int, parts: int) -> Any:
+    def moves(family: Any, points: Any, eta: Any, order: int, parts: int) -> Any:
+        """What halving changes is nothing from so many parts on."""
         asked.append((parts, eta.tolist()))
-        return motions(family, starts, eta, steps, order, parts)
+        return np.full(points.shape, 0.0 if parts >= least / 2 else np.inf if parts == 1 else float(parts))
 
-    monkeypatch.setattr(batches, "_motions", noted)
-    monkeypatch.setattr(batches, "_doubts", lambda f, a, c, m, e, o, p: (0 * m[..., 0], p * np.ones(len(e)) >= 16))
-    values = batches.many_distances(losses, np.ones((7, 1)), eta=etas, steps=2)
-    assert [parts for parts, _ in asked] == [2, 4, 8, 16, 32]
-    assert asked[0][1] == etas[:2].tolist()
-    assert asked[1][1] == etas[2:4].tolist()
-    assert asked[2][1] == etas[:2].tolist()
-    assert asked[3][1] == etas[2:4].tolist()
-    assert asked[4][1] == [etas[0], etas[1], *etas[4:]]
-    assert np.isfinite(values[:6]).all()
-    # Four times as many where they do not do, up to the most; then there is no number.
+    monkeypatch.setattr(batch_measured, "_moves", moves)
+    walk = MeasuredWalk(losses, np.ones((8, 1)), etas, 0)
+    assert walk.parts.tolist() == [2, 2, 4, 4, 8, 32, 32, 32]
+    with np.errstate(all="ignore"):
+        walk.advance()
+    # Four times as many where they do not do, and so from there on.
+    assert [parts for parts, _ in asked] == [2, 1, 4, 2, 8, 4, 16, 8, 32, 16]
+    assert asked[4][1] == [*etas[:2], etas[4]]
+    assert asked[6][1] == etas[2:4].tolist()
+    assert asked[8][1] == etas[5:].tolist()
+    assert walk.parts.tolist() == [8, 8, 16, 16, 8, 32, 32, 32]
     asked.clear()
-    monkeypatch.setattr(batches, "_doubts", lambda f, a, c, m, e, o, p: (0 * m[..., 0], np.zeros(len(e), dtype=bool)))
-    values = batches.many_distances(losses, np.ones((7, 1)), eta=etas, steps=2)
-    assert [parts for parts, _ in asked] == [2, 4, 8, 16, 32]
+    walk.advance()
+    assert [parts for parts, _ in asked] == [8, 4, 16, 8, 32, 16]
+    # Up to the most; then there is no number.
+    least = 1000
+    values = batches.many_distances(losses[:7], np.ones((7, 1)), eta=etas[:7], steps=2)
     np.testing.assert_array_equal(values, np.tile([0.0, np.inf, np.inf], (7, 1)))
 
 
@@ -432,6 +451,11 @@ def test_a_ball_that_the_flow_may_just_not_leave() -> None:
     assert len(tried) == 61
 
 
+def rounded(order: int, share: float) -> float:
+    """Rounding of a term over its trees: the gradient, with this share of rounding, is in them `order + 1` times."""
+    return min(1.0, 256 * EPS + 2 * float((1 + Fraction(share)) ** (order + 1) - 1))
+
+
 @pytest.mark.parametrize("order", range(3))
 def test_closed_forms_are_their_recursion(order: int) -> None:
     kernel, known, eta = eom.compile(LOSS, 3), curvature_of(LOSS), 0.05
@@ -446,7 +470,8 @@ def test_closed_forms_are_their_recursion(order: int) -> None:
                 known_here = around.derivatives()
                 sizes = [length(row) for row in kernel.terms(path[k])[: order + 2]]
                 trees = tree_bounds(known_here.at(0.0, order + 1), order + 1)
-                sizes = [s + 256 * EPS * t + around.rounding() for s, t in zip(sizes, trees, strict=True)]
+                rounds = [tree * rounded(k, around.rounding() / trees[0]) for k, tree in enumerate(trees)]
+                sizes = [size + lost for size, lost in zip(sizes, rounds, strict=True)]
                 defect = step_defect(known_here, distance, eta, order, sizes)
             else:
                 hessian = np.array([kernel.hessian_vector(path[k], e) for e in np.eye(2)])
@@ -472,7 +497,9 @@ def test_many_closed_forms_and_tubes_are_their_recursions(order: int) -> None:
             after = thetas - etas[:, None] * around.gradients
             if order:
                 sizes = np.linalg.norm(FAMILY.terms(thetas, order + 1), axis=2).T
-                sizes = sizes + 256 * EPS * tree_bounds(around.known.known, order + 1) + around.rounding()
+                trees = tree_bounds(around.known.known, order + 1)
+                shares = around.rounding() / trees[0]
+                sizes = sizes + trees * [[rounded(k, share) for share in shares] for k in range(len(trees))]
                 defects = batch_step_defects(around.known, distance, etas, order, sizes)
             else:
                 defects = batches._euler_defects(around, distance, etas)

@@ -328,7 +328,7 @@ class Stepper:
         fixed = (
             numbers[1], levels.corrections, self._memory((degree + 1) * levels.words),
             self._no_tops.copy(), starts, looser, times,
-            np.array([*tolerances, most, degree, _unit(times), np.inf if look is None else self._piece(degree)]), lanes,
+            np.array([*tolerances, most, degree, np.inf if look is None else self._piece(degree), _unit(times)]), lanes,
             np.empty((self.lanes, 3)), result, out,
         )  # fmt: skip
         if not keep:
