@@ -8,7 +8,7 @@ import numpy as np
 from scipy.integrate import DOP853
 
 from eomsym.bounds.measured import WEIGHT
-from eomsym.bounds.rounding import EPS, TERM, TINY, outward
+from eomsym.bounds.rounding import EPS, TERM, TINY, chord_from, outward
 from eomsym.bounds.terms import tree_bounds
 from eomsym.curvature.families import Family, Neighbourhoods
 from eomsym.types import Array
@@ -130,8 +130,8 @@ def _steeper(around: Neighbourhoods, radius: Array, eta: Array, order: int) -> A
     """As `eomsym.bounds.rounding.steeper_terms`."""
     if order == 0:
         return np.zeros_like(radius)
-    wide = np.maximum(radius, 1e-6)
+    wide = chord_from(around.known.at(np.zeros_like(radius), 2), radius)
     both = tree_bounds(around.known.at(wide[:, None] * np.array([1.0, 1.125]), order), order)
-    chords = (both[..., 1] - both[..., 0]) / (0.125 * wide)
+    chords = (1 + 1e-9) * (both[..., 1] - both[..., 0]) / (0.125 * wide)
     found: Array = np.sum(eta ** np.arange(1.0, order + 1)[:, None] * chords[1:], axis=0)
     return np.where(np.isfinite(found), found, np.inf)

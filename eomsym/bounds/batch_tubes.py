@@ -151,7 +151,9 @@ class BatchTube:
 def _cells(family: Family, centre: Array, eta: Array, order: int) -> _Cells:
     """As `eomsym.bounds.tubes._cell`."""
     around = family.around(centre)
-    radii = RADII * (1 + np.linalg.norm(centre, axis=1))[:, None]
+    moves = np.linalg.norm(family.field(centre, eta, order), axis=1)
+    sizes = np.linalg.norm(centre, axis=1) + eta * moves
+    radii = RADII * np.where(sizes > 0, sizes, 1.0)[:, None]
     width, m = 0.25 * radii, len(RADII)
     balls = np.concatenate([np.zeros((len(eta), 1)), radii, radii + width, radii + 2 * width], axis=1)
     powers = eta ** np.arange(order + 1.0)[:, None]
@@ -162,7 +164,7 @@ def _cells(family: Family, centre: Array, eta: Array, order: int) -> _Cells:
     steep = (tail[:, m + 1 : 2 * m + 1] - first) / width
     bend = (far - 2 * near + here + 16 * EPS * far) / width**2
     haze = 2 * around.rounding()[:, None] + TERM * first + 4 * EPS * series[0, :, 1 : m + 1]
-    velocity = np.linalg.norm(family.field(centre, eta, order), axis=1)[:, None] + haze
+    velocity = moves[:, None] + haze
     speed = np.minimum(here, velocity + (here - still) + 16 * EPS * here)
     bounds = [np.where(np.isnan(x), np.inf, x) for x in (speed, steep, bend, haze)]
     # What holds on a ball holds on those in it.

@@ -18,9 +18,10 @@ from eomsym.bounds.batch_measured import MeasuredWalk, step_rounding
 from eomsym.bounds.batch_tubes import BatchTube
 from eomsym.bounds.bound import checked_certificate
 from eomsym.bounds.proven import ENLARGEMENTS
-from eomsym.bounds.rounding import EPS, TERM, outward
+from eomsym.bounds.rounding import EPS, TERM, outward, term_rounding
 from eomsym.bounds.terms import tree_bounds
 from eomsym.curvature.families import Family, Neighbourhoods, PolynomialFamily
+from eomsym.curvature.norms import lengths
 from eomsym.dynamics.descent import MOST_STEPS, checked_steps
 from eomsym.errors import InputError, ShapeError
 from eomsym.losses.expression import Loss
@@ -199,9 +200,9 @@ class _ClosedFormWalk:
         if self.order == 0:
             defect = _euler_defects(around, distance, eta)
         else:
-            sizes = np.linalg.norm(self.family.terms(self.thetas, self.order + 1), axis=2).T
+            sizes = lengths(self.family.terms(self.thetas, self.order + 1)).T
             trees = tree_bounds(around.known.at(np.zeros(len(eta)), self.order + 1), self.order + 1)
-            sizes = sizes + TERM * trees + around.rounding()
+            sizes = sizes + term_rounding(trees, around.rounding())
             defect = batch_step_defects(around.known, distance, eta, self.order, sizes)
         self.thetas, rounding = _descended(around, self.thetas, eta)
         self.distance = outward(around.spectrum(distance).amplification(eta) * distance + defect + rounding)
@@ -241,7 +242,7 @@ def _euler_defects(around: Neighbourhoods, distance: Array, eta: Array) -> Array
     gradients = around.gradients
     smoothness = around.spectrum(np.zeros_like(distance)).smoothness
     slope = np.linalg.norm(gradients, axis=1)
-    curved = np.linalg.norm(around.hessian_vectors(gradients), axis=1)
+    curved = lengths(around.hessian_vectors(gradients))
     curved = curved + TERM * gradients.shape[1] * smoothness * slope + smoothness * around.rounding()
     radius = distance + 1.1 * eta * around.spectrum(distance).slope
     defect, open_ = np.full(len(distance), np.inf), np.isfinite(radius)
@@ -251,7 +252,7 @@ def _euler_defects(around: Neighbourhoods, distance: Array, eta: Array) -> Array
         third = around.third(radius)
         # The derivative of A g is A A + D A[., g].
         found = np.minimum(ball.smoothness * ball.slope, curved + radius * (ball.smoothness**2 + third * ball.slope))
-        defect = np.where(held, eta**2 * found / 2, defect)
+        defect = np.where(held, eta * (eta * found) / 2, defect)
         open_ = open_ & ~held
         radius = np.where(open_, distance + 1.1 * eta * ball.slope, radius)
         open_ = open_ & np.isfinite(radius)

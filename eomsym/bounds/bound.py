@@ -204,6 +204,8 @@ class StepSize:
         How it is known, see `eomsym.bounds.step_size`.
     notes : tuple of str
         What else must be known.
+    stopped : str
+        Why the search for a larger rate was ended early; nothing where it was not. This is one of the notes too.
 
     Examples
     --------
@@ -222,6 +224,7 @@ class StepSize:
     source: str
     certificate: str
     notes: tuple[str, ...] = ()
+    stopped: str = ""
 
     @property
     def proven(self) -> bool:

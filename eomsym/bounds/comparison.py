@@ -256,7 +256,10 @@ class StepSizes(Sequence[StepSizeRow]):
         return iter(self.rows)
 
     def table(self) -> Table:
-        """Return the learning rates: ~ marks an estimate, a dash what has no bound, with the reason below."""
+        """Return the learning rates: ~ marks an estimate, a dash what has no bound.
+
+        The reasons stand below, and which search was stopped.
+        """
         title = f"{self.name}: learning rates for a distance below {self.epsilon:g} up to time {self.time:g}"
         names = {name: name for name in ("theorem", "proven", "measured", "predicted")}
         return _table(title, self.rows, names)
@@ -322,6 +325,8 @@ def _table(title: str, rows: Sequence[Any], names: Mapping[str, str]) -> Table:
             value = getattr(row, name)
             if isinstance(value, (Bound, StepSize)):
                 cells.append(("" if value.proven else "~") + f"{float(value):.4g}")
+                if isinstance(value, StepSize) and value.stopped:
+                    reasons.append(f"order {row.order}, {heading}: {value.stopped}")
             elif isinstance(value, str):
                 cells.append(None)
                 reasons.append(f"order {row.order}, {heading}: {value}")
@@ -338,7 +343,8 @@ def _recorded(row: Any, numbers: Sequence[str], bounds: Sequence[str]) -> dict[s
     def told(bound: Any) -> Any:
         if isinstance(bound, (Bound, StepSize)):
             return {"value": float(bound), "proven": bound.proven, "certificate": bound.certificate,
-                    "hypotheses": [str(h) for h in bound.hypotheses], "source": bound.source}  # fmt: skip
+                    "hypotheses": [str(h) for h in bound.hypotheses], "source": bound.source,
+                    "notes": list(bound.notes)}  # fmt: skip
         return None if bound is None else {"refused": bound}
 
     found = {name: getattr(row, name) for name in numbers}

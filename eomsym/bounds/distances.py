@@ -15,6 +15,7 @@ from eomsym.bounds.tubes import tube_distances
 from eomsym.curvature.closed_form import checked_curvature
 from eomsym.curvature.hessian import Curvature, as_kernel
 from eomsym.dynamics.descent import MOST_STEPS, checked_steps, descend
+from eomsym.dynamics.patience import Patience
 from eomsym.errors import HypothesisError, InputError
 from eomsym.types import Array
 
@@ -139,7 +140,15 @@ def distance(
 
 
 def proven_values(
-    kernel: Kernel, known: Curvature, start: Array, eta: float, steps: int, order: int, limit: float = np.inf
+    kernel: Kernel,
+    known: Curvature,
+    start: Array,
+    eta: float,
+    steps: int,
+    order: int,
+    limit: float = np.inf,
+    *,
+    patience: Patience | None = None,
 ) -> Array:
     """The bounds of the certificate ``"proven"``, up to the first above a limit.
 
@@ -152,6 +161,14 @@ def proven_values(
     eta : float
     steps, order : int
     limit : float
+        Of the distance.
+    patience : Patience, optional
+        How long it may take.
+
+    Raises
+    ------
+    Stopped
+        If it takes longer than it may.
 
     Examples
     --------
@@ -162,8 +179,8 @@ def proven_values(
     """
     thetas = descend(kernel, start, eta=eta, steps=steps).thetas
     if _has_derivatives(known, start, order):
-        return tube_distances(kernel, known, thetas, eta, order, limit)
-    return proven_distances(kernel, known, thetas, eta, order, limit)
+        return tube_distances(kernel, known, thetas, eta, order, limit, patience)
+    return proven_distances(kernel, known, thetas, eta, order, limit, patience)
 
 
 def _has_derivatives(known: Curvature, theta: Array, order: int) -> bool:

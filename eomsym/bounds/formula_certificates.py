@@ -54,8 +54,7 @@ def certify_formula(order: int, *, method: Method | None = None) -> dict[str, An
     if not all(entry.is_Rational for entry in form.entries()):
         raise InputError(
             f"a certificate of a formula needs fractions for the parameters, got {shown(optimiser, 200)}; type for "
-            "instance "
-            'HeavyBall("9/10")'
+            'instance HeavyBall("9/10")'
         )
     matrices = {name: getattr(form, name) for name in ("weights", "extrapolation", "coupling")}
     return {

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.integrate import DOP853
 
 from eomsym.bounds.rounding import EPS, field_rounding, outward, steeper_terms, step_rounding
+from eomsym.dynamics.patience import Patience, watched
 from eomsym.errors import DivergenceError, HypothesisError, InputError, TableError
 from eomsym.types import Array
 
@@ -31,7 +32,13 @@ WEIGHT = float(np.abs(DOP853.B).sum())
 
 
 def measured_distances(
-    kernel: Kernel, known: Curvature, start: Array, eta: float, steps: int, limit: float = np.inf
+    kernel: Kernel,
+    known: Curvature,
+    start: Array,
+    eta: float,
+    steps: int,
+    limit: float = np.inf,
+    patience: Patience | None = None,
 ) -> tuple[Array, float]:
     """Bounds on the distance at the times ``0, eta, …``, up to the first above a limit.
 
@@ -44,6 +51,9 @@ def measured_distances(
     eta : float
     steps : int
     limit : float
+        Of the distance.
+    patience : Patience, optional
+        How long it may take.
 
     Returns
     -------
@@ -57,14 +67,16 @@ def measured_distances(
         If the distance leaves the domain of the curvature, or the flow cannot be computed well enough.
     DivergenceError
         If the equation of motion diverges.
+    Stopped
+        If it takes longer than it may.
     """
-    centres, moves, doubts, around = _motion(kernel, known, start, eta, steps)
+    centres, moves, doubts, around = _motion(kernel, known, start, eta, steps, patience)
     jumps = np.linalg.norm(centres[1:] - centres[:-1] - moves, axis=1) + doubts
     gradients = kernel.gradient(centres[:-1])
     defects = centres[1:] - centres[:-1] + eta * gradients
     walk = _Walk(kernel, eta)
     values = [0.0]
-    for k in range(steps):
+    for k in watched(range(steps), patience):
         walk.flow_step(around[k], centres[k], float(np.linalg.norm(moves[k])), float(jumps[k]))
         walk.descent_step(around[k], centres[k], centres[k + 1], gradients[k], defects[k])
         values.append(outward(walk.distance + walk.error))
@@ -123,7 +135,7 @@ class _Walk:
 
 
 def _motion(
-    kernel: Kernel, known: Curvature, start: Array, eta: float, steps: int
+    kernel: Kernel, known: Curvature, start: Array, eta: float, steps: int, patience: Patience | None = None
 ) -> tuple[Array, Array, Array, list[Neighbourhood]]:
     """The motion at the times ``k eta``, its way in each step, the error of that, and what is known around it."""
     stiff = eta * known.at(start).spectrum(0.0).smoothness
@@ -131,14 +143,14 @@ def _motion(
     while True:
         centres, moves = np.empty((steps + 1, len(start))), np.empty((steps, len(start)))
         centres[0] = start
-        for k in range(steps):
+        for k in watched(range(steps), patience):
             moves[k] = _move(kernel, centres[k : k + 1], eta, parts)[0]
             centres[k + 1] = centres[k] + moves[k]
             if not np.isfinite(moves[k]).all():
                 break
         else:
             around = [known.at(centre) for centre in centres[:steps]]
-            rounding = _rounding(kernel, around, centres[:steps], eta)
+            rounding = _rounding(kernel, around, centres[:steps], eta, patience)
             # Of order eight: where halving changes little, the error is far below the change.
             doubts = 2 * np.linalg.norm(moves - _move(kernel, centres[:steps], eta, parts // 2), axis=1)
             most = 1e-6 if parts >= MOST_PARTS else 1e-14
@@ -153,11 +165,14 @@ def _motion(
         parts *= 4
 
 
-def _rounding(kernel: Kernel, around: list[Neighbourhood], points: Array, eta: float) -> Array:
+def _rounding(
+    kernel: Kernel, around: list[Neighbourhood], points: Array, eta: float, patience: Patience | None = None
+) -> Array:
     """What rounding may do to the way of one step from each point."""
-    stiff = eta * np.array([here.spectrum(0.0).smoothness for here in around])
+    stiff = eta * np.array([here.spectrum(0.0).smoothness for here in watched(around, patience)])
     terms = kernel.terms(points)
-    fields = [field_rounding(kernel, here, row, eta) for here, row in zip(around, terms, strict=True)]
+    pairs = zip(watched(around, patience), terms, strict=True)
+    fields = [field_rounding(kernel, here, row, eta) for here, row in pairs]
     lengths, speeds = np.linalg.norm(points, axis=1), np.linalg.norm(terms[:, 0], axis=1)
     ends: Array = EPS * lengths + 8 * EPS * (stiff * lengths + eta * speeds)
     return ends + WEIGHT * eta * np.array(fields) * (1 + stiff)

@@ -21,6 +21,7 @@ from eomsym import checks
 from eomsym.curvature.hessian import as_kernel
 from eomsym.dynamics.descent import MOST_STEPS, descend
 from eomsym.dynamics.leading_error import leading_error
+from eomsym.dynamics.patience import Stopped
 from eomsym.errors import InputError, TableError
 from eomsym.output.figures import Figure, legend_below, on_axes
 from eomsym.output.style import INK
@@ -179,8 +180,17 @@ def _refined_step(kernel: Kernel, theta: Array, error: Array, eta: float, order:
     return after
 
 
-def predicted_rate(kernel: Kernel, theta: Array, epsilon: float, time: float, order: int) -> float:
-    """The learning rate at which the leading error at a time is `epsilon`; infinite if the leading error vanishes."""
-    norm = float(leading_error(kernel.at_order(order + 1), theta, time=time, orders=[order]).norms[0])
+def predicted_rate(
+    kernel: Kernel, theta: Array, epsilon: float, time: float, order: int, limit: float = 60.0
+) -> tuple[float, tuple[str, ...]]:
+    """The learning rate at which the leading error at a time is `epsilon`, with what must be known about it.
+
+    It is infinite if the leading error vanishes; `limit` is that of `leading_error`, and `Stopped` is raised where that
+    leaves it known to no more than a tenth.
+    """
+    found = leading_error(kernel.at_order(order + 1), theta, time=time, orders=[order], limit=limit)
+    norm = float(found.norms[0])
+    if found.notes and not found.errors[0] < norm / 10:
+        raise Stopped(found.notes[0], 0)
     with np.errstate(over="ignore"):
-        return float((epsilon / norm) ** (1 / (order + 1))) if norm > 0 else np.inf
+        return float((epsilon / norm) ** (1 / (order + 1))) if norm > 0 else np.inf, found.notes

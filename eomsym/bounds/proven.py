@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eomsym.bounds.rounding import TERM, outward, step_rounding
+from eomsym.bounds.rounding import TERM, outward, step_rounding, term_rounding
 from eomsym.bounds.terms import tree_bounds
 from eomsym.bounds.truncation import step_defect
 from eomsym.curvature.hessian import Curvature, Neighbourhood
+from eomsym.curvature.norms import lengths
+from eomsym.dynamics.patience import Patience, watched
 from eomsym.errors import HypothesisError
 from eomsym.types import Array
 
@@ -34,7 +36,13 @@ ENLARGEMENTS = 60
 
 
 def proven_distances(
-    kernel: Kernel, known: Curvature, thetas: Array, eta: float, order: int, limit: float = np.inf
+    kernel: Kernel,
+    known: Curvature,
+    thetas: Array,
+    eta: float,
+    order: int,
+    limit: float = np.inf,
+    patience: Patience | None = None,
 ) -> Array:
     """Bounds on the distance along a run of gradient descent, up to the first that is above a limit.
 
@@ -47,6 +55,9 @@ def proven_distances(
     eta : float
     order : int
     limit : float
+        Of the distance.
+    patience : Patience, optional
+        How long it may take.
 
     Returns
     -------
@@ -56,6 +67,8 @@ def proven_distances(
     ------
     HypothesisError
         If the distance grows without limit or leaves the domain of the curvature: then there is no bound.
+    Stopped
+        If it takes longer than it may.
 
     Examples
     --------
@@ -68,15 +81,16 @@ def proven_distances(
     """
     values = [0.0]
     distance = drift = 0.0  # of the motion, and of exact gradient descent, from the run in float64
-    for k, theta in enumerate(thetas[:-1]):
+    for k, theta in enumerate(watched(thetas[:-1], patience)):
         around = known.at(theta)
         gradient = kernel.gradient(theta)
         slope = float(np.linalg.norm(gradient))
         if order == 0:
             defect = _euler_defect(around, distance, eta, _curved(kernel, around, theta, gradient))
         else:
-            sizes = np.linalg.norm(kernel.terms(theta), axis=1)
-            sizes += TERM * tree_bounds(around.derivatives().at(0.0, order + 1), order + 1) + around.rounding()
+            sizes = lengths(kernel.terms(theta))
+            trees = tree_bounds(around.derivatives().at(0.0, order + 1), order + 1)
+            sizes += term_rounding(trees, around.rounding())
             defect = step_defect(around.derivatives(), distance, eta, order, sizes)
         rounding = step_rounding(around, float(np.linalg.norm(thetas[k + 1])), eta, slope)
         distance = outward(around.spectrum(distance).amplification(eta) * distance + defect + rounding)
@@ -93,7 +107,7 @@ def _curved(kernel: Kernel, around: Neighbourhood, theta: Array, gradient: Array
     """At least ``|A g|`` at a point."""
     smoothness = around.spectrum(0.0).smoothness
     rounding = TERM * len(theta) * smoothness * float(np.linalg.norm(gradient)) + smoothness * around.rounding()
-    return float(np.linalg.norm(kernel.hessian_vector(theta, gradient))) + rounding
+    return float(lengths(kernel.hessian_vector(theta, gradient))) + rounding
 
 
 def _euler_defect(around: Neighbourhood, distance: float, eta: float, curved: float) -> float:
@@ -106,7 +120,7 @@ def _euler_defect(around: Neighbourhood, distance: float, eta: float, curved: fl
             third = around.third(radius)
             if third is not None:  # the derivative of A g is A A + D A[., g]
                 found = min(found, curved + radius * (ball.smoothness**2 + third * ball.slope))
-            return eta**2 * found / 2
+            return eta * (eta * found) / 2
         radius = distance + 1.1 * eta * ball.slope
         if not np.isfinite(radius):
             break

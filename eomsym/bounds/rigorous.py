@@ -20,6 +20,7 @@ from eomsym.bounds.bound import Bound, Hypothesis, motion_name
 from eomsym.codegen.kernel import compile
 from eomsym.curvature.hessian import Curvature, Neighbourhood, Spectrum
 from eomsym.dynamics.descent import checked_steps
+from eomsym.dynamics.patience import Patience, watched
 from eomsym.errors import HypothesisError
 from eomsym.losses.functions import FUNCTIONS
 from eomsym.losses.objective import Objective
@@ -151,7 +152,7 @@ def _largest_eigenvalue(columns: list[list[Any]]) -> float:
     middle = np.array([[float(x.mid()) for x in row] for row in symmetric])
     width = float(np.sqrt(sum(float(x.rad()) ** 2 for row in symmetric for x in row)))
     guess = float(np.linalg.eigvalsh(middle)[-1])
-    slack = 1e-12 * (1 + abs(guess)) + 0.02 * width
+    slack = 1e-12 * float(np.abs(middle).max()) + 0.02 * width + 1e-300
     for _ in range(60):
         bound = guess + slack
         shifted = [
@@ -295,22 +296,35 @@ def enclose_flow(
     ----------
     R. E. Moore, Interval Analysis (1966); W. Tucker, Validated Numerics (2011), chapter 6.
     """
+    return _enclosed(*_checked(loss, start, eta, steps, order, degree, substeps))
+
+
+def _checked(
+    loss: Objective, start: ArrayLike, eta: float, steps: int, order: int, degree: int, substeps: int
+) -> tuple[_Field, Array, float, int, int, int]:
+    """The arguments of `_enclosed` from those of `enclose_flow`."""
     rate = checks.positive(eta, "eta")
     inner, terms = checks.count(substeps, "substeps", 1, MOST_INNER), checks.count(degree, "degree", 1, MOST_DEGREE)
     checks.instance(loss, "a loss", Objective, "eomsym.Loss('x**2', variables='x')")
     point = loss.validate(start)
     count = checked_steps(steps, len(point), rate)
-    field = _Field(loss, checks.order(order, HIGHEST_FLOW))
+    return _Field(loss, checks.order(order, HIGHEST_FLOW)), point, rate, count, terms, inner
+
+
+def _enclosed(
+    field: _Field, point: Array, eta: float, steps: int, degree: int, inner: int, patience: Patience | None = None
+) -> Enclosure:
+    """As `enclose_flow`."""
     centres, radii = [point], [0.0]
     with working():
-        h, step = enclosed(rate) / inner, enclosed(rate)
+        h, step = enclosed(eta) / inner, enclosed(eta)
         centre, radius = point, 0.0
-        for _ in range(count):
+        for _ in watched(range(steps), patience):
             for _ in range(inner):
-                centre, radius = _advance(field, centre, radius, h, step, terms)
+                centre, radius = _advance(field, centre, radius, h, step, degree)
             centres.append(centre)
             radii.append(radius)
-    return Enclosure(rate * np.arange(count + 1.0), np.array(centres), np.array(radii))
+    return Enclosure(eta * np.arange(steps + 1.0), np.array(centres), np.array(radii))
 
 
 def _advance(field: _Field, centre: Array, radius: float, h: Any, eta: Any, degree: int) -> tuple[Array, float]:
@@ -343,7 +357,7 @@ def _a_priori(field: _Field, ball: list[Any], h: Any, eta: Any) -> list[Any]:
         if attempt and all(wide.contains_interior(narrow) for wide, narrow in zip(box, image, strict=True)):
             return image
         # The image alone: a coordinate that has its box must not grow on, and others with it.
-        box = [arb(x.mid(), 1.1 * x.rad() + 1e-30) for x in image]
+        box = [arb(x.mid(), 1.1 * x.rad() + 1e-300) for x in image]
     raise HypothesisError(
         "no bound: found no box that the motion stays in for one step; use a smaller eta or more substeps"
     )
@@ -358,6 +372,7 @@ def rigorous_distance(
     order: int = 0,
     degree: int = 8,
     substeps: int = 1,
+    patience: Patience | None = None,
 ) -> Bound:
     """A machine-checked bound on the distance of gradient descent from the equation of motion, all rounding included.
 
@@ -367,6 +382,8 @@ def rigorous_distance(
     ----------
     loss, start, eta, steps, order, degree, substeps
         As for `enclose_flow`.
+    patience : Patience, optional
+        How long it may take.
 
     Returns
     -------
@@ -376,6 +393,8 @@ def rigorous_distance(
     ------
     HypothesisError
         As for `enclose_flow`.
+    Stopped
+        If it takes longer than it may.
 
     Examples
     --------
@@ -385,7 +404,7 @@ def rigorous_distance(
     >>> bool(true <= bound.value <= true + 1e-11)
     True
     """
-    enclosure = enclose_flow(loss, start, eta=eta, steps=steps, order=order, degree=degree, substeps=substeps)
+    enclosure = _enclosed(*_checked(loss, start, eta, steps, order, degree, substeps), patience)
     field = _Field(loss, 0)
     values = np.zeros(len(enclosure.times))
     with working():

@@ -147,6 +147,7 @@ def compare_step_sizes(
     epsilon: float,
     orders: Iterable[int] = range(3),
     curvature: Curvature | None = None,
+    limit: float = 60.0,
     name: str = "",
     progress: Progress = lambda done, total, label: None,
 ) -> StepSizes:
@@ -161,6 +162,8 @@ def compare_step_sizes(
     orders : iterable of int
     curvature, name, progress
         As for `compare_distances`.
+    limit : float
+        Seconds of CPU time for each of them, see `eomsym.bounds.step_size`.
 
     Returns
     -------
@@ -182,7 +185,7 @@ def compare_step_sizes(
     rows = []
     for done, order in enumerate(asked):
         progress(done, len(asked), f"order {order}")
-        question: dict[str, Any] = {"time": time, "epsilon": epsilon, "order": order}
+        question: dict[str, Any] = {"time": time, "epsilon": epsilon, "order": order, "limit": limit}
         try:
             predicted = step_size(kernel, theta, **question, certificate="predicted").eta
         except DivergenceError:

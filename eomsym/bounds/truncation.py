@@ -18,11 +18,13 @@ from eomsym.curvature.derivatives import Derivatives
 from eomsym.errors import HypothesisError, InputError
 from eomsym.types import Array
 
-__all__ = ["defect_bound", "exponential_bound", "step_defect"]
+__all__ = ["defect_bound", "exponential_bound", "step_defect", "times_powers"]
 
 GROWTHS = 12
 HIGHEST = 17
 TINY = float(np.finfo(np.float64).tiny)
+#: Terms below this may have lost summands that vanish.
+FAINT = 1e-290
 #: ``c = 2/(2 ln 2 - 1)``.
 CONSTANT = 2 / (2 * np.log(2) - 1)
 #: At least ``e (2 + (ln 2) c/2 sup_N sum_(i<N) (i/N)**i)``; the supremum is 1.0022, at N = 6.
@@ -164,27 +166,29 @@ def _step_defect(known: Derivatives, distance: float, eta: float, order: int, ex
             f"no bound: needed a bounded gradient on the complex ball of radius {distance:.3g}, got none: the closed "
             "form ends before; use a smaller eta or fewer steps"
         )
-    radii = max(eta * steepest, 1e-15) * np.geomspace(0.05, 1000.0, 48)
-    wide = tree_bounds(known.at(distance + radii, top), top)
-    powers = eta ** np.arange(top + 1.0)
-    inner = tree_bounds(known.at(distance, top), top)
+    radii = (eta * steepest or 1.0) * np.geomspace(0.05, 1000.0, 48)
+
+    def ways(radius: ArrayLike) -> Array:
+        """``eta**(k+1) |term_k|`` on balls: with ``eta g`` for g no power of eta alone is too large for float64."""
+        return tree_bounds(eta * known.at(radius, top), top)
+
+    wide, inner = ways(distance + radii), ways(distance)
     seen = min(len(exact), top + 1)
-    exact = exact[:seen]
-    speeds = inner
+    exact = times_powers(exact[:seen], eta)
+    series = inner
     for _ in range(GROWTHS):  # of a ball that the motions cannot leave within one step
-        series = powers * speeds
-        reach = 1.2 * eta * float(np.sum(series[: int(np.argmin(series)) + 1]))  # before it diverges
+        reach = 1.2 * float(np.sum(series[: int(np.argmin(series)) + 1]))  # before it diverges
         ball = distance + reach
-        near, far = tree_bounds(known.at(ball * np.array([1.0, 1.125]), top), top).T
+        near, far = ways(ball * np.array([1.0, 1.125])).T
         # Power series in the radius with coefficients >= 0: convex, and a chord is steeper than the derivative.
         steeper = (far - near) / (0.125 * ball) if ball > 0 else np.zeros_like(near)
         mean = (inner + near) / 2  # over the way from `distance` to `ball`, at least
         for bounds, radius in ((mean, (distance + ball) / 2), (near, ball)):
             bounds[:seen] = np.minimum(bounds[:seen], exact + radius * steeper[:seen])
-        travelled = eta * np.cumsum(powers * near)
+        travelled = np.cumsum(near)
         if travelled[int(np.argmin(series))] <= reach or not np.isfinite(reach):
             break
-        speeds = near
+        series = near
     best = np.inf
     refusal: HypothesisError | None = None
     for last in range(order, top + 1):
@@ -192,17 +196,16 @@ def _step_defect(known: Derivatives, distance: float, eta: float, order: int, ex
         if not stays and (last > order or known.valid < np.inf):
             continue
         try:
-            defect = defect_bound(wide[: last + 1], radii, eta)
+            defect = defect_bound(wide[: last + 1], radii, 1.0)
         except HypothesisError as error:
             refusal = error
             continue
         if last > order:
             left_out = slice(order + 1, last + 1)
-            growth = eta * float(powers[: last + 1] @ steeper[: last + 1])
+            growth = float(np.sum(steeper[: last + 1]))
             # The field that is left out grows with time and what is still to be amplified by falls: the mean of the
             # product is at most the product of the means.
-            omitted = float(powers[left_out] @ mean[left_out])
-            defect += eta * float(exprel(growth)) * omitted
+            defect += float(exprel(growth)) * float(np.sum(mean[left_out]))
         best = min(best, defect)
     if not np.isfinite(best):
         raise refusal or HypothesisError(
@@ -210,6 +213,25 @@ def _step_defect(known: Derivatives, distance: float, eta: float, order: int, ex
             f"holds, got {ball:.3g}; use a smaller eta"
         )
     return best
+
+
+def times_powers(terms: Array, eta: float | Array) -> Array:
+    """``eta**(k+1) terms[k]``, and above it where a term may be less than float64 has digits for.
+
+    Parameters
+    ----------
+    terms : ndarray, shape (k,) or (k, m)
+    eta : float or ndarray, shape (m,)
+
+    Examples
+    --------
+    >>> times_powers(np.array([1.0, 2.0]), 0.1).round(9)
+    array([0.1 , 0.02])
+    """
+    ways: Array = np.maximum(terms, FAINT)
+    for k in range(len(ways)):
+        ways[k:] *= eta
+    return ways
 
 
 def exponential_bound(bound: float, radius: float, eta: float) -> Bound:

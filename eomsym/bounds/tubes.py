@@ -25,6 +25,7 @@ from eomsym.bounds.rounding import EPS, TERM, TINY, outward, step_rounding
 from eomsym.bounds.terms import tree_bounds
 from eomsym.bounds.truncation import HIGHEST
 from eomsym.curvature.hessian import DENSE
+from eomsym.dynamics.patience import Patience, watched
 from eomsym.errors import HypothesisError, InputError, TableError
 from eomsym.types import Array
 
@@ -40,7 +41,7 @@ ZERO = 2 * NODES + 1
 ZEROS = np.arange(3, ZERO + 1)
 #: A step of gradient descent is cut into so many cells at most.
 MOST_CELLS = 512
-#: Radii at which the velocity is bounded, in units of the length of the point.
+#: Radii at which the velocity is bounded, in units of the length of the point and of a step.
 RADII = np.geomspace(1e-12, 1e3, 76)
 RATIO = RADII[1] / RADII[0]
 #: Where counter terms may part two motions by more than this in one step, the Jacobian at the centre of a cell pays.
@@ -68,7 +69,13 @@ def _gauss() -> tuple[Array, Array, float]:
 
 
 def tube_distances(
-    kernel: Kernel, known: Curvature, thetas: Array, eta: float, order: int, limit: float = np.inf
+    kernel: Kernel,
+    known: Curvature,
+    thetas: Array,
+    eta: float,
+    order: int,
+    limit: float = np.inf,
+    patience: Patience | None = None,
 ) -> Array:
     """Bounds on the distance along a run of gradient descent, up to the first that is above a limit.
 
@@ -82,6 +89,9 @@ def tube_distances(
     eta : float
     order : int
     limit : float
+        Of the distance.
+    patience : Patience, optional
+        How long it may take.
 
     Returns
     -------
@@ -92,6 +102,8 @@ def tube_distances(
     ------
     HypothesisError
         If the motion runs away, or leaves the domain of the curvature.
+    Stopped
+        If it takes longer than it may.
 
     Examples
     --------
@@ -115,7 +127,7 @@ def tube_distances(
         )
     values, drift = [0.0], 0.0
     tube = _Tube(kernel.at_order(order), known, eta, thetas[0])
-    for k, theta in enumerate(thetas[:-1]):
+    for k, theta in enumerate(watched(thetas[:-1], patience)):
         around = known.at(theta)
         slope = float(np.linalg.norm(kernel.gradient(theta)))
         rounding = step_rounding(around, float(np.linalg.norm(thetas[k + 1])), eta, slope)
@@ -163,7 +175,8 @@ class _Cell:
 def _cell(kernel: Kernel, around: Neighbourhood, centre: Array, eta: float) -> _Cell:
     """Bounds on the velocity and its derivatives, from trees with the derivatives of the gradient at each node."""
     known, order = around.derivatives(), kernel.order
-    radii = RADII * (1 + float(np.linalg.norm(centre)))
+    moves = float(np.linalg.norm(kernel.field(centre, eta)))
+    radii = RADII * (float(np.linalg.norm(centre)) + eta * moves or 1.0)
     powers = eta ** np.arange(order + 1.0)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         # Power series in the radius with coefficients >= 0: divided differences to the right are above derivatives.
@@ -176,7 +189,7 @@ def _cell(kernel: Kernel, around: Neighbourhood, centre: Array, eta: float) -> _
         chords = np.diff(total[1:]) / widths
         bend = 2 * (np.diff(chords) + 32 * EPS * total[3:] / widths[:-1]) / (balls[3:] - balls[1:-2])
         haze = 2 * around.rounding() + TERM * first[1:-2] + 4 * EPS * series[0, 1:-2]
-        velocity = float(np.linalg.norm(kernel.field(centre, eta))) + haze
+        velocity = moves + haze
         speed = np.minimum(here, velocity + (here - still) + 16 * EPS * here)
     bounds = [np.where(np.isnan(x), np.inf, x) for x in (speed, steep, bend, haze)]
     # What holds on a ball holds on those in it.

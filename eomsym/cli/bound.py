@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 @click.option("--steps", type=int, metavar="INTEGER", help="Number of steps; the learning rate is T over it.  "
               "[default: the least of the problem, or 10]")  # fmt: skip
 @click.option("--epsilon", type=float, metavar="NUMBER", help="Ask for learning rates that keep the distance below it.")
+@click.option("--limit", type=float, metavar="S", help="Seconds of CPU time for each learning rate; a search that is "
+              "stopped gives the largest that held.  [default: 60]")  # fmt: skip
 @click.option("--orders", default="0-2", show_default=True, metavar="INTEGERS", help="Orders K.")
 @click.option(
     "--rigorous", is_flag=True, help="Add machine-checked bounds, all rounding included; small problems only."
@@ -38,6 +40,7 @@ def command(
     time: float | None,
     steps: int | None,
     epsilon: float | None,
+    limit: float | None,
     orders: str,
     rigorous: bool,
     plot: Path | None,
@@ -65,21 +68,24 @@ def command(
         raise InputError("bounds are those of gradient descent; leave `method` out of the file")
     duration = checks.positive(given.time if time is None else time, "time")
     if epsilon is None:
+        if limit is not None:
+            raise InputError("--limit is for the search of learning rates; add --epsilon, or leave it out")
         _distances(given, duration, (given.ladder or (10,))[0] if steps is None else steps, chosen, rigorous, shown)
     elif rigorous or steps is not None:
         raise InputError("--epsilon asks for learning rates; leave out --steps and --rigorous")
     else:
-        _step_sizes(given, duration, epsilon, chosen, shown)
+        _step_sizes(given, duration, epsilon, chosen, 60.0 if limit is None else limit, shown)
 
 
-def _step_sizes(given: Given, time: float, epsilon: float, orders: list[int], shown: _Shown) -> None:
+def _step_sizes(given: Given, time: float, epsilon: float, orders: list[int], limit: float, shown: _Shown) -> None:
     """The table of learning rates."""
     from eomsym.bounds.tables import compare_step_sizes
 
     with progress_bar("learning rates") as progress:
         found = compare_step_sizes(
-            given.loss, given.start, time=time, epsilon=epsilon, orders=orders, name=given.name, progress=progress
-        )
+            given.loss, given.start, time=time, epsilon=epsilon, orders=orders, limit=limit, name=given.name,
+            progress=progress,
+        )  # fmt: skip
     shown(found)
 
 

@@ -18,8 +18,9 @@ from numpy.typing import ArrayLike
 
 from eomsym import checks
 from eomsym.curvature.families import MANY, BatchSpectrum, BatchTaylor, Family, Kernels, Neighbourhoods
-from eomsym.curvature.majorants import BatchMajorant, SoftmaxSeries
-from eomsym.curvature.networks import SOFTMAX_THIRD, _variances
+from eomsym.curvature.majorants import BatchMajorant
+from eomsym.curvature.networks import SOFTMAX_THIRD, softmax_residuals
+from eomsym.curvature.series import SoftmaxSeries, squared_error_derivatives
 from eomsym.errors import InputError, ShapeError, SizeError
 from eomsym.losses.activations import HOMOGENEOUS
 from eomsym.losses.expression import Field
@@ -328,7 +329,11 @@ class _NetworkNeighbourhoods(Neighbourhoods):
 
     def _look_at_residuals(self, outputs: Array, lengths: Array) -> None:
         family, targets = self.family, self.family.targets
-        residuals = outputs - targets if family.loss == "mse" else self._look_at_chances(outputs)
+        if family.loss == "mse":
+            residuals = outputs - targets
+        else:
+            residuals, variances = softmax_residuals(outputs, targets)
+            self.variance, self.spread = variances.max(axis=1), family._largest(variances)
         samples = lengths.shape[1]
         terms = sum(family.widths) + samples
         most = (np.prod(self.norms, axis=0) * self.gain)[:, None] * lengths + np.linalg.norm(targets, axis=2)
@@ -340,22 +345,6 @@ class _NetworkNeighbourhoods(Neighbourhoods):
             residual = np.mean(np.linalg.norm(residuals, axis=2) * lengths, axis=1)
         self.residual, self.haze = residual + haze, haze * self.gain
         self.haze_of_gradient = self.product[1] * (self.haze + 4e-16 * terms * self.gain * self.residual)
-
-    def _look_at_chances(self, outputs: Array) -> Array:
-        """The residuals of softmax, and what its derivatives depend on."""
-        family = self.family
-        chances = np.exp(outputs - outputs.max(axis=2, keepdims=True))
-        chances /= chances.sum(axis=2, keepdims=True)
-        count = chances.shape[2]
-        others = chances @ (1 - np.eye(count))  # 1 - p without cancellation
-        flat = chances.reshape(-1, count)
-        fine = np.isfinite(flat).all(axis=1)
-        variances = np.full(len(flat), np.nan)
-        variances[fine] = np.maximum(_variances(flat[fine], others.reshape(-1, count)[fine]), 1e-300)
-        variances = variances.reshape(chances.shape[:2])
-        self.variance, self.spread = variances.max(axis=1), family._largest(variances)
-        residuals: Array = np.where(family.targets == 1, -others, chances - family.targets)
-        return residuals
 
     def _inside(self, radius: Array) -> Array:
         """Whether the balls stay inside of their activation regions, and are of moderate size."""
@@ -421,10 +410,6 @@ class _NetworkNeighbourhoods(Neighbourhoods):
             lengths, *_ = self.family._moments
             softmax = SoftmaxSeries(product, self.residual, self.variance, self.spread, lengths.max(axis=1))
             return BatchMajorant(np.array([self.slope, smoothness]), self.valid, softmax)
-        height = np.zeros((2 * self.depth + 1, len(self.slope)))
-        height[: self.depth + 1] = self.residual * product
-        for k in range(self.depth + 1):
-            height[k : k + self.depth + 1] += self.second / 2 * product[k] * product
-        bounds = np.array([height[j] * math.factorial(j) for j in range(1, 2 * self.depth + 1)])
+        bounds = squared_error_derivatives(product, self.residual, self.second)
         bounds[0], bounds[1] = self.slope, smoothness
         return BatchTaylor(bounds, self.valid)

@@ -20,6 +20,7 @@ import numpy as np
 from eomsym.checks import shown
 from eomsym.curvature.derivatives import Derivatives
 from eomsym.curvature.hessian import DENSE, Curvature, Neighbourhood, Spectrum, as_kernel, eigenvalue_range
+from eomsym.curvature.series import SoftmaxSeries, squared_error_derivatives
 from eomsym.errors import HypothesisError
 from eomsym.losses.activations import HOMOGENEOUS
 from eomsym.losses.layers import Activation, Linear
@@ -168,11 +169,7 @@ class _NetworkNeighbourhood(Neighbourhood):
         if loss.loss == "mse":
             residuals = hidden - loss.targets
         else:
-            chances = np.exp(hidden - hidden.max(axis=1, keepdims=True))
-            chances /= chances.sum(axis=1, keepdims=True)
-            others = chances @ (1 - np.eye(chances.shape[1]))  # 1 - p without cancellation
-            residuals = np.where(loss.targets == 1, -others, chances - loss.targets)
-            variances = np.maximum(_variances(chances, others), 1e-300)  # softmax can underflow, its derivatives do not
+            residuals, variances = softmax_residuals(hidden, loss.targets)
             self.variance = float(np.max(variances))
             weighted = loss.inputs * variances[:, None]
             squares = weighted.T @ loss.inputs / len(loss.inputs)
@@ -264,44 +261,49 @@ class _NetworkNeighbourhood(Neighbourhood):
 
     def derivatives(self) -> Derivatives:
         own = self.owner
-        depth = own.loss.depth
-        product = own.gain * np.array([0.0, *self._product[1 : depth + 1]])
+        product = own.gain * np.array([0.0, *self._product[1 : own.loss.depth + 1]])
         if own.loss.loss == "mse":
-            height = np.zeros(2 * depth + 1)
-            height[: depth + 1] = self.residual * product
-            height += own.second / 2 * np.convolve(product, product)
-            bounds = np.array([height[j] * math.factorial(j) for j in range(1, 2 * depth + 1)])
+            bounds = squared_error_derivatives(product, self.residual, own.second)
             bounds[0] = self.slope
             bounds[1] = max(map(abs, self._centre)) if own.sharp else bounds[1] + own.decay
             return Derivatives(bounds, valid=self._valid)
         known = [self.slope, *([max(map(abs, self._centre))] if own.sharp else [])]
-        return Derivatives(np.array(known), partial(self._softmax_majorant, product), self._valid)
+        rest = (self.residual, self.variance, self.spread, float(np.max(own.lengths)))
+        softmax = SoftmaxSeries(product[:, None], *(np.array([number]) for number in rest))
+        return Derivatives(np.array(known), partial(self._majorant, softmax), self._valid)
 
-    def _softmax_majorant(self, product: Array, radii: Array, top: int) -> Array:
-        """Derivatives of a power series that majorises g of the cross-entropy; see derivations/all_derivatives.
-
-        The j-th derivative of log-sum-exp is a joint cumulant of j centred variables of size at most ``sqrt(2)`` and
-        variance at most v, and the sum over partitions that defines it is at most the coefficient of ``x**j/j!`` in
-        ``-log(1 - v/2 (exp(y) - 1 - y))``, ``y = sqrt(2) x``.
-        """
-        own = self.owner
-        moved = np.zeros((top + 2, radii.size))  # the product at radius r + u, as a series in u
-        for k, coefficient in enumerate(product):
-            for j in range(min(k, top + 1) + 1):
-                moved[j] += coefficient * math.comb(k, j) * radii ** (k - j)
-        height = self.residual * moved
-        longest = float(np.max(own.lengths))
-        if longest > 0:
-            y = math.sqrt(2) * longest * moved
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                inside = self.variance / 2 * (_exponential(y) - y)
-                inside[0] -= self.variance / 2
-                height += self.spread / (self.variance * longest**2) * _minus_log_of_one_minus(inside)
-                height[:, ~(inside[0] < 1)] = np.inf
-        bounds = np.array([math.factorial(j + 1) * height[j + 1] for j in range(top + 1)])
-        bounds[0] += own.decay * (self.length + radii)
-        bounds[1:2] += own.decay
+    def _majorant(self, softmax: SoftmaxSeries, radii: Array, top: int) -> Array:
+        """Derivatives of a power series that majorises the gradient."""
+        bounds = softmax.at(radii[None], top)[:, 0]
+        bounds[0] += self.owner.decay * (self.length + radii)
+        bounds[1:2] += self.owner.decay
         return bounds
+
+
+def softmax_residuals(outputs: Array, targets: Array) -> tuple[Array, Array]:
+    """Residuals of a softmax and the largest variance of a coordinate for each sample, of one network or of many.
+
+    Parameters
+    ----------
+    outputs, targets : ndarray, shape (..., samples, classes)
+
+    Returns
+    -------
+    residuals : ndarray, shape (..., samples, classes)
+    variances : ndarray, shape (..., samples)
+        NaN where the outputs are not finite.
+    """
+    chances = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+    chances /= chances.sum(axis=-1, keepdims=True)
+    count = chances.shape[-1]
+    others = chances @ (1 - np.eye(count))  # 1 - p without cancellation
+    flat = chances.reshape(-1, count)
+    fine = np.isfinite(flat).all(axis=1)
+    variances = np.full(len(flat), np.nan)
+    # Softmax can underflow, its derivatives do not.
+    variances[fine] = np.maximum(_variances(flat[fine], others.reshape(-1, count)[fine]), 1e-300)
+    residuals: Array = np.where(targets == 1, -others, chances - targets)
+    return residuals, variances.reshape(chances.shape[:-1])
 
 
 def _variances(chances: Array, others: Array) -> Array:
@@ -315,24 +317,6 @@ def _variances(chances: Array, others: Array) -> Array:
     eigenvalues = np.linalg.eigvalsh(covariances)[:, -1] * (1 + 1e-12)
     variances: Array = np.where(unsure, np.minimum(eigenvalues, found), found)
     return variances
-
-
-def _exponential(y: Array) -> Array:
-    """``exp(y)`` of power series, shape (terms, m)."""
-    out = np.zeros_like(y)
-    out[0] = np.exp(y[0])
-    for n in range(1, len(y)):
-        out[n] = sum(k * y[k] * out[n - k] for k in range(1, n + 1)) / n
-    return out
-
-
-def _minus_log_of_one_minus(x: Array) -> Array:
-    """``-log(1 - x)`` of power series, shape (terms, m): infinite or NaN where ``x[0] >= 1``."""
-    out = np.zeros_like(x)
-    out[0] = -np.log1p(-x[0])
-    for n in range(1, len(x)):
-        out[n] = (x[n] + sum(k * out[k] * x[n - k] for k in range(1, n)) / n) / (1 - x[0])
-    return out
 
 
 def _largest(holds: Callable[[float], bool]) -> float:

@@ -16,6 +16,7 @@ from eomsym.codegen.kernel import Kernel
 from eomsym.dynamics.descent import MEMORY_ORDER, MOST_STEPS, descend
 from eomsym.dynamics.leading_error import slope_of
 from eomsym.dynamics.leaps import Leaper
+from eomsym.dynamics.patience import Patience, Stopped
 from eomsym.dynamics.prediction import Forward, Stretch
 from eomsym.dynamics.spectrum import PRODUCT
 from eomsym.dynamics.trajectory import Trajectory
@@ -52,18 +53,25 @@ FAST, REST = 0.03, 12.0
 SETTLED = 1e-10
 #: Then it is that of the flow, up to the order to which this is known: as near as this, relative.
 KNOWN = 0.5
-#: Steps of the optimiser between two calls of `progress`.
-PIECE = 20_000
+#: Steps of the optimiser between two calls of `progress`; and at first, where there is a limit of time.
+PIECE, FIRST = 20_000, 64
 
 
 class Ahead:
     """The state of a prediction, and how it came about."""
 
     def __init__(
-        self, kernel: Kernel, theta: Array, tolerance: float, order: int | None, total: int, progress: Progress | None
+        self,
+        kernel: Kernel,
+        theta: Array,
+        tolerance: float,
+        order: int | None,
+        total: int,
+        progress: Progress | None,
+        patience: Patience | None = None,
     ) -> None:
         self.kernel, self.theta, self.tolerance, self.asked, self.total = kernel, theta, tolerance, order, total
-        self.start, self.progress = theta, progress
+        self.start, self.progress, self.patience = theta, progress, patience
         self.begin = time.perf_counter()
         self.memory: Any = "rest"
         self.eta = 0.0  # of the equation that was followed last
@@ -190,7 +198,10 @@ class Ahead:
                 if outside or poor:
                     self._to_whole_step(walker)
                     break
+        except Stopped:
+            raise
         except DivergenceError as failure:
+            self._walker = None
             self._note(f"{failure}; the optimiser ran instead")
             self.stretches.append(Stretch("the equation, given up", eta, 0, walker.gradients))
             return steps, False
@@ -225,19 +236,33 @@ class Ahead:
         memory = self.memory
         if memory is None:  # behind the equation
             memory = self.kernel.at_order(MEMORY_ORDER).memories(self.theta, eta)
-        made, spent = 0, 0.0
-        while made < steps:
-            count = min(PIECE, steps - made)
-            every = self._every(eta, count)
-            count -= count % every
-            path = descend(self.kernel, self.theta, eta=eta, steps=count, every=every, memory=memory, late=self.done)
-            spent += self._carry_errors(path, eta, count)
-            self.theta, memory = path.end, path.memory
-            made += count
-            self.done += count
-            self._tell(self.done, "optimiser")
-        self.memory = memory
-        self.stretches.append(Stretch("the optimiser", eta, steps, steps + spent))
+        made, spent, pace = 0, 0.0, 0.0
+        try:
+            while made < steps:
+                began = time.process_time()
+                count = min(self._piece(made, pace), steps - made)
+                every = self._every(eta, count)
+                count -= count % every
+                path = descend(
+                    self.kernel, self.theta, eta=eta, steps=count, every=every, memory=memory, late=self.done
+                )
+                spent += self._carry_errors(path, eta, count)
+                self.theta, memory = path.end, path.memory
+                made += count
+                self.done += count
+                pace = (time.process_time() - began) / count
+                self._tell(self.done, "optimiser")
+        finally:
+            self.memory = memory
+            if made:
+                self.stretches.append(Stretch("the optimiser", eta, made, made + spent))
+
+    def _piece(self, made: int, pace: float) -> int:
+        """Steps to be made at once: with a limit of time ever more, but not more than there is time for."""
+        if self.patience is None:
+            return PIECE
+        left = self.patience.limit - self.patience.spent
+        return max(1, int(min(PIECE, max(FIRST, made), left / pace if pace > 0 else PIECE)))
 
     def _every(self, eta: float, count: int) -> int:
         """Steps of the optimiser over which errors are carried at a time."""
@@ -354,6 +379,8 @@ class Ahead:
     def _tell(self, done: int, label: str) -> None:
         if self.progress is not None:
             self.progress(done, self.total, label)
+        if self.patience is not None and done < self.total:
+            self.patience.check(done / self.total, f"step {done:,} of {self.total:,}", done)
 
     def interrupted(self) -> None:
         """Keep what the walker has reached: to the next whole step."""
@@ -362,7 +389,13 @@ class Ahead:
         if walker is not None and walker.time > 0:
             self._to_whole_step(walker)
             self._arrive(walker, walker.eta, round(walker.time / walker.eta), "interrupted")
-        self._note(f"interrupted after {self.done:,} of {self.total:,} steps")
+        why = f"interrupted after {self.done:,} of {self.total:,} steps"
+        if self.patience is not None and self.patience.exhausted:
+            why = (
+                f"the limit of {self.patience.limit:g} s of CPU time was reached after {self.done:,} of "
+                f"{self.total:,} steps; take fewer steps, or a larger limit"
+            )
+        self._note(why)
 
     def result(self) -> Forward:
         neglected, integration = float(np.linalg.norm(self.missing)), float(np.linalg.norm(self.errors))

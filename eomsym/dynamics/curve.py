@@ -177,18 +177,18 @@ class TaylorCurve(Curve):
 
     Parameters
     ----------
-    pieces : ndarray, shape (steps, 2)
-        Time and length of each step.
+    pieces : ndarray, shape (steps, 3)
+        Time and length of each step, and the unit of time of its coefficients.
     coefficients : ndarray, shape (steps, degree + 1, n)
     error : float
     """
 
     def __init__(self, pieces: Array, coefficients: Array, error: float) -> None:
-        super().__init__(np.append(pieces[:, 0], pieces[-1].sum()), error)
-        self.coefficients = coefficients
+        super().__init__(np.append(pieces[:, 0], pieces[-1, 0] + pieces[-1, 1]), error)
+        self.units, self.coefficients = pieces[:, 2], coefficients
 
     def _piece(self, number: int, times: Array) -> Array:
-        shift = (times - self.edges[number])[:, None]
+        shift = (times - self.edges[number])[:, None] / self.units[number]
         series = self.coefficients[number]
         total = np.broadcast_to(series[-1], (len(times), series.shape[1]))
         for row in series[-2::-1]:

@@ -276,8 +276,7 @@ def time_to_converge(depth: int, strength: float, start: float, end: float) -> f
     if not (0 < start <= end < strength or strength < end <= start < math.inf):
         raise InputError(
             f"a mode of strength {shown(strength)} does not go from {shown(start)} to {shown(end)} in finite time; "
-            "give "
-            f"0 < start <= end < {shown(strength)}, or both above it in falling order"
+            f"give 0 < start <= end < {shown(strength)}, or both above it in falling order"
         )
     middle = (start + end) / 2
 

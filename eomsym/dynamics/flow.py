@@ -77,8 +77,8 @@ def flow(
     events : sequence of Event
         Functions of the parameters whose changes of sign are reported, and may end the path.
     limit : float, optional
-        Seconds of CPU time of this process that networks may take, such as one whose flow slides along a kink; what
-        will clearly take longer is given up early. Without it, as many steps as may be made.
+        Seconds of CPU time of this process that it may take, such as where the flow of a network slides along a kink;
+        what will clearly take longer is given up early. Without it, as many steps as may be made.
 
     Returns
     -------
@@ -184,7 +184,8 @@ def _motion(
         loose, least = as_tolerances(rtol, atol, len(theta))
         # A motion of length 1e-16 in time has Taylor coefficients beyond the finite numbers, and no other trouble.
         with contextlib.suppress(taylor_stepper.SeriesOverflow):
-            return taylor_stepper.integrate(stepper, theta, eta, times, loose, float(np.min(least)))[:3]
+            tight = float(np.min(least))
+            return taylor_stepper.integrate(stepper, theta, eta, times, loose, tight, patience=patience)[:3]
 
     def velocity(theta: Array) -> Array:
         out: Array = kernel.field(theta, eta)

@@ -16,10 +16,13 @@ from eomsym import checks
 from eomsym.checks import shown
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics.ahead import Ahead
+from eomsym.dynamics.patience import Patience, Stopped
 from eomsym.dynamics.prediction import Forward
 from eomsym.errors import InputError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
+
+__all__ = ["forward"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -36,6 +39,7 @@ def forward(
     method: Method | None = None,
     tolerance: float = 1e-6,
     order: int | None = None,
+    limit: float | None = None,
     progress: Progress | None = None,
 ) -> Forward:
     """Predict where an optimiser will be after many steps, by its equation of motion.
@@ -55,6 +59,8 @@ def forward(
         Euclidean distance from the optimiser that will do.
     order : int, optional
         Order of the equation of motion; by default the lowest that promises the tolerance, at most 4.
+    limit : float, optional
+        Seconds of CPU time of this process that it may take; for ever by default.
     progress : callable, optional
         Called with (steps done, steps in all, what is done).
 
@@ -62,7 +68,8 @@ def forward(
     -------
     Forward
         Where the equation would not pay, or ``eta * lambda`` leaves the radius of the method, the optimiser runs, and
-        ``notes`` say so. After Ctrl-C what has been reached is returned.
+        ``notes`` say so. After Ctrl-C, and where the limit is reached, what has been reached is returned: ``complete``
+        is False, ``steps`` says how far that is, and ``notes`` why.
 
     Raises
     ------
@@ -89,7 +96,7 @@ def forward(
     theta = kernel.point(start)
     schedule = _schedule(eta, steps)
     tolerance = checks.positive(tolerance, "tolerance", 1e-6)
-    least = 1e-13 * max(1.0, float(np.linalg.norm(theta)))
+    least = 1e-13 * float(np.linalg.norm(theta))
     if tolerance < least:
         raise InputError(
             f"tolerance={shown(tolerance)}: float64 cannot give less than {least:.1e} for these parameters"
@@ -97,11 +104,12 @@ def forward(
     if order is not None:
         checks.count(order, "order")
     told = checks.progress(progress)
-    run = Ahead(kernel, theta, tolerance, order, sum(count for _, count in schedule), told)
+    patience = None if limit is None else Patience(checks.positive(limit, "limit", 60.0))
+    run = Ahead(kernel, theta, tolerance, order, sum(count for _, count in schedule), told, patience)
     try:
         for rate, count in schedule:
             run.stretch(rate, count)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped):
         run.interrupted()
     return run.result()
 

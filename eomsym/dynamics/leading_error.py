@@ -11,6 +11,7 @@ once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from eomsym import checks
 from eomsym.checks import shown
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics.flow import SMALLEST_RTOL, integrate
-from eomsym.dynamics.patience import Patience
+from eomsym.dynamics.patience import Patience, Stopped
 from eomsym.dynamics.reach import sharpness
 from eomsym.errors import InputError
 from eomsym.losses.objective import Objective
@@ -51,7 +52,9 @@ class LeadingError:
     errors : ndarray, shape (m,)
         Estimated errors of the vectors, as Euclidean distances.
     evaluations : int
-        Evaluations of the counter terms.
+        Evaluations of the counter terms, those of a repetition that was stopped left out.
+    notes : tuple of str
+        Which vectors are less exact than was asked for, as the limit of time stopped their repetition.
     """
 
     orders: tuple[int, ...]
@@ -59,6 +62,7 @@ class LeadingError:
     vectors: Array
     errors: Array
     evaluations: int
+    notes: tuple[str, ...] = ()
 
     @property
     def norms(self) -> Array:
@@ -111,7 +115,8 @@ def leading_error(
         Relative tolerance. Each vector is scaled by ``T`` times its counter term at the start; one that decays far
         below that is solved for again on its own scale, as far as rounding allows.
     limit : float
-        Seconds of CPU time of this process that it may take. What will clearly take longer is given up early.
+        Seconds of CPU time of this process that it may take. What will clearly take longer is given up early. Where
+        that stops a repetition, the vectors are those found before, with their errors, and `notes` say so.
     watch : callable
         Called with the point at each evaluation; an error that it raises ends the work.
 
@@ -126,7 +131,7 @@ def leading_error(
     ShapeError
         If ``start`` does not fit the loss.
     DivergenceError
-        If gradient flow leaves the finite numbers before ``time``, or the limit is reached.
+        If gradient flow leaves the finite numbers before ``time``, or the limit is reached before anything is found.
 
     Examples
     --------
@@ -158,20 +163,29 @@ def leading_error(
     rows = np.array(asked) + 1
     # A vector that is zero must not be resolved to its last digit: floor its scale by that of theta.
     typical = float(np.sqrt(np.mean(theta**2))) or 1.0
-    floors = 1e-6 * typical / np.clip(duration, 1e-30, 1e30) ** np.minimum(rows, 8)
+    floors = 1e-6 * typical / np.clip(duration, 1e-38, 1e38) ** np.minimum(rows, 8)
     terms = np.abs(needed.terms(theta)[rows])
     largest = terms.max(axis=1)
     with np.errstate(over="ignore", invalid="ignore"):  # squares of large ones would be infinite
         scales = duration * largest * np.sqrt(np.mean((terms / np.where(largest, largest, 1.0)[:, None]) ** 2, axis=1))
     scales = np.maximum(np.where(np.isfinite(scales), scales, 0.0), floors)
-    evaluations, finest = 0, np.zeros(len(rows))
+    # In a unit of its own theta does not drown the vectors in its rounding; powers of two round nothing.
+    unit = math.ldexp(1.0, math.frexp(typical)[1])
+    evaluations, finest, poor = 0, np.zeros(len(rows)), np.zeros(len(rows), dtype=bool)
+    notes: tuple[str, ...] = ()
     for attempt in range(1 + REPEATS):
         tolerance = max(rtol / 30**attempt, SMALLEST_RTOL)
         scales = np.maximum(scales, finest / tolerance)
-        velocity = _velocity(needed, rows, scales, watch)
-        first = np.concatenate([theta, np.zeros(len(rows) * len(theta))])
-        atol = tolerance * np.repeat([typical, *np.ones(len(rows))], len(theta))
-        states, error, spent = integrate(velocity, first, np.array([0.0, duration]), tolerance, atol, patience)
+        velocity = _velocity(needed, rows, np.array([unit, *scales]), watch)
+        first = np.concatenate([theta / unit, np.zeros(len(rows) * len(theta))])
+        atol = tolerance * np.repeat([typical / unit, *np.ones(len(rows))], len(theta))
+        try:
+            states, error, spent = integrate(velocity, first, np.array([0.0, duration]), tolerance, atol, patience)
+        except Stopped as stopped:
+            if attempt == 0 or not patience.exhausted:  # nothing is known, or it was `watch`
+                raise
+            notes = (_unfinished(asked, poor, stopped),)
+            break
         evaluations += spent
         point, *others = states[-1].reshape(-1, len(theta))
         vectors = np.array(others) * scales[:, None]
@@ -179,24 +193,32 @@ def leading_error(
         # A vector that has decayed far below what it once was is resolved again, on its own scale.
         poor = errors > np.maximum(POOR * sizes, floors)
         if poor.any() and attempt == 0:
-            finest = _finest(needed, rows, point, duration)
+            finest = _finest(needed, rows, unit * point, duration)
         if not (poor & (tolerance * scales > finest)).any():
             break
         scales = np.maximum(np.minimum(scales, np.maximum(sizes, errors)), floors)
-    return LeadingError(asked, duration, vectors, errors, evaluations)
+    return LeadingError(asked, duration, vectors, errors, evaluations, notes)
+
+
+def _unfinished(orders: tuple[int, ...], poor: Array, stopped: Stopped) -> str:
+    """What is said of vectors that were to be solved for again."""
+    which = ", ".join(str(order) for order, one in zip(orders, poor, strict=True) if one)
+    return f"leading error of order {which}: known to `errors`, not to rtol, as solving for it again stopped: {stopped}"
 
 
 def _velocity(kernel: Kernel, rows: Array, scales: Array, watch: Callable[[Array], None]) -> Callable[[Array], Array]:
-    """Gradient flow with the leading errors, over their scales, beside it."""
+    """Gradient flow with the leading errors beside it, all over their scales."""
     slope = slope_of(kernel)
+    unit, others = scales[0], scales[1:, None]
 
     def velocity(state: Array) -> Array:
-        point, *vectors = state.reshape(len(rows) + 1, -1)
+        first, *vectors = state.reshape(len(rows) + 1, -1)
+        point = unit * first
         watch(point)
         terms = kernel.terms(point)
         out = np.empty((len(rows) + 1, len(point)))
-        out[0] = -terms[0]
-        out[1:] = terms[rows] / scales[:, None] - slope(point, np.array(vectors))
+        out[0] = -terms[0] / unit
+        out[1:] = terms[rows] / others - slope(point, np.array(vectors))
         return out.ravel()
 
     return velocity

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from time import process_time
+from typing import Any
 
 from eomsym.errors import DivergenceError
 
-__all__ = ["Patience", "Stopped"]
+__all__ = ["Patience", "Stopped", "watched"]
 
 #: What will take so many times the limit is not gone on with.
 FAR = 5.0
@@ -24,6 +26,11 @@ class Patience:
     limit : float
         In seconds.
 
+    Attributes
+    ----------
+    exhausted : bool
+        Whether it has stopped anything.
+
     Examples
     --------
     >>> patience = Patience(60.0)
@@ -33,7 +40,7 @@ class Patience:
     """
 
     def __init__(self, limit: float) -> None:
-        self.limit, self._began = limit, process_time()
+        self.limit, self.exhausted, self._began = limit, False, process_time()
 
     @property
     def spent(self) -> float:
@@ -68,12 +75,37 @@ class Patience:
         """
         spent = self.spent
         instead = "take a shorter time, or a larger limit"
+        why = ""
         if spent > self.limit:
-            raise Stopped(f"the limit of {self.limit:g} s of CPU time was reached at {where}; {instead}", step)
-        if foresee and spent - before > FAR * self.limit * share:
+            why = f"the limit of {self.limit:g} s of CPU time was reached at {where}"
+        elif foresee and spent - before > FAR * self.limit * share:
             about = f"about {(spent - before) / share:.2g} s" if share > 0 else "for ever"
-            raise Stopped(
-                f"{spent:.2g} s of CPU time only reach {where}: that takes {about}, "
-                f"more than limit={self.limit:g}; {instead}",
-                step,
-            )
+            why = f"{spent:.2g} s of CPU time only reach {where}: that takes {about}, more than limit={self.limit:g}"
+        if why:
+            self.exhausted = True
+            raise Stopped(f"{why}; {instead}", step)
+
+
+def watched(steps: Sequence[Any] | Any, patience: Patience | None) -> Iterator[Any]:
+    """Go through some steps, with a look at the clock before each.
+
+    Parameters
+    ----------
+    steps : sequence or ndarray
+    patience : Patience, optional
+        Without it nothing is looked at.
+
+    Raises
+    ------
+    Stopped
+        Where the limit is reached; `Stopped.step` is the number of steps that were made.
+
+    Examples
+    --------
+    >>> list(watched(range(3), Patience(60.0)))
+    [0, 1, 2]
+    """
+    for k, step in enumerate(steps):
+        if patience is not None:
+            patience.check(k / len(steps), f"step {k} of {len(steps)}", k)
+        yield step

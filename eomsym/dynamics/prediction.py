@@ -47,7 +47,7 @@ class Forward:
     theta : ndarray, shape (n,)
         The parameters; behind them the memories that the method keeps as states.
     steps : int
-        Steps that were made; fewer than asked for after an interruption.
+        Steps that were made; fewer than asked for after an interruption, or where a limit of time was reached.
     error : float
         Estimated Euclidean distance from the optimiser: what the equation neglects plus the integrator's.
         0 where the optimiser ran all the way.
@@ -64,7 +64,7 @@ class Forward:
     notes : tuple of str
         Why the optimiser ran, where it did; what to know.
     complete : bool
-        False after an interruption.
+        False after an interruption, or where a limit of time was reached.
     seconds : float
     kernel : Kernel
     start : ndarray, shape (n,)
@@ -95,13 +95,13 @@ class Forward:
         """How many times fewer gradients, in words; nobody is told of a saving where there is none."""
         if self.saved >= 1:
             return f"{self.saved:.1f} times fewer{what}"
-        return f"{1 / self.saved - 1:.1%} more{what} than the optimiser"
+        return f"{1 / max(self.saved, 1e-9) - 1:.1%} more{what} than the optimiser"
 
     def __str__(self) -> str:
         way = "; ".join(
             f"{part.steps:,} steps by {part.by} for {part.gradients:,.0f} gradients" for part in self.stretches
         )
-        head = f"{self.steps:,} steps" + ("" if self.complete else " (interrupted)")
+        head = f"{self.steps:,} steps" + ("" if self.complete else " (not all)")
         spent = f"{self.gradients:,.0f} gradients, {self._saving('')}, {self.seconds:.2f} s"
         return "\n".join([f"{head}: error {self.error:.1e}, {spent}", way, *self.notes])
 

@@ -14,12 +14,14 @@ Experiment. Math. 14 (2005), 99-117, doi:10.1080/10586458.2005.10128904.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eomsym.dynamics.curve import Curve, TaylorCurve
+from eomsym.dynamics.patience import Patience
 from eomsym.errors import DivergenceError
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ Array = NDArray[np.float64]
 #: How much tighter the run is that is the answer.
 TIGHTENING = 10.0
 MOST_STEPS = 200_000
+#: After so many steps it is seen how long the rest will take.
+ENOUGH = 50
 #: A longer series costs little, and the verification of an order needs a reference far below its tolerance.
 SHARPER = 20.0
 
@@ -44,7 +48,15 @@ class SeriesOverflow(DivergenceError):
 
 
 def integrate(
-    stepper: Stepper, start: Array, eta: float, times: Array, rtol: float, atol: float, *, keep: bool = False
+    stepper: Stepper,
+    start: Array,
+    eta: float,
+    times: Array,
+    rtol: float,
+    atol: float,
+    *,
+    keep: bool = False,
+    patience: Patience | None = None,
 ) -> tuple[Array, float, int, Curve | None]:
     """Integrate from one start, with a measured error.
 
@@ -60,6 +72,8 @@ def integrate(
         Tolerance of one step of the looser of two runs, relative to the largest parameter, and absolute.
     keep : bool
         Whether to return the solution between the times too.
+    patience : Patience, optional
+        How long it may take; not with `keep`.
 
     Returns
     -------
@@ -77,10 +91,13 @@ def integrate(
         The Taylor coefficients at the start are not finite.
     DivergenceError
         The solution leaves the finite numbers, with the time at which it does.
+    Stopped
+        It takes longer than it may.
     """
     both = np.empty((2, len(start)))
     both[:] = start
-    found = stepper.run(both, PAIR, eta, times, (rtol, atol), MOST_STEPS, keep=keep, tightest=_TIGHTEST)
+    look = None if patience is None else _look(patience, times)
+    found = stepper.run(both, PAIR, eta, times, (rtol, atol), MOST_STEPS, keep=keep, tightest=_TIGHTEST, look=look)
     (status, steps, *_), (other, more, *_) = found.result.tolist()
     if not status == other == 1:
         raise _failure(found.result[0 if status != 1 else 1], times)
@@ -90,6 +107,23 @@ def integrate(
     error = math.sqrt(last @ last if len(times) == 2 else (difference * difference).sum(axis=1).max())
     curve = TaylorCurve(found.pieces, found.coefficients, error) if keep else None
     return tight, error, int(steps + more), curve
+
+
+def _look(patience: Patience, times: Array) -> Callable[[Array], None]:
+    """What looks at the clock, at each call with a result so far; once now."""
+    begin, end, before = float(times[0]), float(times[-1]), patience.spent
+
+    def look(result: Array) -> None:
+        # What is done, or has failed, needs no more time.
+        going = [row for row in result.tolist() if row[0] == 0]
+        _, steps, reached, when = min(going, key=lambda row: abs(row[3] - begin))
+        share = (when - begin) / (end - begin)
+        where = f"time {when:.6g} of {end:.6g}"
+        patience.check(share, where, int(reached), before=before, foresee=steps > ENOUGH)
+
+    if before > patience.limit:
+        patience.check(0.0, f"time {begin:.6g} of {end:.6g}", 1)
+    return look
 
 
 def _failure(result: Array, times: Array) -> DivergenceError:

@@ -29,6 +29,7 @@ from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
 from eomsym.taylor.derivative import derivatives
 from eomsym.taylor.plan import Plan
+from eomsym.taylor.rings.tape import Place
 
 __all__ = ["Variation", "variation"]
 
@@ -50,7 +51,7 @@ class Variation:
     eta : float
     error : float
         Estimated error: the largest Euclidean distance, over the times, from a run at a ten times looser tolerance, of
-        path, vectors and leading error together.
+        path, vectors and ``eta**(K+1) leading`` together.
     kernel : Kernel
     """
 
@@ -134,7 +135,10 @@ def variation(
     else:
         states, error, _ = integrate(_velocity(kernel, eta, n), first, times, rtol, atol)
     parts = states.reshape(len(times), -1, n)
-    return Variation(times, parts[:, 0], parts[:, 1:-1], parts[:, -1], float(eta), error, kernel)
+    leading = parts[:, -1]
+    for _ in range(kernel.order + 1):
+        leading = leading / eta
+    return Variation(times, parts[:, 0], parts[:, 1:-1], leading, float(eta), error, kernel)
 
 
 def _stepper(kernel: Kernel, count: int) -> Stepper | None:
@@ -152,11 +156,10 @@ def _stepper(kernel: Kernel, count: int) -> Stepper | None:
             rows = [list(row) for row in form.terms[: order + 1]]
             for j in range(1, count + 2):
                 for k, row in enumerate(form.terms[: order + 1]):
-                    found = derivatives(form.tape, row, j * n, n)
-                    if j == count + 1 and k == 0:
-                        missing = zip(found, form.terms[order + 1], strict=True)
-                        found = [slope - type(slope)(form.tape, source) for slope, source in missing]
-                    rows[k] += [place.index for place in found]
+                    rows[k] += [place.index for place in derivatives(form.tape, row, j * n, n)]
+            # The leading error times eta**(order + 1): a length, as the parameters are.
+            zero, missing = form.tape(0), (Place(form.tape, index) for index in form.terms[order + 1])
+            rows.append([*[zero.index] * (n * (count + 1)), *((-source).index for source in missing)])
             return Stepper(form.tape, rows, 2)
         except SizeError:
             return None
@@ -176,7 +179,10 @@ def _velocity(kernel: Kernel, eta: float, n: int) -> Any:
         out[0] = -np.polynomial.polynomial.polyval(eta, terms[:-1])
         for i, vector in enumerate(vectors, 1):
             out[i] = kernel.jacobian_vector(theta, vector, eta)
-        out[-1] += terms[-1]
+        missing = terms[-1]
+        for _ in range(len(terms) - 1):
+            missing = eta * missing
+        out[-1] += missing
         return out.ravel()
 
     return velocity

@@ -181,8 +181,7 @@ def _check(method: Method, order: int) -> None:
     if isinstance(order, bool) or not isinstance(order, int) or not 0 <= order <= MOST:
         raise InputError(
             f"formulas of {method.name} for any loss go to order {MOST}, got {shown(order)}; for a given loss every "
-            "order "
-            "is there: eomsym.modified_field(loss, order, method)"
+            "order is there: eomsym.modified_field(loss, order, method)"
         )
     if method.colours > 1:
         raise no_formula(f"{method.name}, with a loss for each batch,")

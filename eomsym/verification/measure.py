@@ -362,7 +362,7 @@ class Measurement:
                 limit=self.limit,
                 watch=self._watch(0),
             )
-            following = eta ** (slope + 1) * float(after.norms[0]) / size
+            following = eta ** (slope + 1) * float(after.norms[0] + after.errors[0]) / size
         except EomsymError:
             following = np.inf
         expected = linear + following + share / 4
@@ -389,6 +389,8 @@ class Measurement:
         found = []
         if self.late and not self.critical:
             found.append(f"stopped after {self.limit:g} s of CPU time; what had not been measured by then is nan")
+        if "leading" in vars(self):
+            found += self.leading.notes
         if self.skipped:
             found.append("motions with eta*lambda > 1 were left out: too stiff, and their series diverges")
         if self.divergence and not self.late:

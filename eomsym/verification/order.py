@@ -151,7 +151,7 @@ def verify(
         results = _judged(measurement)
     coarsest = duration / measurement.counts[0]
     return Report(
-        name=losses[0].describe() if name is None else checks.text(name, "name"),
+        name=losses[0].describe() if name is None else name,
         loss=losses[0].describe(),
         method=method.name,
         size=len(theta),

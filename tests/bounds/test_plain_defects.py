@@ -96,9 +96,9 @@ def test_many_motions_on_few_balls(order: int, count: int) -> None:
     rng, many = np.random.default_rng(10 * order + count), 12
     balls = np.cumsum(rng.random((many, count)) + 0.1, axis=1)
     terms = np.sort(rng.random((order + 1, many, count)) + 0.5, axis=2)
-    etas = rng.choice([1e-3, 0.05, 0.1, 1.0], many)
-    found = batch_defects._crossings(terms, balls, etas, 0)
-    above = batch_defects._crossings(terms, balls, etas, order)
+    etas = rng.choice([2.0**-10, 0.0625, 0.125, 1.0], many)  # exact, so that rounding decides nothing
+    ways = (etas ** np.arange(1.0, order + 2)[:, None])[..., None] * terms
+    found, above = (batch_defects._crossings(ways, balls, least) for least in (0, order))
     for k in range(min(order, 1), order + 1):  # of order 0 the largest circle is met to the last digit, or not
         expected = [plain_defect(terms[: k + 1, i], balls[i], etas[i]) for i in range(many)]
         np.testing.assert_allclose(found[k], expected, rtol=1e-11)

@@ -1,4 +1,4 @@
-"""Predictions, searches for rates and best orders against a plain reading: numbers, branches taken, limits of work."""
+"""Predictions and searches for rates against a plain reading: numbers, branches taken, limits of work."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bounds.bent import CENTRE as START
+from bounds.bent import LOSS
 from scipy.special import exprel
 
 import eomsym as eom
-from eomsym.bounds import distance, orders, prediction, step_size, step_sizes, tables
-from eomsym.bounds.bound import Bound, Hypothesis, StepSize, require
-from eomsym.bounds.comparison import DistanceRow, StepSizes
-from eomsym.bounds.fundamental import fundamental_theorem
-from eomsym.bounds.orders import BestOrder, best_order
+from eomsym.bounds import distance, prediction, step_size, step_sizes
 from eomsym.bounds.prediction import predicted_distance, predicted_rate
-from eomsym.bounds.step_sizes import _fewest_steps
+from eomsym.bounds.step_sizes import _check_affordable, _fewest_steps
 from eomsym.curvature.hessian import GivenCurvature
+from eomsym.dynamics import patience
 from eomsym.dynamics.flow import flow
+from eomsym.dynamics.patience import Stopped
 from eomsym.errors import DivergenceError, HypothesisError, InputError, TableError
 
-LOSS = eom.Loss("(1/2-x)**2/2 + 3/8*(y-3/4*x**2)**2/2 + x*y/8", variables="x y")
-START = np.array([0.75, -0.5])
 SQUARE = eom.Loss("x**2/2", variables="x")
 REST = eom.Loss("x**2/2 + y**2/2 + 5", variables="x y")
 
@@ -68,22 +66,34 @@ def test_a_prediction_is_its_recursion(order: int) -> None:
     np.testing.assert_array_equal(lines["plain sum"].get_ydata(), found.sums[1:])
 
 
+def leading(norm: float, error: float = 0.0, *notes: str) -> Any:
+    return SimpleNamespace(norms=[norm], errors=[error], notes=notes)
+
+
 def test_predicted_rates(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     kernel: Any = SimpleNamespace(at_order=lambda order: asked.append(order) or order)
     for order in range(3):
         monkeypatch.setattr(
             prediction, "leading_error",
-            lambda k, theta, time, orders: asked.append(orders) or SimpleNamespace(norms=[0.25]),
+            lambda k, theta, time, orders, limit: asked.append((orders, limit)) or leading(0.25),
         )  # fmt: skip
-        assert predicted_rate(kernel, START, 0.01, 1.0, order) == pytest.approx(
-            0.04 ** (1 / (order + 1)), rel=1e-14, abs=0
-        )
-        assert asked[-2:] == [order + 1, [order]]
-    monkeypatch.setattr(prediction, "leading_error", lambda *rest, **options: SimpleNamespace(norms=[0.0]))
-    assert predicted_rate(kernel, START, 0.01, 1.0, 0) == np.inf
-    monkeypatch.setattr(prediction, "leading_error", lambda *rest, **options: SimpleNamespace(norms=[1e-320]))
-    assert predicted_rate(kernel, START, 0.01, 1.0, 0) == np.inf
+        rate, notes = predicted_rate(kernel, START, 0.01, 1.0, order, 7.0)
+        assert rate == pytest.approx(0.04 ** (1 / (order + 1)), rel=1e-14, abs=0)
+        assert notes == ()
+        assert asked[-2:] == [order + 1, ([order], 7.0)]
+    monkeypatch.setattr(prediction, "leading_error", lambda *rest, **options: leading(0.0))
+    assert predicted_rate(kernel, START, 0.01, 1.0, 0) == (np.inf, ())
+    monkeypatch.setattr(prediction, "leading_error", lambda *rest, **options: leading(1e-320))
+    assert predicted_rate(kernel, START, 0.01, 1.0, 0) == (np.inf, ())
+    for error in (0.0, 0.0249):
+        rough = leading(0.25, error, "known to its errors")
+        monkeypatch.setattr(prediction, "leading_error", lambda *rest, r=rough, **options: r)
+        assert predicted_rate(kernel, START, 0.01, 1.0, 0) == (0.04, ("known to its errors",))
+    for rough in (leading(0.25, 0.025, "known to its errors"), leading(0.0, 0.0, "known to its errors")):
+        monkeypatch.setattr(prediction, "leading_error", lambda *rest, r=rough, **options: r)
+        with pytest.raises(Stopped, match=r"^known to its errors$"):
+            predicted_rate(kernel, START, 0.01, 1.0, 0)
 
 
 def searched(holds: Any, first: int, limit: int) -> tuple[int, list[int]]:
@@ -94,7 +104,9 @@ def searched(holds: Any, first: int, limit: int) -> tuple[int, list[int]]:
         asked.append(steps)
         return 0.5 if holds(steps) else 2.0
 
-    return _fewest_steps(largest, 1.0, first, limit), asked
+    found, stopped = _fewest_steps(largest, 1.0, first, limit)
+    assert stopped == ""
+    return found, asked
 
 
 def test_the_fewest_steps() -> None:
@@ -111,7 +123,7 @@ def test_the_fewest_steps() -> None:
     assert found == 1012
     assert searched(lambda n: n >= 100, 100, 1000) == (100, [100, 66, 83, 91, 95, 97, 98])
     # What is reached exactly holds.
-    assert _fewest_steps(lambda steps: 1.0, 1.0, 5, 9) == 1
+    assert _fewest_steps(lambda steps: 1.0, 1.0, 5, 9) == (1, "")
     with pytest.raises(HypothesisError, match=r"epsilon = 1, got with 9 steps the bound reaches 2; use a larger"):
         searched(lambda n: False, 4, 9)
     for error in (HypothesisError("too far"), DivergenceError("away", 3), TableError("no number", 1)):
@@ -121,21 +133,61 @@ def test_the_fewest_steps() -> None:
                 raise error
             return 0.0
 
-        assert _fewest_steps(refused, 1.0, 4, 9) == 7
+        assert _fewest_steps(refused, 1.0, 4, 9) == (7, "")
         with pytest.raises(HypothesisError, match=f"got with 6 steps: {error}; use"):
             _fewest_steps(refused, 1.0, 4, 6)
+
+
+def test_a_search_that_is_stopped_gives_what_held() -> None:
+    whole = searched(lambda n: n >= 40, 10, 100)[1]
+    assert whole == [10, 15, 23, 35, 53, 44, 39, 41, 40]
+    between = {5: (35, 53), 6: (35, 44), 7: (39, 44), 8: (39, 41)}
+    for calls in range(len(whole)):
+        asked: list[int] = []
+
+        def largest(steps: int, asked: list[int] = asked, calls: int = calls) -> float:
+            if len(asked) == calls:
+                raise Stopped("the limit was reached", 7)
+            asked.append(steps)
+            return 0.5 if steps >= 40 else 2.0
+
+        if calls < 5:
+            with pytest.raises(Stopped, match=r"^no learning rate was found: the limit was reached$") as error:
+                _fewest_steps(largest, 1.0, 10, 100)
+            assert error.value.step == 7
+        else:
+            few, many = between[calls]
+            assert _fewest_steps(largest, 1.0, 10, 100) == (
+                many,
+                f"a larger rate may hold: the search between {few} and {many} steps was stopped; the limit was reached",
+            )
+        assert asked == whole[:calls]
+
+
+def test_steps_for_which_there_is_no_time_are_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "process_time", lambda: 5.0)
+    limited = patience.Patience(3.0)
+    monkeypatch.setattr(patience, "process_time", lambda: 7.0)
+    _check_affordable(99_999, limited)
+    with pytest.raises(Stopped, match=r"^100,001 steps take more than 1 s of CPU time, with limit=3; take a larger ep"):
+        _check_affordable(100_001, limited)
+    # The memory for so many would not do either.
+    with pytest.raises(Stopped, match=r"no learning rate was found: 10,000,000,000 steps take more than 1e\+05 s"):
+        step_size(SQUARE, [1.0], time=1.0, epsilon=1e-12, most_steps=10**10)
 
 
 @pytest.mark.parametrize("certificate", ["measured", "proven", "closed_form", "rigorous"])
 def test_where_a_search_begins(certificate: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int]] = []
+    limits: list[float] = []
     monkeypatch.setattr(
-        step_sizes, "_fewest_steps", lambda largest, eps, first, limit: asked.append((first, limit)) or 4
+        step_sizes, "_fewest_steps", lambda largest, eps, first, limit: asked.append((first, limit)) or (4, "")
     )
     for promised, first in ((0.25, 4), (0.26, 4), (0.24, 5), (7.0, 1), (np.inf, 1), (1e-9, 50)):
-        monkeypatch.setattr(step_sizes, "predicted_rate", lambda *rest, p=promised: p)
-        found = step_size(SQUARE, [1.0], time=1.0, epsilon=0.1, certificate=certificate, most_steps=50)
+        monkeypatch.setattr(step_sizes, "predicted_rate", lambda *rest, p=promised: limits.append(rest[-1]) or (p, ()))
+        found = step_size(SQUARE, [1.0], time=1.0, epsilon=0.1, certificate=certificate, most_steps=50, limit=8.0)
         assert asked[-1] == (first, 50)
+        assert (limits[-1], found.stopped, found.notes) == (2.0, "", ())
         assert (found.eta, found.steps, found.time, found.epsilon, found.order) == (0.25, 4, 1.0, 0.1, 0)
         assert found.certificate == certificate
         assert str(found.hypotheses[0]) == "the bound of the distance stays below epsilon (4 steps, epsilon = 0.1)"
@@ -147,7 +199,8 @@ def test_where_a_search_begins(certificate: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(step_sizes, "predicted_rate", away)
     step_size(SQUARE, [1.0], time=1.0, epsilon=0.1, certificate=certificate)
     assert asked[-1] == (1, 20_000)
-    for name, options in (("epsilon", {"epsilon": 0.0}), ("time", {"time": 0.0}), ("most_steps", {"most_steps": 0})):
+    wrong = {"epsilon": 0.0, "time": 0.0, "most_steps": 0, "limit": 0.0}
+    for name, options in ((name, {name: value}) for name, value in wrong.items()):
         with pytest.raises(InputError, match=name):
             step_size(SQUARE, [1.0], certificate=certificate, **({"time": 1.0, "epsilon": 0.1} | options))
 
@@ -156,9 +209,10 @@ def test_the_orders_that_rates_need(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     known = step_sizes.as_kernel
     monkeypatch.setattr(step_sizes, "as_kernel", lambda loss, order: asked.append(order) or known(loss, order))
-    monkeypatch.setattr(step_sizes, "predicted_rate", lambda *rest: 1.0)
+    monkeypatch.setattr(step_sizes, "predicted_rate", lambda *rest: (1.0, (f"within {rest[-1]} s",)))
     for order in (0, 1, 2):
-        found = step_size(SQUARE, [1.0], time=1.0, epsilon=0.1, order=order, certificate="predicted")
+        found = step_size(SQUARE, [1.0], time=1.0, epsilon=0.1, order=order, certificate="predicted", limit=3)
+        assert found.notes == ("a prediction", "within 3.0 s")
         assert (found.certificate, found.proven, found.hypotheses, found.order) == ("predicted", False, (), order)
     assert asked == [0, 2, 3]
     asked.clear()
@@ -224,221 +278,3 @@ def test_the_theorem_is_its_formula(loss: eom.Loss, wide: float, eps: float, tim
     )
     flat = GivenCurvature(lambda x, r: 0.0, lambda x, r: 0.0, lambda x, r: 1.0)
     assert step_size(kernel, start, time=time, epsilon=eps, certificate="theorem", curvature=flat).eta == np.inf
-
-
-def test_the_fundamental_theorem_is_its_recursion() -> None:
-    times, growth, defect = [0.5, 1.0, 3.0, 3.25], [0.7, -2.0, 0.0], [0.1, 0.0, 0.4]
-    for initial in (0.0, 0.3):
-        found, value = fundamental_theorem(times, growth, defect, initial), initial
-        assert found[0] == initial
-        for k, (m, d) in enumerate(zip(growth, defect, strict=True)):
-            h = times[k + 1] - times[k]
-            value = math.exp(m * h) * value + d * (math.expm1(m * h) / m if m else h)
-            assert found[k + 1] == pytest.approx(value, rel=1e-14, abs=0)
-    for wrong in ([0.0], [[0.0, 1.0], [2.0, 3.0]], [1.0, 0.5], [0.0, 0.0]):
-        with pytest.raises(InputError, match="times must be two or more increasing numbers"):
-            fundamental_theorem(wrong, [1.0], [1.0])
-    for shapes in (([1.0], [1.0, 1.0]), ([1.0, 1.0], [1.0]), ([1.0, 1.0], [1.0, 1.0])):
-        with pytest.raises(InputError, match="one number between each two times"):
-            fundamental_theorem([0.0, 1.0], *shapes)
-    for initial in (-1e-300, np.inf, np.nan):
-        with pytest.raises(HypothesisError, match="a finite distance at the start"):
-            fundamental_theorem([0.0, 1.0], [1.0], [1.0], initial)
-    for wrong in (np.inf, -1e-9):
-        with pytest.raises(HypothesisError, match="a finite defect >= 0"):
-            fundamental_theorem([0.0, 1.0], [1.0], [wrong])
-
-
-def test_a_best_order_is_read_from_its_numbers() -> None:
-    def made(values: list[float], floor: float) -> BestOrder:
-        return BestOrder(0.1, np.arange(len(values)), np.ones(len(values)), np.array(values), floor)
-
-    for values, floor, order, at_floor in (
-        ([3.0, 1.0, 2.0], 0.5, 1, False),
-        ([3.0, 1.0, 0.5], 1.0, 1, True),
-        ([3.0, 1.0, 0.5], 1.0 - 1e-12, 2, True),
-        ([np.nan, 4.0, np.nan], 0.1, 1, False),
-        ([0.5, 0.1, 0.5], 0.1 - 1e-12, 1, False),
-    ):
-        found = made(values, floor)
-        assert (found.order, found.at_floor, found.error) == (order, at_floor, values[order])
-    lines = str(made([3.0, 1.0, 2.0], 0.5)).splitlines()
-    assert lines[0] == "one step, eta = 0.1"
-    assert [line.split()[-1] for line in lines[2:5]] == ["3.0e+00", "best", "2.0e+00"]
-    axes = made([3.0, 1.0, 2.0], 0.5).plot().axes[0]
-    marks = {line.get_label(): line for line in axes.lines}
-    assert marks["best order"].get_xydata().tolist() == [[1.0, 1.0]]
-    assert marks["measured"].get_ydata().tolist() == [3.0, 1.0, 2.0]
-    assert axes.patches[0].get_zorder() == 0
-    looks = {name: (line.get_linewidth(), line.get_markersize()) for name, line in marks.items()}
-    assert (looks["predicted"][0], looks["measured"][0], looks["best order"][1]) == (1.0, 0.6, 10)
-    assert marks["predicted"].get_linestyle() == "--"
-    assert axes.title.get_fontsize() == 9
-    assert axes.patches[0].get_bbox().y0 == pytest.approx(0.5 / 30, rel=1e-9, abs=0)
-    assert axes.patches[0].get_bbox().y1 == pytest.approx(0.5, rel=1e-9, abs=0)
-    assert made([3.0, 1.0, 2.0], 0.5).record()["proven"] is False
-
-
-def test_the_numbers_of_a_best_order() -> None:
-    eta = 0.125
-    found = best_order(LOSS, START, eta=eta, highest=2)
-    kernel = eom.compile(LOSS, 3)
-    terms, goal = kernel.terms(START), START - eta * kernel.gradient(START)
-    assert found.orders.tolist() == [0, 1, 2]
-    np.testing.assert_allclose(found.predicted, [eta ** (k + 2) * np.linalg.norm(terms[k + 1]) for k in range(3)])
-    for k in range(3):
-        end = flow(kernel.at_order(k), START, eta=eta, time=eta, rtol=3e-13, atol=1e-15).thetas[-1]
-        assert found.measured[k] == pytest.approx(np.linalg.norm(end - goal), rel=1e-6, abs=0)
-    scale = max(abs(START).max(), abs(goal).max())
-    least = 50 * 2.0**-52 * max(scale, eta * np.linalg.norm(terms[0]))
-    assert found.floor >= least
-    assert found.eta == eta
-    assert best_order(LOSS, START, eta=eta, highest=0).orders.tolist() == [0]
-
-
-def test_the_work_of_a_best_order_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    limits: list[int] = []
-    tolerances: list[tuple[float, float]] = []
-    outcomes: list[Any] = []
-
-    def integrate(velocity: Any, point: Any, times: Any, rtol: float, atol: float) -> Any:
-        tolerances.append((rtol, atol))
-        outcome = outcomes.pop(0)
-        if outcome is None:
-            raise DivergenceError("away", 1)
-        return np.array([point, point + 1]), outcome[0], outcome[1]
-
-    monkeypatch.setattr(orders, "integrate", integrate)
-    monkeypatch.setattr(orders, "_few", lambda kernel, eta, most: limits.append(most))
-    kernel = eom.compile(LOSS, 3)
-    outcomes[:] = [(1e-3, 20), (1e-9, 999), (2e-3, 5)]
-    found = best_order(kernel, START, eta=0.1, highest=2)
-    assert limits == [20_000, 1000, 1000]
-    assert tolerances[0] == pytest.approx(
-        (3e-13, 1e-15 * np.abs([START, START - 0.1 * kernel.gradient(START)]).max()), rel=1e-9, abs=0
-    )
-    assert found.floor == 6e-3
-    limits.clear()
-    outcomes[:] = [(0.0, 30), (0.0, 999), (0.0, 5)]
-    found = best_order(kernel, START, eta=0.1, highest=2)
-    assert limits == [20_000, 1200, 1200]
-    slope = float(np.linalg.norm(kernel.gradient(START)))
-    scale = np.abs([START, START - 0.1 * kernel.gradient(START)]).max()
-    assert found.floor == pytest.approx(50 * 2.0**-52 * max(scale, 0.1 * slope), rel=1e-14, abs=0)
-    limits.clear()
-    square = eom.compile(SQUARE, 6)
-    outcomes[:] = [(0.0, 100), None, None, None, (0.0, 1), (0.0, 1)]
-    found = best_order(square, [1.0], eta=0.1, highest=5)
-    assert limits == [20_000, 4000, 4000, 4000, 1000, 1000]
-    assert np.isnan(found.measured).tolist() == [False, True, True, True, False, False]
-    outcomes[:] = [None] * 3
-    with pytest.raises(HypothesisError, match=r"none that stays finite with eta = 0\.1; use a smaller eta"):
-        best_order(kernel, START, eta=0.1, highest=2)
-
-
-def test_so_many_evaluations_and_no_more() -> None:
-    kernel = eom.compile(LOSS, 3).at_order(0)
-    velocity = orders._few(kernel, 0.1, 3)
-    for _ in range(3):
-        np.testing.assert_array_equal(velocity(START), kernel.field(START, 0.1))
-    with pytest.raises(DivergenceError, match="needs more than 3 evaluations") as caught:
-        velocity(START)
-    assert caught.value.step == 1
-
-
-def test_answers_and_their_hypotheses() -> None:
-    with pytest.raises(HypothesisError, match=r"^no bound: needed this, got that$"):
-        require(False, "this", "that")
-    with pytest.raises(HypothesisError, match=r"^no bound: needed this, got that; do so$"):
-        require(False, "this", "that", "do so")
-    one = Hypothesis("this", "that")
-    bound = Bound("claim", np.array([0.0, 3.0, 2.0]), np.array([0.0, 1.0, 2.0]), (one,), "source")
-    assert (bound.value, bound.largest, float(bound), bound.proven, bound.certificate) == (
-        2.0,
-        3.0,
-        2.0,
-        True,
-        "proven",
-    )
-    (line,) = bound.plot().axes[0].lines
-    assert line.get_xydata().tolist() == [[1.0, 3.0], [2.0, 2.0]]
-    assert line.get_label() == "proven"
-    assert bound.plot(label="mine").axes[0].lines[0].get_label() == "mine"
-    guess = Bound("claim", np.ones(1), np.ones(1), (), "source", "estimated", ("note",))
-    assert (str(bound).split()[0], str(guess).split()[0]) == ("bound", "estimate")
-    assert str(guess).splitlines() == ["estimate 1: claim", "  note: note", "  from source"]
-    assert (str(bound.table()).split()[0], str(guess.table()).split()[0]) == ("bound", "estimate")
-    for eta, steps in (
-        (0.1, 10),
-        (1 / 3, 3),
-        (0.3, 4),
-        (5.0, 1),
-        (np.inf, 1),
-        (1 / 49, 49),
-        (0.1 + 1e-9, 10),
-        (0.1 - 1e-9, 11),
-    ):
-        assert StepSize("claim", eta, 1.0, 0.1, 0, (), "source", "proven").steps == steps
-    for kind, sure in (("theorem", True), ("measured", True), ("predicted", False), ("estimated", False)):
-        rate = StepSize("claim", 0.1, 1.0, 0.1, 0, (), "source", kind)
-        assert rate.proven == sure
-        assert str(rate).startswith("learning rate 0.1" if sure else "estimate 0.1")
-        assert str(rate.table()).startswith("learning rate" if sure else "estimate")
-
-
-def test_steps_that_are_kept_and_rows_that_are_violated() -> None:
-    for count, every in (
-        (1, 1),
-        (199, 1),
-        (200, 1),
-        (201, 1),
-        (399, 1),
-        (400, 2),
-        (401, 401),
-        (402, 2),
-        (1000, 5),
-        (4001, 4001),
-    ):
-        assert tables._every(count) == every
-    one = Bound("claim", np.ones(1), np.ones(1), (), "source")
-    guess = Bound("claim", np.ones(1), np.ones(1), (), "source", "estimated")
-    for true, doubt, names in (
-        (1.0, 0.0, ()),
-        (1.1, 0.0, ("measured", "rigorous")),
-        (1.1, 0.1, ()),
-        (1.2, 0.1, ("measured", "rigorous")),
-    ):
-        row = DistanceRow(0, true, doubt, 1.0, 1.0, 1.0, one, guess, one)
-        assert row.violated == names
-        assert list(row.bounds) == ["measured", "proven", "rigorous"]
-    calls: list[tuple[int, int, str]] = []
-    found = tables.compare_distances(
-        SQUARE, [1.0], eta=0.1, steps=3, orders=[0, 1], progress=lambda *told: calls.append(told)
-    )
-    assert calls == [(0, 2, "order 0"), (1, 2, "order 1")]
-    assert (len(found), found[1].order, found.time, found.start) == (2, 1, pytest.approx(0.3, rel=1e-9, abs=0), (1.0,))
-    assert [row.order for row in found[0:2]] == [0, 1]
-    assert found.data is None
-    assert found[0].rigorous is None
-    assert isinstance(found[0].proven, Bound)
-    assert found[0].proven.certificate == "proven"
-    drawn = tables.compare_distances(SQUARE, [1.0], eta=0.01, steps=40, orders=[0]).plot().axes[0]
-    assert drawn.title.get_fontsize() == 9
-    looks = [(line.get_linewidth(), line.get_markersize(), line.get_zorder()) for line in drawn.lines[:4]]
-    assert [look[0] for look in looks] == [1.0, 1.5, 1.4, 1.4]
-    assert looks[1][1:] == (4, 3)
-    assert drawn.lines[4].get_linewidth() == 1.0
-    np.testing.assert_allclose(drawn.lines[1].get_xdata(), 0.01 * np.arange(1, 41, 2))
-    rates = tables.compare_step_sizes(
-        SQUARE, [1.0], time=1.0, epsilon=0.1, orders=[0, 1], progress=lambda *told: calls.append(told)
-    )
-    assert calls[2:] == [(0, 2, "order 0"), (1, 2, "order 1")]
-    assert isinstance(rates, StepSizes)
-    assert [row.order for row in rates[:]] == [0, 1]
-    assert rates[1].theorem is None
-    assert str(rates).splitlines()[0] == f"{SQUARE.name}: learning rates for a distance below 0.1 up to time 1"
-    axes = rates.plot().axes[0]
-    assert axes.title.get_fontsize() == 9
-    assert {line.get_label(): (line.get_marker(), line.get_linestyle()) for line in axes.lines} == {
-        "theorem": ("o", "-"), "proven": ("s", "-"), "measured": ("^", "-"), "predicted": ("D", "--"),
-    }  # fmt: skip

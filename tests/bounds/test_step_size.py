@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from problems import DEEP
 
 import eomsym as eom
-from eomsym.bounds import distance, step_size
+from eomsym.bounds import StepSize, distance, step_size, step_sizes, tables
+from eomsym.cli import main
 from eomsym.curvature.hessian import EstimatedCurvature, GivenCurvature
+from eomsym.dynamics import patience
+from eomsym.dynamics.patience import Stopped
 from eomsym.errors import HypothesisError, InputError
+
+SQUARE = eom.Loss("x**2/2", variables="x")
 
 
 def test_step_size_of_a_saddle_is_the_constant_formula() -> None:
@@ -107,3 +116,99 @@ def test_an_estimate_is_labelled() -> None:
     found = step_size(loss, [0.5, 0.5], epsilon=0.05, time=1.0, curvature=curvature)
     assert found.certificate == "estimated"
     assert not found.proven
+
+
+def test_the_theorem_says_where_growth_has_no_finite_integral() -> None:
+    with pytest.raises(HypothesisError, match=r"needed m\(t\) integrable, got int exp\(int m\) = (nan|inf)"):
+        step_size(eom.Loss("x**4/4", variables="x"), [1.0], time=1e5, epsilon=1e-3, certificate="theorem")
+
+
+class Looks:
+    """A clock that shows how often it was looked at."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+@pytest.mark.parametrize(
+    "certificate, order",
+    [("measured", 1), ("proven", 1), ("proven", 0), ("closed_form", 1), ("rigorous", 0)],
+)
+def test_a_search_that_is_stopped_gives_a_rate_that_holds(
+    certificate: str, order: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"time": 1.0, "epsilon": 2e-2 if order == 0 else 2e-3, "order": order, "certificate": certificate}
+    loss, start = eom.Loss("(x*y - 1)**2/2", variables="x y"), [0.5, 0.5]
+    kernel = eom.compile(loss, 2)
+    clock = Looks()
+    monkeypatch.setattr(patience, "process_time", clock)
+    # With no guess to begin with, bounds for ever more steps are tried: all fail at first, then fewer and fewer hold.
+    monkeypatch.setattr(step_sizes, "predicted_rate", lambda *rest: (1.0, ()))
+    whole = step_size(kernel, start, **asked, limit=1e9)
+    assert (whole.stopped, whole.notes) == ("", ())
+    looks, rates, refused = int(clock.now), [], []
+    for limit in np.unique(np.linspace(1, looks, 12, dtype=int)):
+        clock.now = 0.0
+        try:
+            found = step_size(kernel, start, **asked, limit=float(limit))
+        except Stopped as stopped:
+            refused.append((len(rates), str(stopped)))
+            continue
+        rates.append(found.eta)
+        if found.stopped:
+            assert found.notes == (found.stopped,)
+            assert re.search(f"between \\d+ and {found.steps} steps was stopped; .*limit", found.stopped)
+            assert found.stopped in str(found)
+        else:
+            assert found.eta == whole.eta
+        bound = distance(kernel, start, eta=found.eta, steps=found.steps, order=order, certificate=certificate)
+        assert bound.largest <= asked["epsilon"]
+    assert rates == sorted(rates)
+    assert rates[0] < rates[-1] <= whole.eta
+    for earlier, told in refused:
+        assert earlier == 0  # what is found with less time is found with more
+        assert re.match(
+            r"no learning rate was found: (the limit of \d+ s of CPU time was reached at |\d+ steps take more)", told
+        )
+    assert any("at step" in told for _, told in refused)
+
+
+@pytest.mark.parametrize("certificate", ["predicted", "theorem"])
+def test_what_is_not_searched_for_has_a_limit_too(certificate: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = eom.Network((2, 2, 1), [[1.0, 0.5], [-0.5, 1.0]], [[1.0], [-0.5]], activation="relu")
+    monkeypatch.setattr(patience, "process_time", Looks())
+    with pytest.raises(Stopped, match="the limit of 3 s of CPU time was reached at time"):
+        step_size(net, np.full(6, 0.25), time=1.0, epsilon=0.1, certificate=certificate, limit=3)
+
+
+def test_a_table_says_which_search_was_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(kernel: Any, start: Any, *, certificate: str, limit: float, **asked: Any) -> StepSize:
+        why = "stopped early" if certificate == "proven" else ""
+        assert limit == 7.0
+        return StepSize("", 0.5, 1.0, 0.1, 0, (), "", certificate, (why,) if why else (), why)
+
+    monkeypatch.setattr(tables, "step_size", stopped)
+    found = tables.compare_step_sizes(SQUARE, [1.0], time=1.0, epsilon=0.1, orders=[0, 1], limit=7.0)
+    told = str(found).splitlines()
+    assert told[-2:] == ["order 0, proven: stopped early", "order 1, proven: stopped early"]
+    assert "measured:" not in str(found)
+    made = found.record()["rows"][0]
+    assert (made["proven"]["notes"], made["measured"]["notes"]) == (["stopped early"], [])
+
+
+def test_the_command_has_a_limit() -> None:
+    asked = ["bound", "--loss", "x**2/2", "--variables", "x", "--start", "1", "--orders", "0"]
+    wrong = CliRunner().invoke(main, [*asked, "--limit", "2"])
+    assert wrong.exit_code == 2
+    assert "--limit is for the search of learning rates; add --epsilon" in wrong.stderr
+    late = CliRunner().invoke(main, [*asked, "--epsilon", "0.01", "--limit", "1e-9"])
+    assert late.exit_code == 0, late.output
+    assert "order 0, measured: no learning rate was found:" in late.stdout
+    assert "the limit of 1e-09 s of CPU time was reached at the bound with" in late.stdout
+    done = CliRunner().invoke(main, [*asked, "--epsilon", "0.01", "--limit", "600"])
+    assert done.exit_code == 0, done.output
+    assert ":" not in done.stdout.partition("predicted")[2]

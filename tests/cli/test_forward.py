@@ -45,3 +45,15 @@ def test_bad_input(arguments: list[str], message: str) -> None:
     code, text = run(*arguments)
     assert code == 2
     assert message in text
+
+
+def test_a_limit_ends_a_run_with_what_it_has() -> None:
+    asked = [*LOSS, "--eta", "0.3", "--steps", "100000000", "--method", "heavy-ball", "--beta", "9/10", "--json"]
+    code, text = run(*asked, "--limit", "0.2")
+    record = json.loads(text[text.index("{") :])
+    assert (code, record["complete"]) == (3, False)
+    assert 0 < record["steps"] < 100_000_000
+    assert any("the limit of 0.2 s of CPU time was reached after" in note for note in record["notes"])
+    code, text = run(*asked, "--limit", "-1")
+    assert code == 2
+    assert "limit must be a finite number > 0, got -1" in text

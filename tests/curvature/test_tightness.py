@@ -21,11 +21,10 @@ from eomsym.curvature.families import PolynomialFamily
 from eomsym.curvature.hessian import EstimatedCurvature, GivenCurvature, eigenvalue_range, hessian
 from eomsym.curvature.networks import (
     SOFTMAX_THIRD,
-    _exponential,
-    _minus_log_of_one_minus,
     _variances,
     product_derivatives,
 )
+from eomsym.curvature.series import exponential, minus_log_of_one_minus
 from eomsym.errors import HypothesisError
 
 #: Of a sum in float64, for each of its summands; see `haze` below.
@@ -198,7 +197,7 @@ def test_the_majorant_of_softmax_ends_where_its_logarithm_does() -> None:
 def test_functions_of_power_series() -> None:
     x = np.array([0.3, -0.7, 0.2, 0.1, 0.4])
     series = np.polynomial.Polynomial(x)
-    cases = ((_exponential, mpmath.exp), (_minus_log_of_one_minus, lambda number: -mpmath.log(1 - number)))
+    cases = ((exponential, mpmath.exp), (minus_log_of_one_minus, lambda number: -mpmath.log(1 - number)))
     for function, plain in cases:
         with mpmath.workdps(40):
             truth = mpmath.taylor(lambda u, plain=plain: plain(mpmath.polyval(series.coef[::-1].tolist(), u)), 0, 4)

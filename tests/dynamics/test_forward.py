@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 import eomsym as eom
 from eomsym.dynamics import forward as module
+from eomsym.dynamics import patience
 from eomsym.dynamics.ahead import Ahead
 from eomsym.dynamics.forward import forward
+from eomsym.dynamics.leaps import Leaper
 from eomsym.dynamics.reach import sharpness
-from eomsym.errors import InputError, ShapeError
+from eomsym.errors import DivergenceError, InputError, ShapeError
 
 LOSS = eom.Loss("(1-x)**2/2 + (y-x**2)**2/2", variables="x y")
 START = [-0.5, 1.0]
@@ -242,3 +246,96 @@ def test_the_optimiser_is_not_run_for_days(note: tuple[str, ...], told: str) -> 
         ahead._optimise(0.1, 10**10 + 1)
     ahead._optimise(0.1, 10)
     assert ahead.done == 10
+
+
+class Looks:
+    """A clock that shows how often it was looked at."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"eta": 0.001, "steps": 20_000},  # by leaps
+        {"eta": 0.001, "steps": 5_000, "order": 1},
+        {"eta": [0.001, 0.0005], "steps": [3_000, 2_000], "method": eom.HeavyBall("1/2")},
+        {"eta": 0.3, "steps": 50_000, "method": eom.HeavyBall("9/10")},  # the optimiser runs
+    ],
+)
+def test_where_the_limit_is_reached_what_there_is_is_kept(
+    asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = forward(LOSS, START, **asked)
+    same = forward(LOSS, START, **asked, limit=1e9)
+    assert same.complete
+    np.testing.assert_allclose(same.theta, whole.theta, rtol=1e-12)
+    assert [(part.by, part.steps) for part in same.stretches] == [(part.by, part.steps) for part in whole.stretches]
+    clock, reached = Looks(), []
+    monkeypatch.setattr(patience, "process_time", clock)
+    rates, counts = np.atleast_1d(asked["eta"]).tolist(), np.atleast_1d(asked["steps"]).tolist()
+    for limit in (0.5, *range(2, 40)):
+        clock.now = 0.0
+        found = forward(LOSS, START, **asked, limit=limit)
+        reached.append(found.steps)
+        assert found.steps == sum(part.steps for part in found.stretches)
+        if found.complete:
+            np.testing.assert_allclose(found.theta, whole.theta, rtol=1e-12)
+            continue
+        assert found.notes[-1 - ("above the tolerance" in found.notes[-1])] == (
+            f"the limit of {limit} s of CPU time was reached after {found.steps:,} of {sum(counts):,} steps; "
+            "take fewer steps, or a larger limit"
+        )
+        assert str(found).startswith(f"{found.steps:,} steps (not all): error")
+        end, memory, left = np.array(START), "rest", found.steps
+        for eta, count in zip(rates, counts, strict=True):
+            steps = min(left, count)
+            path = eom.descend(
+                LOSS, end, eta=eta, steps=steps, every=max(steps, 1), method=asked.get("method"), memory=memory
+            )
+            end, memory, left = path.end, path.memory, left - steps
+        assert np.linalg.norm(found.theta - end) <= 3 * found.error + 1e-12
+    assert 0 < reached[0] < reached[-1]
+
+
+def test_pieces_are_no_longer_than_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel, now = eom.compile(LOSS, 0), 0.0
+    monkeypatch.setattr(patience, "process_time", lambda: now)
+    ahead = Ahead(kernel, np.array(START), 1e-6, None, 10**6, None, patience.Patience(10.0))
+    assert [ahead._piece(made, 0.0) for made in (0, 64, 65, 19_999, 50_000)] == [64, 64, 65, 19_999, 20_000]
+    assert [ahead._piece(50_000, pace) for pace in (1e-9, 1e-3, 0.5, 9.0, 11.0)] == [20_000, 10_000, 20, 1, 1]
+    now = 8.0
+    assert [ahead._piece(50_000, pace) for pace in (1e-3, 0.5, 9.0)] == [2_000, 4, 1]
+    assert Ahead(kernel, np.array(START), 1e-6, None, 10**6, None)._piece(0, 1.0) == 20_000
+
+
+def test_an_equation_that_failed_is_not_what_an_interruption_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    step, calls = Leaper.step, 0
+
+    def fails(leaper: Leaper) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 3:
+            raise DivergenceError("away", 1)
+        step(leaper)
+
+    def progress(done: int, total: int, label: str) -> None:
+        if label == "optimiser" and done > 20_000:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Leaper, "step", fails)
+    found = forward(LOSS, START, eta=0.001, steps=90_000, progress=progress)
+    assert (found.steps, found.complete, found.error) == (40_000, False, 0.0)
+    np.testing.assert_array_equal(found.theta, eom.descend(LOSS, START, eta=0.001, steps=40_000, every=40_000).end)
+    assert found.gradients >= 40_000  # what the optimiser had made is counted
+
+
+def test_nothing_made_is_told_without_a_division_by_zero() -> None:
+    found = forward(LOSS, START, eta=0.001, steps=100)
+    nothing = replace(found, steps=0, complete=False)
+    assert str(nothing).startswith("0 steps (not all)")

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pytest
 from problems import PARAMETERS, ROSENBROCK, Case
 
 import eomsym as eom
-from eomsym.dynamics.leading_error import leading_error
+from eomsym.dynamics.leading_error import POOR, leading_error
 from eomsym.dynamics.patience import FAR, Patience, Stopped
 from eomsym.errors import DivergenceError, InputError, ShapeError
+
+#: As the package's attribute of this name is the function.
+module = import_module("eomsym.dynamics.leading_error")
 
 METHODS = (
     eom.GradientDescent(),
@@ -125,6 +130,65 @@ def test_what_takes_too_long_is_given_up_with_a_word() -> None:
         leading_error(kernel, ROSENBROCK.start, time=1.0, orders=[0], limit=-1.0)
 
 
+@pytest.mark.parametrize(
+    "clock, why", [(61.0, "the limit of 60 s of CPU time was reached at"), (59.0, "that takes about")]
+)
+def test_what_was_found_before_the_limit_stops_a_repetition_is_kept(
+    monkeypatch: pytest.MonkeyPatch, clock: float, why: str
+) -> None:
+    # at the end both are a few thousandths of what they were, and solved for again
+    kernel = eom.compile(eom.Loss("x**2/2", variables="x"), 2)
+    asked: Any = {"time": 8.0, "orders": [0, 1], "rtol": 1e-3}
+    exact = np.array([4.0, 8.0 / 3]) * math.exp(-8)
+    whole = leading_error(kernel, [1.0], **asked)
+    assert whole.notes == ()
+    now, real = 0.0, module.integrate
+    passes: list[Any] = []
+    monkeypatch.setattr("eomsym.dynamics.patience.process_time", lambda: now)
+
+    def integrate(*arguments: Any) -> Any:
+        nonlocal now
+        if passes:
+            patience = arguments[-1]
+            now = clock
+            patience.check(0.001, "time 0.008 of 8", foresee=True)
+        passes.append(real(*arguments))
+        return passes[-1]
+
+    monkeypatch.setattr(module, "integrate", integrate)
+    kept = leading_error(kernel, [1.0], **asked)
+    assert len(passes) == 1
+    (note,) = kept.notes
+    assert note.startswith(
+        "leading error of order 0, 1: known to `errors`, not to rtol, as solving for it again stopped: "
+    )
+    assert why in note
+    assert kept.evaluations == passes[0][2] < whole.evaluations
+    for found, rough in ((whole, False), (kept, True)):
+        assert np.all(np.abs(found.vectors[:, 0] - exact) <= 3 * found.errors)
+        assert np.all((found.errors > POOR * exact) == rough)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_stop_that_the_caller_asks_for_is_passed_on(monkeypatch: pytest.MonkeyPatch, late: bool) -> None:
+    kernel = eom.compile(eom.Loss("x**2/2", variables="x"), 1)
+    passes: list[Any] = []
+    real = module.integrate
+
+    def integrate(*arguments: Any) -> Any:
+        passes.append(arguments)
+        return real(*arguments)
+
+    def watch(point: np.ndarray) -> None:
+        if len(passes) == 1 + late:
+            raise Stopped("a kink", 0)
+
+    monkeypatch.setattr(module, "integrate", integrate)
+    with pytest.raises(Stopped, match=r"^a kink$"):
+        leading_error(kernel, [1.0], time=8.0, orders=[0], rtol=1e-3, watch=watch)
+    assert len(passes) == 1 + late
+
+
 def test_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = 5.0
     monkeypatch.setattr("eomsym.dynamics.patience.process_time", lambda: clock)
@@ -132,12 +196,14 @@ def test_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = 15.0
     assert patience.spent == 10.0
     assert not patience.over
+    assert not patience.exhausted
     patience.check(0.01, "here")
     patience.check(1 / FAR, "here", foresee=True)
     patience.check(0.1 / FAR, "here", before=9.0, foresee=True)
     with pytest.raises(Stopped, match=r"^10 s of CPU .* here: that takes about 53 s, more than limit=10;") as error:
         patience.check(0.19, "here", 7, foresee=True)
     assert error.value.step == 7
+    assert patience.exhausted
     with pytest.raises(Stopped, match=r"about 1e\+02 s, more than limit=10"):
         patience.check(0.002, "here", before=9.8, foresee=True)
     with pytest.raises(Stopped, match="that takes for ever"):

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 import eomsym as eom
+from eomsym.codegen.backends import series
 from eomsym.codegen.backends.explicit import Explicit
 from eomsym.codegen.backends.levels import Levels
-from eomsym.dynamics import integrate_many, taylor_stepper
+from eomsym.dynamics import integrate_many, patience, taylor_stepper
 from eomsym.dynamics.flow import integrate
+from eomsym.dynamics.patience import Stopped
 from eomsym.errors import DivergenceError, InputError, ShapeError, SizeError
 from eomsym.taylor.plan import Plan, circuit_of
 
@@ -69,6 +71,61 @@ def test_backwards_returns_to_the_start() -> None:
     there = eom.flow(loss, [-0.5, 1.0], eta=0.1, time=1.0, order=2)
     back = eom.flow(loss, there.end, eta=0.1, time=[0.0, -1.0], order=2)
     np.testing.assert_allclose(back.end, [-0.5, 1.0], rtol=0, atol=1e-11)
+
+
+def looked(monkeypatch: pytest.MonkeyPatch, *moments: float) -> list[float]:
+    """A clock that shows these moments in turn, the last one for ever; the moments that were looked at."""
+    seen: list[float] = []
+
+    def now() -> float:
+        seen.append(moments[min(len(seen), len(moments) - 1)])
+        return seen[-1]
+
+    monkeypatch.setattr(patience, "process_time", now)
+    return seen
+
+
+@pytest.mark.parametrize("piece", [0.0, 1e5])
+def test_a_limit_of_time_does_not_change_a_bit(piece: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = looked(monkeypatch, 0.0)
+    loss = eom.Loss("(1-x)**2/2 + (y-x**2)**2/2", variables="x y")
+    rest = eom.Loss("(tanh(a*x) - 1/2)**2 + exp(-a)*x**2/8", variables="a x")
+    asked = [(loss, [-0.5, 1.0], time, order) for time in (3.0, [0.0, 0.5, 2.0], [1.25, 1.0]) for order in range(3)]
+    asked += [(rest, [0.7, 1.2], 300.0, 1), (eom.Loss("x**2/2 + y**2*10**8/2", variables="x y"), [1.0, 1.0], 1e-6, 0)]
+    events = (eom.Event(lambda theta: theta[0] - 0.25, "passes", True),)
+    pieces = []
+    for which, start, time, order in asked:
+        kernel = eom.compile(which, order)
+        for crossed in ((), events):
+            free = eom.flow(kernel, start, eta=0.01, time=time, events=crossed)
+            monkeypatch.setattr(series, "PIECE", piece)
+            looks = len(seen)
+            limited = eom.flow(kernel, start, eta=0.01, time=time, events=crossed, limit=60)
+            pieces.append(len(seen) - looks - 1)
+            np.testing.assert_array_equal(limited.thetas, free.thetas)
+            np.testing.assert_array_equal(limited.times, free.times)
+            assert (limited.error, limited.evaluations) == (free.error, free.evaluations)
+    assert max(pieces) > (100 if piece == 0 else 2)
+
+
+def test_what_takes_longer_than_it_may_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    loss, start = eom.Field(["x*y - x", "y - x*y"], variables="x y"), [1.5, 0.5]
+    monkeypatch.setattr(series, "PIECE", 1e4)
+    looked(monkeypatch, 0.0, 0.0, 1.0, 2.0, 2.5, 61.0)
+    with pytest.raises(
+        Stopped, match=r"^the limit of 60 s of CPU time was reached at time [1-9]\S* of 90; take a"
+    ) as late:
+        eom.flow(loss, start, time=[0.0, 1e-3, 90.0], order=0, limit=60)
+    assert late.value.step == 2
+    # It is seen early that the rest takes long, counted from when this flow began, as flows that look for events do.
+    looked(monkeypatch, 0.0, 50.0, 50.0, 50.0, 50.0, 50.0, 55.0)
+    with pytest.raises(
+        Stopped, match=r"55 s of CPU time only reach time \S+ of 9000: that takes about \S+ s, more than"
+    ):
+        eom.flow(loss, start, time=[0.0, 9000.0], order=0, limit=60)
+    looked(monkeypatch, 0.0, 61.0)
+    with pytest.raises(Stopped, match=r"was reached at time 0 of 1; take a shorter time"):
+        eom.flow(loss, start, time=1.0, order=0, limit=60)
 
 
 def test_an_altered_instruction_is_noticed() -> None:

@@ -179,6 +179,8 @@ FIXED |= {
     "eomsym.verify.limit",
     "eomsym.leading_error.limit",
     "eomsym.flow.limit",
+    "eomsym.forward.limit",
+    "bounds.step_size.limit",
     "bounds.best_order.highest",
     "bounds.step_size.most_steps",
     "bounds.many_step_sizes.most_steps",

@@ -26,7 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from properties import truth
+from properties import polynomials, truth
 from properties.claims import RIGOROUS_SHARE, check_rates, check_rigorous
 from properties.compiled_truth import HIGHEST_ORDER, IDENTITY, true_distances
 from properties.networks import NetworkCases, plain_derivatives, random_networks
@@ -99,8 +99,8 @@ class Cases:
             self.starts[i].tolist(), self.steps
         )
 
-    def polynomial(self, i: int) -> truth.Polynomial:
-        return truth.Polynomial(
+    def polynomial(self, i: int) -> polynomials.Polynomial:
+        return polynomials.Polynomial(
             tuple(map(tuple, self.powers.tolist())), tuple(map(Fraction, self.coefficients[i].tolist()))
         )
 

@@ -11,7 +11,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
-from properties import truth
+from properties import polynomials, truth
 from properties.compiled_truth import HIGHEST_ORDER, SOFTPLUS, SQUARE, true_distances
 from scipy.special import expit
 
@@ -119,11 +119,13 @@ class NetworkCases:
         some = self.at(np.array([i]), self.etas[[i]], self.steps)
         powers, coefficients = some.inner
         inner = [
-            truth.Polynomial(tuple(map(tuple, powers.tolist())), tuple(map(Fraction, row.tolist())))
+            polynomials.Polynomial(tuple(map(tuple, powers.tolist())), tuple(map(Fraction, row.tolist())))
             for row in coefficients[0]
         ]
         weight = Fraction(1, self.family.inputs.shape[1])
-        loss = truth.squares(inner, weight) if self.phi == SQUARE else truth.CrossEntropy(tuple(inner), weight)
+        loss = (
+            polynomials.squares(inner, weight) if self.phi == SQUARE else polynomials.CrossEntropy(tuple(inner), weight)
+        )
         return truth.Truth(loss, self.order, float(self.etas[i])).distances(self.starts[i].tolist(), self.steps)
 
     def shown(self, i: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from properties import claims, million, networks, search, truth, verdicts
+from properties import claims, million, networks, polynomials, search, truth, verdicts
 
 import eomsym as eom
 from eomsym.bounds import many_distances
@@ -45,18 +45,20 @@ def test_published_coefficients() -> None:
 @pytest.mark.parametrize("name", truth.METHODS)
 def test_terms_of_methods_from_two_sides(name: str) -> None:
     half = Fraction(1, 2)
-    loss = truth.Polynomial(((1, 0), (2, 0), (0, 2), (2, 1), (4, 0)), tuple(map(Fraction, (-1, 0.5, 0.5, -1, 0.5))))
+    loss = polynomials.Polynomial(
+        ((1, 0), (2, 0), (0, 2), (2, 1), (4, 0)), tuple(map(Fraction, (-1, 0.5, 0.5, -1, 0.5)))
+    )
     kind = getattr(eom.optimisers, name)
     method = kind(half) if name in ("HeavyBall", "Nesterov", "SharpnessAware") else kind()
     theta, general = np.array([0.3, -0.7]), truth.METHODS[name](half)
     terms = eom.compile(eom.Loss(loss.text("xy"), variables="x y"), 3, method=method).terms(theta)
     for row, term in enumerate(terms):
-        parts = [truth.as_function(truth.weighted(tree, loss, general))(theta) for tree in truth.trees(row + 1)]
+        parts = [polynomials.as_function(truth.weighted(tree, loss, general))(theta) for tree in truth.trees(row + 1)]
         np.testing.assert_allclose(-np.sum(parts, axis=0), term, rtol=1e-11)
 
 
 def test_closed_form_to_thirty_digits() -> None:
-    quadratic, eta = truth.Polynomial(((2,),), (Fraction(1, 2),)), 0.1
+    quadratic, eta = polynomials.Polynomial(((2,),), (Fraction(1, 2),)), 0.1
     exact = truth.Truth(quadratic, 1, eta)
     with mpmath.workdps(50):
         rate = mpmath.mpf(eta)

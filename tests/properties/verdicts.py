@@ -26,7 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from properties import truth
+from properties import polynomials, truth
 
 import eomsym as eom
 from eomsym.errors import EomsymError, EomsymWarning
@@ -60,7 +60,7 @@ class Case:
     ladder: tuple[int, ...] | None
     orders: tuple[int, ...]
     method: Any
-    polynomial: truth.Polynomial | None = None
+    polynomial: polynomials.Polynomial | None = None
     exact: truth.GeneralLinear | None = None
 
     def __str__(self) -> str:
@@ -70,7 +70,7 @@ class Case:
         )
 
 
-def random_polynomial(rng: np.random.Generator, variables: int, cost: float, length: float) -> truth.Polynomial:
+def random_polynomial(rng: np.random.Generator, variables: int, cost: float, length: float) -> polynomials.Polynomial:
     """A sparse polynomial of degree 2 to 6 in ``x/length``, times `cost`; sometimes ill-conditioned."""
     degree = int(rng.integers(2, 7))
     lengths = length * 10.0 ** (rng.uniform(-2, 2, variables) if rng.random() < 0.25 else np.zeros(variables))
@@ -85,7 +85,7 @@ def random_polynomial(rng: np.random.Generator, variables: int, cost: float, len
         chosen[powers] = chosen.get(powers, 0.0) + float(rng.integers(0, 17)) / 16
     kept = {p: c for p, c in chosen.items() if c} or {(2,) + (0,) * (variables - 1): 1.0}
     scaled = [cost * c / math.prod(s**e for s, e in zip(lengths, p, strict=True)) for p, c in kept.items()]
-    return truth.Polynomial(tuple(kept), tuple(map(Fraction, scaled)))
+    return polynomials.Polynomial(tuple(kept), tuple(map(Fraction, scaled)))
 
 
 def random_method(rng: np.random.Generator, linear: bool) -> tuple[Any, truth.GeneralLinear | None, float]:
@@ -166,7 +166,7 @@ def wrong(number: int) -> tuple[str, float, str]:
     tree = truth.trees(row + 1)[int(rng.integers(len(truth.trees(row + 1))))]
     assert case.polynomial is not None
     assert case.exact is not None
-    part = truth.as_function(truth.weighted(tree, case.polynomial, case.exact))
+    part = polynomials.as_function(truth.weighted(tree, case.polynomial, case.exact))
     share = 0.01 * float(rng.choice([-1, 1]))
     extra = 3 if type(case.method).__name__ in ("HeavyBall", "Nesterov", "OptimisticGradient") else 1
     try:

@@ -30,7 +30,7 @@ def test_evidence_is_what_the_next_order_says(monkeypatch: pytest.MonkeyPatch) -
     def leading_error(kernel: Any, theta: np.ndarray, **options: Any) -> Any:
         assert options.pop("watch") == "the watch of order 0"
         asked.append((kernel.order, theta.tolist(), options))
-        return SimpleNamespace(norms=np.array([7.0, 9.0]))
+        return SimpleNamespace(norms=np.array([6.75, 9.0]), errors=np.array([0.25, 3.0]))
 
     def motion(self: Measurement, order: int, eta: float) -> Any:
         asked.append((order, eta))
@@ -66,7 +66,9 @@ def test_evidence_is_what_the_next_order_says(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_obstacles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, "leading_error", lambda *_, **__: SimpleNamespace(norms=np.array([0.0])))
+    monkeypatch.setattr(
+        measure, "leading_error", lambda *_, **__: SimpleNamespace(norms=np.zeros(1), errors=np.zeros(1))
+    )
     monkeypatch.setattr(Measurement, "_motion", lambda *_: (np.array([0.5, 0.25]), 0.0))
     gates = known_of(1, gates=(2, 3)).evidence(1, 1, 2)
     assert (gates.expected, gates.obstacle) == (

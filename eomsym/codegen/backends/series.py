@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -209,7 +209,10 @@ def module_source(lanes: int, names: tuple[str, ...]) -> str:
     return "\n\n\n".join(parts) + "\n"
 
 
-_NONE, _NO_SERIES = np.zeros((0, 2)), np.zeros((0, 1, 1))
+_NONE, _NO_SERIES = np.zeros((0, 3)), np.zeros((0, 1, 1))
+
+#: Products of coefficients between two looks at the clock: some 10 ms.
+PIECE = 1e8
 
 
 class Integration(NamedTuple):
@@ -222,8 +225,9 @@ class Integration(NamedTuple):
     result : ndarray, shape (jobs, 4)
         Status (1 done; 2 not finite at the start, 3 later; 4 no step is short enough; 5 too many steps), steps taken,
         number of times reached, and time at which the last step began.
-    pieces, coefficients : ndarray, shape (steps, 2), (steps, degree + 1, n)
-        Where they were asked for: time and length of each step of the first trajectory, and its Taylor coefficients.
+    pieces, coefficients : ndarray, shape (steps, 3), (steps, degree + 1, n)
+        Where they were asked for: time and length of each step of the first trajectory and the unit of time of its
+        Taylor coefficients, and these.
     """
 
     states: np.ndarray
@@ -291,6 +295,7 @@ class Stepper:
         *,
         keep: bool = False,
         tightest: float | None = None,
+        look: Callable[[np.ndarray], None] | None = None,
     ) -> Integration:
         """Integrate from many starts.
 
@@ -310,6 +315,8 @@ class Stepper:
             Whether the steps of the first trajectory are kept.
         tightest : float, optional
             The least of `looser`, where it is known.
+        look : callable, optional
+            Called now and then with the result so far; an error that it raises ends the work. Not with `keep`.
         """
         levels, jobs = self.levels, len(starts)
         numbers = self._numbers
@@ -321,18 +328,26 @@ class Stepper:
         fixed = (
             numbers[1], levels.corrections, self._memory((degree + 1) * levels.words),
             self._no_tops.copy(), starts, looser, times,
-            np.array([*tolerances, most, degree]), lanes, np.empty((self.lanes, 2)), result, out,
+            np.array([*tolerances, most, degree, np.inf if look is None else self._piece(degree), _unit(times)]), lanes,
+            np.empty((self.lanes, 3)), result, out,
         )  # fmt: skip
         if not keep:
             self._propagate(*fixed, _NONE, _NO_SERIES)
+            while look is not None and not result[:, 0].all():
+                look(result)
+                self._propagate(*fixed, _NONE, _NO_SERIES)
             return Integration(out, result, _NONE, _NO_SERIES)
         kept = []
         count = rows = 64
         while count == rows:
-            pieces, coefficients = np.empty((rows, 2)), np.empty((rows, degree + 1, self.size))
+            pieces, coefficients = np.empty((rows, 3)), np.empty((rows, degree + 1, self.size))
             count = self._propagate(*fixed, pieces, coefficients)
             kept.append((pieces[:count], coefficients[:count]))
         return Integration(out, result, *(np.concatenate(parts) for parts in zip(*kept, strict=True)))
+
+    def _piece(self, degree: int) -> float:
+        """Steps between two looks at the clock."""
+        return 1.0 + PIECE // (self.levels.words * degree**2)
 
     def _addressed(self, eta: float) -> tuple[float, np.ndarray, tuple[np.ndarray, ...]]:
         """A learning rate, the addresses of the program with its numbers, and those numbers, to keep them alive."""
@@ -350,3 +365,8 @@ class Stepper:
         elif len(self.levels.corrections):  # what lies beyond the degrees of a correction must be zero
             known[:] = 0.0
         return known
+
+
+def _unit(times: np.ndarray) -> float:
+    """The largest power of two in a time: the first unit of its Taylor coefficients."""
+    return math.ldexp(0.5, math.frexp(abs(times[-1] - times[0]))[1])
