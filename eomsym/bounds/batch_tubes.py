@@ -136,7 +136,7 @@ class BatchTube:
         found: Array = outward(np.exp(h * growth) * self.radii[some] + truncation + rounding)
         return found
 
-    def _growth(self, cells: _Cells, some: Array, reach: Array, chosen: Array) -> Array:
+    def _growth(self, cells: _Cells, some: Array, reach: Array, chosen: Any) -> Array:
         """Logarithmic norms of the derivatives of the velocities on balls, of those that are chosen."""
         these = some[chosen]
         jacobians = self.family[these].jacobians(self.centres[these], self.eta[these], self.order)
