@@ -15,7 +15,7 @@ from eomsym.bounds.batch_defects import batch_step_defects
 from eomsym.bounds.batch_step_sizes import _fewest_steps
 from eomsym.bounds.batches import followed
 from eomsym.bounds.truncation import step_defect
-from eomsym.curvature import NetworkFamily, PolynomialFamily, curvature_of
+from eomsym.curvature import NetworkFamily, PolynomialFamily, curvature_of, network_families
 from eomsym.curvature.derivatives import Derivatives
 from eomsym.curvature.families import BatchTaylor
 from eomsym.errors import DivergenceError, HypothesisError, InputError, ShapeError, SizeError
@@ -131,6 +131,21 @@ def test_wrong_arguments() -> None:
 def test_a_family_needs_monomials_and_rows(powers: list, coefficients: list, message: str) -> None:
     with pytest.raises(InputError, match=message):
         PolynomialFamily(powers, coefficients)
+
+
+def test_closed_forms_of_terms_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    nets, starts, etas = networks("leaky_relu", "mse")
+    run = {"eta": etas, "steps": STEPS, "order": 1, "certificate": "measured"}
+    expected, hessians = many_distances(nets, starts, **run), nets.around(starts).hessians
+    monkeypatch.setattr(network_families, "MANY", len(starts))
+    many = NetworkFamily(nets.widths, nets.inputs, nets.targets, activation="leaky_relu", loss="mse",
+                         slope=0.25)  # fmt: skip
+    assert (nets.many, many.many, many[1:].many) == (False, True, True)
+    assert (nets.kernel(1).form, many[:2].kernel(1).form) == ("auto", "explicit")
+    np.testing.assert_allclose(many.terms(starts, 1), nets.terms(starts, 1), rtol=1e-13, atol=1e-16)
+    np.testing.assert_allclose(many.around(starts).hessians, hessians, rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(many_distances(many, starts, **run), expected, rtol=1e-9, atol=1e-14)
+    assert [PolynomialFamily([[2]], np.ones((count, 1))).many for count in (399, 400)] == [False, True]
 
 
 # learning rates -------------------------------------------------------------------------------------------------------
