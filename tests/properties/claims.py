@@ -43,9 +43,8 @@ def check_rates(cases: Cases | NetworkCases, tally: Tally) -> None:
         tally.cases[kind] += len(few)
         found = np.isfinite(rates)
         tally.bounded[kind] += int(found.sum())
-        chosen, counts = few[found], np.round(duration[few[found]] / rates[found]).astype(int)
-        for i, count in truths.above(chosen, counts, limits, tally):
-            some = truths.runs(np.array([i]), count)
+        for i, rate in truths.above(few[found], rates[found], limits, tally):
+            some = truths.runs(np.array([i]), np.array([rate]))
             exact = some.exact(0)[~some.left[0]]
             if (exact > limits[i]).any():
                 tally.violations.append(f"{kind}: {exact} above {limits[i]}: {some.shown(0)}")
@@ -53,28 +52,29 @@ def check_rates(cases: Cases | NetworkCases, tally: Tally) -> None:
 
 
 class Truths:
-    """Largest true distances of cases with so many steps up to a time, each computed once."""
+    """Largest true distances of cases with a learning rate up to a time, each computed once."""
 
     def __init__(self, cases: Cases | NetworkCases, duration: Array) -> None:
         self.cases, self.duration = cases, duration
-        self.known: dict[tuple[int, int], float] = {}
+        self.known: dict[tuple[int, float], float] = {}
 
-    def runs(self, chosen: Array, count: int) -> Cases | NetworkCases:
-        return self.cases.at(chosen, self.duration[chosen] / count, count)
+    def runs(self, chosen: Array, rates: Array) -> Cases | NetworkCases:
+        """Cases of the same number of steps."""
+        return self.cases.at(chosen, rates, max(round(self.duration[chosen[0]] / rates[0]), 1))
 
-    def above(self, chosen: Array, counts: Array, limits: Array, tally: Tally) -> list[tuple[int, int]]:
-        """Cases, and their numbers of steps, whose truth is above its limit."""
-        for count in np.unique(counts).tolist():
-            missing = [i for i in chosen[counts == count].tolist() if (i, count) not in self.known]
-            if missing:
-                some = self.runs(np.array(missing), count)
-                true = some.truth
-                true[some.left] = 0.0
-                tally.unknown += int((~np.isfinite(true)).any(axis=1).sum())
-                self.known.update(zip(((i, count) for i in missing), np.nanmax(true, axis=1).tolist(), strict=True))
-        return [
-            pair for pair in zip(chosen.tolist(), counts.tolist(), strict=True) if self.known[pair] > limits[pair[0]]
-        ]
+    def above(self, chosen: Array, rates: Array, limits: Array, tally: Tally) -> list[tuple[int, float]]:
+        """Cases, and their rates, whose truth is above its limit."""
+        pairs = list(zip(chosen.tolist(), rates.tolist(), strict=True))
+        new = np.array([pair not in self.known for pair in pairs], bool)
+        counts = np.round(self.duration[chosen] / rates)
+        for count in np.unique(counts[new]):
+            these = np.flatnonzero(new & (counts == count))
+            some = self.runs(chosen[these], rates[these])
+            true = some.truth
+            true[some.left] = 0.0
+            tally.unknown += int((~np.isfinite(true)).any(axis=1).sum())
+            self.known.update(zip((pairs[k] for k in these), np.nanmax(true, axis=1).tolist(), strict=True))
+        return [pair for pair in pairs if self.known[pair] > limits[pair[0]]]
 
 
 def check_rigorous(cases: Cases, tally: Tally) -> None:
