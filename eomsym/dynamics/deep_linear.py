@@ -208,7 +208,7 @@ class ScalarMotion:
     @property
     def time(self) -> float:
         """The unit of time in which the motion is that to a target of norm one: ``target**(2/n - 2)``."""
-        return self.target ** (2 / self.depth - 2)
+        return float(self.target ** (2 / self.depth - 2))
 
     def invariant(self, radius: float, cosine: float) -> float:
         """The number that gradient flow conserves; it gives the radius for each cosine.
