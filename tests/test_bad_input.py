@@ -236,6 +236,7 @@ INPUT = {
     "substeps": (enclosed(substeps=2**63), "substeps must be an integer from 1 to 1000"),
     "degree of a certificate": (certificate(degree=2**63), "degree must be an integer from 1 to 100"),
     "substeps of a certificate": (certificate(substeps=2**63), "substeps must be an integer from 1 to 1000"),
+    "an event by its name": (lambda: eom.Event(*("half", len)), "function must be a function of.*, got str 'half'"),
     "steps of a certificate": (certificate(steps=10**30), "steps must be an integer from 1 to 10000000000"),
     "steps of a bound": (distance(steps=2**63), "steps must be an integer from 1 to 10000000000"),
     "steps of bounds": (distances(steps=10**30), "steps must be an integer from 1 to 10000000000"),

@@ -153,7 +153,9 @@ def guarantee_convergence(loss: Any, start: ArrayLike, *, epsilon: float, cells:
         key=lambda found: found[0],
     )
     if best[0] == 0:
-        raise HypothesisError("no bound: no learning rate above 1e-60 keeps gradient descent near gradient flow")
+        raise HypothesisError(
+            "no bound: no learning rate above 1e-60 of the time keeps gradient descent near gradient flow"
+        )
     rate, time, walk = best
     steps = math.ceil(time / rate)
     return Guarantee(time / steps, steps, goal, time, walk.distance(time / steps), hypotheses, minimum)
@@ -175,7 +177,7 @@ def _largest_rate(
     low = high = float(times[1])
     while not suits(low):
         high, low = low, low / 2
-        if low < 1e-60:
+        if low < 1e-60 * times[-1]:
             return 0.0, float(times[-1]), walk
     for _ in range(12 if high > low else 0):  # the distance grows with eta
         middle = math.sqrt(low * high)
@@ -224,7 +226,7 @@ def _descent_of_flow(
         found: Array = np.sqrt(np.maximum(squares, 0.0))
         return found
 
-    last = 1.0
+    last = 2.0 ** round(math.log2(motion.time))
     for _ in range(60):
         grid = np.linspace(0.0, last, pieces + 1)
         path = motion.path(radius, cosine, grid)

@@ -43,8 +43,8 @@ class Bundle:
     thetas : ndarray, shape (s, m, n)
         NaN where a trajectory did not get.
     errors : ndarray, shape (s,)
-        Estimated global errors: the largest Euclidean distance from a run at a ten times looser tolerance; NaN for a
-        trajectory that did not reach the end.
+        Estimated global errors: the largest Euclidean distance from a run at a ten times looser tolerance, and no
+        less than the rounding of the parameters; NaN for a trajectory that did not reach the end.
     stopped : ndarray, shape (s,)
         Time at which a trajectory ended; the last of the times where all is well.
     evaluations : int
@@ -153,6 +153,7 @@ def _bundle(times: Array, found: list[Integration]) -> Bundle:
         states[np.arange(len(times)) >= np.where(good, len(times), reached)[:, None]] = np.nan
     difference = states[0::2] - states[1::2]
     errors = np.sqrt((difference * difference).sum(axis=2).max(axis=1))
+    errors = np.maximum(errors, 2.0**-52 * np.abs(states[0::2]).max(axis=(1, 2)))  # of rounding
     ends = np.where(good[0::2], stopped[1::2], stopped[0::2])
     whole = good[0::2] & good[1::2]
     return Bundle(

@@ -186,23 +186,29 @@ class ScalarMotion:
     def path(
         self, radius: float, cosine: float, times: Any, rtol: float = 1e-11, atol: float = 1e-13
     ) -> tuple[Array, Array]:
-        """Norm and cosine at the times asked for, each of shape (m,).
+        """Norm and cosine at the times asked for, each of shape (m,); tolerances are those of norms over the target's.
 
         Raises
         ------
         InputError
             ``radius <= 0``, or a cosine outside of -1 … 1.
         """
-        start = self._checked(radius, cosine)
+        start = self._checked(radius, cosine) / [self.target, 1.0]
+        unit = ScalarMotion(self.depth, 1.0)
         states, _, _ = integrate(
             # A trial step may leave the cosine by rounding; there it stands still.
-            lambda y: np.array(self.velocity(max(y[0], 0.0), min(max(y[1], -1.0), 1.0))),
+            lambda y: np.array(unit.velocity(max(y[0], 0.0), min(max(y[1], -1.0), 1.0))),
             start,
-            as_times(times),
+            as_times(times) / self.time,
             rtol,
             atol,
         )
-        return states[:, 0], states[:, 1]
+        return self.target * states[:, 0], states[:, 1]
+
+    @property
+    def time(self) -> float:
+        """The unit of time in which the motion is that to a target of norm one: ``target**(2/n - 2)``."""
+        return float(self.target ** (2 / self.depth - 2))
 
     def invariant(self, radius: float, cosine: float) -> float:
         """The number that gradient flow conserves; it gives the radius for each cosine.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eomsym import checks
 from eomsym.checks import shown
 from eomsym.errors import DivergenceError, InputError
 
@@ -32,6 +33,11 @@ class Event:
     ends : bool
         Whether the path ends at the first zero.
 
+    Raises
+    ------
+    InputError
+        If one of them is something else.
+
     Examples
     --------
     >>> import eomsym as eom
@@ -45,6 +51,11 @@ class Event:
     function: Callable[[Array], float]
     name: str = "event"
     ends: bool = False
+
+    def __post_init__(self) -> None:
+        checks.function(self.function, "function", "the parameters")
+        checks.text(self.name, "name", "half")
+        checks.flag(self.ends, "ends")
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ from eomsym.dynamics.events import Event, checked_events, follow
 from eomsym.dynamics.pairs import TIGHTENING, Pair
 from eomsym.dynamics.patience import Patience, Stopped
 from eomsym.dynamics.reach import reach
-from eomsym.dynamics.trajectory import Trajectory
+from eomsym.dynamics.trajectory import Trajectory, with_rounding
 from eomsym.errors import DivergenceError, InputError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
@@ -130,7 +130,7 @@ def flow(
     except DivergenceError as failure:
         note = reach(kernel, theta, rate, float(times[-1] - times[0])).note if kernel.order > 0 else ""
         raise DivergenceError(f"{failure}; {note}" if note else str(failure), failure.step) from failure
-    return Trajectory(times, thetas, kernel, rate, error, evaluations)
+    return Trajectory(times, thetas, kernel, rate, with_rounding(error, thetas), evaluations)
 
 
 def _flow_with(
@@ -166,7 +166,9 @@ def _flow_with(
     marks = times[: len(found)]
     if end is not None:
         found, marks = [*found, end[1]], np.append(marks, end[0])
-    return Trajectory(marks, np.array(found), kernel, rate, error, evaluations, events=tuple(crossings))
+    thetas = np.array(found)
+    error = with_rounding(error, thetas)
+    return Trajectory(marks, thetas, kernel, rate, error, evaluations, events=tuple(crossings))
 
 
 def _motion(

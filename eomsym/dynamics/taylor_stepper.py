@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from eomsym.dynamics.curve import Curve, TaylorCurve
 from eomsym.dynamics.patience import Patience
+from eomsym.dynamics.trajectory import with_rounding
 from eomsym.errors import DivergenceError
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def integrate(
     difference = tight - found.states[1]
     last = difference[-1]
     error = math.sqrt(last @ last if len(times) == 2 else (difference * difference).sum(axis=1).max())
-    curve = TaylorCurve(found.pieces, found.coefficients, error) if keep else None
+    curve = TaylorCurve(found.pieces, found.coefficients, with_rounding(error, tight)) if keep else None
     return tight, error, int(steps + more), curve
 
 

@@ -39,7 +39,8 @@ class Trajectory:
         Learning rate.
     error : float
         Estimated global error: the largest Euclidean distance, over the times, from a second integration at a ten
-        times looser tolerance. 0 for an optimiser, which is what it is.
+        times looser tolerance, and no less than the rounding of the parameters. 0 for an optimiser, which is what it
+        is.
     evaluations : int
         Gradients, or evaluations of the velocity, that were spent.
     steps : ndarray of int, shape (m,), or None
@@ -196,3 +197,14 @@ class Trajectory:
 
     def _repr_html_(self) -> str:
         return self.table().html()
+
+
+def with_rounding(error: float, thetas: Array) -> float:
+    """An error that is no less than the rounding of the parameters: two runs may be equal by chance.
+
+    Examples
+    --------
+    >>> with_rounding(0.0, np.array([[1.0, 2.0]])), with_rounding(0.1, np.array([[1.0, 2.0]]))
+    (4.440892098500626e-16, 0.1)
+    """
+    return max(error, 2.0**-52 * float(np.abs(thetas).max()))

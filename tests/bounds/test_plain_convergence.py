@@ -129,9 +129,10 @@ def test_the_ends_of_the_walk() -> None:
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_the_flow_to_the_target(n: int) -> None:
     motion = ScalarMotion(n, 1.5)
+    unit = {1: 1.0, 2: 0.5, 3: 0.5}[n]  # the power of two next to 1.5**(2/n - 2)
     for radius, cosine, reach, pieces in ((0.7, 0.6, 0.05, 40), (0.5, 1.0, 0.2, 7), (1.6, 0.9, 1e-4, 100)):
         times, radii, errors = convergence._descent_of_flow(motion, radius, cosine, reach, pieces)
-        last = 1.0
+        last = unit
         while True:
             grid = [last * i / pieces for i in range(pieces + 1)]
             path = motion.path(radius, cosine, np.array(grid))
@@ -146,9 +147,9 @@ def test_the_flow_to_the_target(n: int) -> None:
         gaps = [math.hypot(r * c - 1.5, r * math.sqrt(max(1 - c * c, 0.0))) for r, c in zip(*again, strict=True)]
         np.testing.assert_allclose(errors, gaps, rtol=1e-6, atol=1e-9)
         assert errors[-1] <= reach * (1 + 1e-9)
-    # A start that is there already takes one piece of time one.
+    # A start that is there already takes one piece of the unit of time.
     times, radii, errors = convergence._descent_of_flow(motion, 1.5, 1.0, 0.1, 10)
-    assert times[-1] == pytest.approx(0.1, rel=1e-9, abs=0)
+    assert times[-1] == pytest.approx(0.1 * unit, rel=1e-9, abs=0)
     assert len(times) == len(radii) == len(errors) == 11
 
 
@@ -269,6 +270,7 @@ def test_no_rate_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[float] = []
     monkeypatch.setattr(convergence._Walk, "distance", lambda self, eta: tried.append(eta) or math.inf)
     loss = loss_of((2, 2, 1), np.array([1.5, 0.0]))
-    with pytest.raises(HypothesisError, match="no learning rate above 1e-60 keeps"):
+    with pytest.raises(HypothesisError, match="no learning rate above 1e-60 of the time keeps"):
         guarantee_convergence(loss, start_of(loss, 0.7, 0.9), epsilon=0.01)
-    assert 1e-60 <= min(tried) < 4e-60
+    times, *_ = convergence._descent_of_flow(ScalarMotion(2, 1.5), 0.7, 0.9, math.sqrt(0.02) / 2, 400)
+    assert 0.9e-60 <= min(tried) / times[-1] < 4.5e-60

@@ -188,3 +188,18 @@ def test_units_of_a_polynomial(units: tuple[int, int], name: str) -> None:
 def test_units_of_a_network(j: int, kind: str, name: str) -> None:
     function, accuracy = QUANTITIES[name]
     np.testing.assert_allclose(function(network(j, kind)), reference(name, kind), rtol=accuracy)
+
+
+@pytest.mark.parametrize("j", [-20, 20])
+def test_units_of_a_guarantee(j: int) -> None:
+    """Targets in millions and millionths, and weights that go with them."""
+
+    def guarantee(j: int) -> bounds.Guarantee:
+        inputs, targets = np.sqrt(2) * np.eye(2), 4.0**j * np.array([[1.0], [0.5]])
+        loss, direction = eom.DeepLinear((2, 2, 1), inputs, targets), np.array([0.6, 0.8])
+        start = loss.pack(W1=2.0**j * np.outer(direction, [0.4, 0.3]), W2=2.0**j * 0.5 * direction[None])
+        return bounds.guarantee_convergence(loss, start, epsilon=1e-3 * 16.0**j)
+
+    here, there = guarantee(0), guarantee(j)
+    assert there.steps == here.steps
+    assert 4.0**j * there.eta == pytest.approx(here.eta, rel=1e-9, abs=0)
