@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+from types import ModuleType
+
 import numpy as np
 from scipy.special import exprel
 
 from eomsym.bounds.terms import tree_bounds
 from eomsym.bounds.truncation import GROWTHS, HIGHEST, TINY, times_powers
+from eomsym.codegen.source import IMPORTS, decorated
+from eomsym.codegen.store import load
 from eomsym.curvature.families import BatchTaylor
 from eomsym.types import Array
 
@@ -66,13 +71,10 @@ def _defects(known: BatchTaylor, distance: Array, eta: Array, order: int, exact:
     # With eta g for g, as of one case: terms are ways, and the learning rate is 1.
     wide = tree_bounds(eta[:, None] * known.at(distance[:, None] + radii, top), top)
     reach, travelled, mean, steeper = _reached(known, distance, eta, times_powers(exact, eta), top)
-    crossing = _Crossing(wide, radii)
+    crossings = _crossings(wide, radii, order)
     best = np.full(len(distance), np.inf)
-    for last in range(top + 1):
-        crossing.add(last)
-        if last < order:
-            continue
-        defect = crossing.defect(last)
+    for last in range(order, top + 1):
+        defect = crossings[last]
         stays = (distance + reach <= known.valid) & (travelled[last] <= reach)
         if last > order:
             growth = np.sum(steeper[: last + 1], axis=0)
@@ -116,35 +118,58 @@ def _reached(
     return reach, travelled, mean, steeper
 
 
-class _Crossing:
-    """`eomsym.bounds.truncation.defect_bound` for the learning rate 1, with one counter term after the other."""
+def _crossings(wide: Array, balls: Array, order: int) -> Array:
+    """`eomsym.bounds.truncation.defect_bound` for the learning rate 1, of the motions of this order and of all higher
+    ones, shape (k, m); infinite where there is none.
 
-    def __init__(self, terms: Array, balls: Array) -> None:
-        # What holds on a ball holds on those in it.
-        self.terms = np.maximum(np.minimum.accumulate(terms[..., ::-1], axis=-1)[..., ::-1], TINY)
-        self.balls = balls
-        self.widths = np.diff(balls, axis=1, prepend=0.0)
-        widest = np.maximum(np.sum(self.widths / self.terms[0], axis=1), 1.0)
-        self.circles = widest[:, None] ** np.linspace(0.0, 1.0, 60)
-        self.speed = np.zeros((*self.circles.shape, balls.shape[1]))
-        self.power = np.ones_like(self.circles)
+    Parameters
+    ----------
+    wide : ndarray, shape (k, m, r)
+        Bounds on the counter terms on the balls.
+    balls : ndarray, shape (m, r)
+    """
+    # What holds on a ball holds on those in it.
+    terms = np.maximum(np.minimum.accumulate(wide[..., ::-1], axis=-1)[..., ::-1], TINY)
+    widths = np.diff(balls, axis=1, prepend=0.0)
+    widest = np.maximum(np.sum(widths / terms[0], axis=1), 1.0)
+    circles = widest[:, None] ** np.linspace(0.0, 1.0, 60)
+    out = np.full(terms.shape[:2], np.inf)
+    _compiled().cross(terms, np.ascontiguousarray(balls), widths, circles, order, out)
+    return out
 
-    def add(self, order: int) -> None:
-        """Take in the term of an order."""
-        self.speed += self.power[..., None] * self.terms[order][:, None, :]
-        self.power = self.power * self.circles
 
-    def defect(self, order: int) -> Array:
-        """The bounds for the motion of the order that was reached, shape (m,); infinite where there is none."""
-        eps = self.circles
-        times = np.cumsum(self.widths[:, None, :] / self.speed, axis=2)
-        arrived = times >= eps[..., None]
-        last = np.argmax(arrived, axis=2)
-        rows, columns = np.ogrid[: last.shape[0], : last.shape[1]]
-        inside = np.maximum(last - 1, 0)
-        before = np.where(last > 0, times[rows, columns, inside], 0.0)
-        away = np.where(last > 0, self.balls[rows, inside], 0.0) + (eps - before) * self.speed[rows, columns, last]
-        found = eps ** -(order + 2.0) * (away + eps * self.terms[0, :, :1])
-        found[~arrived[..., -1]] = np.inf
-        smallest: Array = np.min(found, axis=1)
-        return smallest
+@cache
+def _compiled() -> ModuleType:
+    tables = "float64[:, :, ::1], float64[:, ::1], float64[:, ::1], float64[:, ::1], int64, float64[:, ::1]"
+    function = decorated(cross, entry=True, types=f"void({tables})")
+    return load(
+        f'"""Bounds of one step on many discs."""\n\nfrom __future__ import annotations\n\n{IMPORTS}\n\n\n{function}\n'
+    )
+
+
+def cross(terms: Array, balls: Array, widths: Array, circles: Array, order: int, out: Array) -> None:
+    """For each case the smallest bound by a disc, of the orders from `order` on, shape (k, m).
+
+    A motion of order `last` arrives at the radius R at the time ``int_0^R dr/S(r)``; see
+    `eomsym.bounds.truncation.defect_bound`.
+    """
+    speed = np.empty(balls.shape[1])
+    for case in range(balls.shape[0]):
+        for eps in circles[case]:
+            speed[:] = 0.0
+            power = 1.0
+            for last in range(terms.shape[0]):
+                speed += power * terms[last, case]
+                power *= eps
+                if last < order:
+                    continue
+                time = away = 0.0
+                for ball in range(speed.size):
+                    after = time + widths[case, ball] / speed[ball]
+                    if after >= eps:
+                        away += (eps - time) * speed[ball]
+                        found = eps ** -(last + 2.0) * (away + eps * terms[0, case, 0])
+                        if found < out[last, case]:
+                            out[last, case] = found
+                        break
+                    time, away = after, balls[case, ball]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eomsym import checks
-from eomsym.bounds.batches import checked_cases, checked_numbers, followed, walk_of
+from eomsym.bounds.batches import Walk, checked_cases, checked_numbers, followed, walk_of
 from eomsym.bounds.bound import checked_certificate
 from eomsym.curvature.families import Family
 from eomsym.dynamics.descent import MOST_STEPS
@@ -69,31 +69,41 @@ def many_step_sizes(
     duration = checked_numbers(time, "time", len(thetas))
     limits = checked_numbers(epsilon, "epsilon", len(thetas))
 
-    def largest(some: Any, steps: Any) -> Any:
-        """The largest bounds with so many steps; of what is above epsilon before its end an estimate, or infinity."""
-        walk = walk_of(kind, family[some], thetas[some], duration[some] / steps, degree)
-        found, reached = np.zeros(len(some)), np.zeros(len(some), int)
-        for places, values in followed(walk, steps, limits[some]):
-            # A distance grows about as time does.
-            reached[places] += 1
-            early = np.where(values > limits[some[places]], steps[places] / reached[places], 1.0)
-            found[places] = np.maximum(found[places], early * np.where(np.isnan(values), np.inf, values))
-        return found
+    def fewest(kind: str, first: Any) -> Any:
+        def largest(some: Any, steps: Any) -> Any:
+            walk = walk_of(kind, family[some], thetas[some], duration[some] / steps, degree)
+            return _largest(walk, steps, limits[some])
 
-    good = _fewest_steps(largest, limits, 1 / (degree + 1), limit)
+        return _fewest_steps(largest, limits, first, 1 / (degree + 1), limit)
+
+    good = np.ones(len(thetas), int)
+    if kind == "proven":  # about what the measured bounds need, which cost a tenth
+        good = np.maximum(fewest("measured", good), 1)
+    good = fewest(kind, good)
     rates: Array = np.where(good > 0, duration / np.maximum(good, 1), np.nan)
     return rates
 
 
-def _fewest_steps(largest: Callable[[Any, Any], Any], limits: Any, power: float, most: int) -> Any:
+def _largest(walk: Walk, steps: Any, limits: Any) -> Any:
+    """The largest bounds of a walk of so many steps; of what is above its limit before the end an estimate."""
+    found, reached = np.zeros(len(steps)), np.zeros(len(steps), int)
+    for places, values in followed(walk, steps, limits):
+        reached[places] += 1
+        # A distance grows about as time does.
+        early = np.where(values > limits[places], steps[places] / reached[places], 1.0)
+        found[places] = np.maximum(found[places], early * np.where(np.isnan(values), np.inf, values))
+    return found
+
+
+def _fewest_steps(largest: Callable[[Any, Any], Any], limits: Any, first: Any, power: float, most: int) -> Any:
     """For many cases a number of steps with which the largest bound is at most its limit, and such that 2 % fewer, or
-    one less, do not hold; 0 where none is found.
+    one less, do not hold; 0 where none is found. `first` is tried first.
 
     Bounds are about proportional to ``steps**(-1/power)``: that gives the number to try next. Where it has not helped
     much, the next one is half as large again, or halves what is left.
     """
     count = len(limits)
-    steps, good, failed = np.ones(count, int), np.zeros(count, int), np.zeros(count, int)
+    steps, good, failed = first.copy(), np.zeros(count, int), np.zeros(count, int)
     left = np.arange(count)
     while len(left):
         tried, held, missed = steps[left], good[left], failed[left]

@@ -127,7 +127,7 @@ class BatchTube:
         growth = ball.growth + steep
         bent = np.flatnonzero(eta * steep > STEEP)
         if len(bent):
-            growth[bent] = np.minimum(growth[bent], self._growth(cells, some, reach)[bent])
+            growth[bent] = np.minimum(growth[bent], self._growth(cells, some, reach, bent))
         size = np.linalg.norm(self.centres[some], axis=1) + np.linalg.norm(after, axis=1)
         lipschitz = ball.smoothness + steep
         shaken = cells.at("haze", reach) + lipschitz * EPS * (size + (NODES + 4) * h * speed)
@@ -136,14 +136,15 @@ class BatchTube:
         found: Array = outward(np.exp(h * growth) * self.radii[some] + truncation + rounding)
         return found
 
-    def _growth(self, cells: _Cells, some: Array, reach: Array) -> Array:
-        """Logarithmic norms of the derivatives of the velocities on balls."""
-        jacobians = self.family[some].jacobians(self.centres[some], self.eta[some], self.order)
+    def _growth(self, cells: _Cells, some: Array, reach: Array, chosen: Any) -> Array:
+        """Logarithmic norms of the derivatives of the velocities on balls, of those that are chosen."""
+        these = some[chosen]
+        jacobians = self.family[these].jacobians(self.centres[these], self.eta[these], self.order)
         fine = np.isfinite(jacobians).all(axis=(1, 2))
-        top = np.full(len(some), np.inf)
+        top = np.full(len(these), np.inf)
         top[fine] = np.linalg.eigvalsh((jacobians[fine] + jacobians[fine].transpose(0, 2, 1)) / 2)[:, -1]
-        slack = 1e-10 * (np.abs(jacobians).sum(axis=(1, 2)) + cells.at("steep", reach))
-        found: Array = top + slack + cells.at("radii", reach) * cells.at("bend", reach)
+        radii, steep, bend = (cells.at(name, reach)[chosen] for name in ("radii", "steep", "bend"))
+        found: Array = top + 1e-10 * (np.abs(jacobians).sum(axis=(1, 2)) + steep) + radii * bend
         return found
 
 

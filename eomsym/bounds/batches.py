@@ -27,7 +27,7 @@ from eomsym.errors import InputError, ShapeError
 from eomsym.losses.expression import Loss
 from eomsym.types import Array
 
-__all__ = ["checked_cases", "checked_numbers", "followed", "many_distances", "walk_of"]
+__all__ = ["Walk", "checked_cases", "checked_numbers", "followed", "many_distances", "walk_of"]
 
 
 def many_distances(
@@ -42,6 +42,7 @@ def many_distances(
     """Bound the distance of gradient descent from its equation of motion for many starts, or many losses, at once.
 
     What `eomsym.bounds.distance` says of each case, some hundred times faster; for polynomials and small networks.
+    From 400 cases on the terms are compiled as closed forms, a second or two for each new shape and order.
 
     Parameters
     ----------

@@ -119,15 +119,14 @@ class Machines:
         """The gradient of the first loss along given curves."""
         return self._machine_of("gradient", lambda: self.loss.program.pruned(self.loss.program.outputs[-1:]), False)
 
+    def _tangent(self) -> Program:
+        terms = self.circuit.terms()
+        return tangent(terms, terms.outputs[0])
+
     @cached_property
     def _linearised(self) -> Machine | JaxMachine:
         """The terms and their derivatives along a direction, as one flow of twice the size."""
-
-        def program() -> Program:
-            terms = self.circuit.terms()
-            return tangent(terms, terms.outputs[0])
-
-        return self._machine_of("linearised", program)
+        return self._machine_of("linearised", self._tangent)
 
     @cached_property
     def _pays(self) -> float:
@@ -138,6 +137,11 @@ class Machines:
     def _explicit(self) -> tuple[explicit.Explicit, ModuleType]:
         written = explicit.Explicit(Plan.of(self.circuit.terms(), self.order, flow=True), self.order)
         return written, load(written.source)
+
+    @cached_property
+    def _linearised_explicit(self) -> ModuleType:
+        """The same as a closed form."""
+        return load(explicit.Explicit(Plan.of(self._tangent(), self.order, flow=True), self.order).source)
 
     @property
     def bytes(self) -> int:

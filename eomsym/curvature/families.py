@@ -149,7 +149,11 @@ class Family(ABC):
         n, width = self.size, points.shape[1]
         both = np.concatenate([np.repeat(points, n, axis=0), np.tile(np.eye(n, width), (len(points), 1))], axis=1)
         out = np.empty((len(both), order + 1, 2 * width))
-        self.kernel(order)._linearised.terms(both, order, out)
+        kernel = self.kernel(order)
+        if kernel.form == "explicit" and order == 0:  # of higher orders it is long, and seldom wanted
+            kernel._linearised_explicit.explicit(both, out)
+        else:
+            kernel._linearised.terms(both, order, out)
         slopes = out[..., width : width + n].reshape(len(points), n, order + 1, n)
         found: Array = -np.einsum("mikj,km->mij", slopes, eta ** np.arange(order + 1.0)[:, None])
         return found

@@ -274,6 +274,12 @@ def _products(norms: Array, top: int) -> Array:
     return bounds
 
 
+def _change(bounds: Array, radius: Array) -> Array:
+    """Largest change of a product over the ball, from bounds on its derivatives."""
+    found: Array = np.sum([p * radius**k for k, p in enumerate(bounds) if k > 0], axis=0)
+    return found
+
+
 class _NetworkNeighbourhoods(Neighbourhoods):
     """As `eomsym.curvature.networks._NetworkNeighbourhood`, with a row for each network."""
 
@@ -316,6 +322,11 @@ class _NetworkNeighbourhoods(Neighbourhoods):
             gain = max(1.0, abs(self.family.below)) ** layer
             self.margins.append(away.min(axis=(1, 2)) - gain * rounding[layer])
 
+    @cached_property
+    def layer_products(self) -> list[Array]:
+        """Of the first layers, as far as there are kinks behind them."""
+        return [_products(self.norms[:layer], layer) for layer in range(1, len(self.margins) + 1)]
+
     def _look_at_residuals(self, outputs: Array, lengths: Array) -> None:
         family, targets = self.family, self.family.targets
         if family.loss == "mse":
@@ -341,18 +352,13 @@ class _NetworkNeighbourhoods(Neighbourhoods):
         held: Any = 6 * self.depth * np.log(1 + radius + widest) < 300
         for layer, margin in enumerate(self.margins, 1):
             gain = self.gain ** ((layer - 1) / max(self.depth - 1, 1))
-            held = held & (gain * self._change(radius, layer) < margin)
+            held = held & (gain * _change(self.layer_products[layer - 1], radius) < margin)
         found: Array = held
         return found
 
-    def _change(self, radius: Array, layer: int | None = None) -> Array:
-        """Largest change of the product of the first layers, or of all, over the ball."""
-        bounds = self.product[: self.depth + 1] if layer is None else _products(self.norms[:layer], layer)
-        found: Array = np.sum([p * radius**k for k, p in enumerate(bounds) if k > 0], axis=0)
-        return found
-
     def _residual(self, radius: Array) -> Array:
-        found: Array = self.residual + self.bend * self.gain * self.second * self._change(radius)
+        change = _change(self.product[: self.depth + 1], radius)
+        found: Array = self.residual + self.bend * self.gain * self.second * change
         return found
 
     def rounding(self) -> Array:

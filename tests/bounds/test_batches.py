@@ -15,7 +15,7 @@ from eomsym.bounds.batch_defects import batch_step_defects
 from eomsym.bounds.batch_step_sizes import _fewest_steps
 from eomsym.bounds.batches import followed
 from eomsym.bounds.truncation import step_defect
-from eomsym.curvature import NetworkFamily, PolynomialFamily, curvature_of
+from eomsym.curvature import NetworkFamily, PolynomialFamily, curvature_of, network_families
 from eomsym.curvature.derivatives import Derivatives
 from eomsym.curvature.families import BatchTaylor
 from eomsym.errors import DivergenceError, HypothesisError, InputError, ShapeError, SizeError
@@ -133,6 +133,21 @@ def test_a_family_needs_monomials_and_rows(powers: list, coefficients: list, mes
         PolynomialFamily(powers, coefficients)
 
 
+def test_closed_forms_of_terms_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    nets, starts, etas = networks("leaky_relu", "mse")
+    run = {"eta": etas, "steps": STEPS, "order": 1, "certificate": "measured"}
+    expected, hessians = many_distances(nets, starts, **run), nets.around(starts).hessians
+    monkeypatch.setattr(network_families, "MANY", len(starts))
+    many = NetworkFamily(nets.widths, nets.inputs, nets.targets, activation="leaky_relu", loss="mse",
+                         slope=0.25)  # fmt: skip
+    assert (nets.many, many.many, many[1:].many) == (False, True, True)
+    assert (nets.kernel(1).form, many[:2].kernel(1).form) == ("auto", "explicit")
+    np.testing.assert_allclose(many.terms(starts, 1), nets.terms(starts, 1), rtol=1e-13, atol=1e-16)
+    np.testing.assert_allclose(many.around(starts).hessians, hessians, rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(many_distances(many, starts, **run), expected, rtol=1e-9, atol=1e-14)
+    assert [PolynomialFamily([[2]], np.ones((count, 1))).many for count in (399, 400)] == [False, True]
+
+
 # learning rates -------------------------------------------------------------------------------------------------------
 
 
@@ -156,6 +171,7 @@ def test_rates_as_one_after_the_other(certificate: str, order: int) -> None:
 def test_fewest_steps_of_many() -> None:
     least = np.array([1, 2, 3, 7, 20, 64, 65, 400])
     tried: list[tuple[int, int]] = []
+    first = np.array([1, 4, 64, 7, 30, 2, 60, 1])
     for power, off in ((1.0, 1.0), (0.25, 1.0), (1.0, 0.3), (0.5, 40.0), (1.0, np.inf)):
 
         def largest(some: np.ndarray, steps: np.ndarray, p: float = power, f: float = off) -> np.ndarray:
@@ -165,14 +181,15 @@ def test_fewest_steps_of_many() -> None:
             return 7.0 * np.where(ratio > 1, np.maximum(f * ratio, 1 + 1e-9), ratio)
 
         tried.clear()
-        good = _fewest_steps(largest, np.full(len(least), 7.0), power, 64)
+        good = _fewest_steps(largest, np.full(len(least), 7.0), np.ones(8, int), power, 64)
         assert good.tolist() == [1, 2, 3, 7, 20, 64, 0, 0]
         assert {min(steps for _, steps in tried), max(steps for _, steps in tried)} == {1, 64}
         assert len(set(tried)) == len(tried)
         if off == 1.0:  # the guess is right: one step, up to four times as many at once, the right number, one less
             assert sum(case == 3 for case, _ in tried) <= 5
+        assert _fewest_steps(largest, np.full(len(least), 7.0), first, power, 64).tolist() == good.tolist()
         tried.clear()
-        good = _fewest_steps(largest, np.full(len(least), 7.0), power, 1000)
+        good = _fewest_steps(largest, np.full(len(least), 7.0), np.ones(8, int), power, 1000)
         assert good[:7].tolist() == least[:7].tolist()
         assert 400 <= good[7] <= 408  # 2 %
         assert max(sum(case == i for case, _ in tried) for i in range(8)) <= 24

@@ -97,12 +97,12 @@ def test_many_motions_on_few_balls(order: int, count: int) -> None:
     balls = np.cumsum(rng.random((many, count)) + 0.1, axis=1)
     terms = np.sort(rng.random((order + 1, many, count)) + 0.5, axis=2)
     etas = rng.choice([2.0**-10, 0.0625, 0.125, 1.0], many)  # exact, so that rounding decides nothing
-    powers = etas ** np.arange(1.0, order + 2)[:, None]
-    crossing = batch_defects._Crossing(powers[..., None] * terms, balls)
-    for k in range(order + 1):
-        crossing.add(k)
-    expected = [plain_defect(terms[:, i], balls[i], etas[i]) for i in range(many)]
-    np.testing.assert_allclose(crossing.defect(order), expected, rtol=1e-11)
+    ways = (etas ** np.arange(1.0, order + 2)[:, None])[..., None] * terms
+    found, above = (batch_defects._crossings(ways, balls, least) for least in (0, order))
+    for k in range(min(order, 1), order + 1):  # of order 0 the largest circle is met to the last digit, or not
+        expected = [plain_defect(terms[: k + 1, i], balls[i], etas[i]) for i in range(many)]
+        np.testing.assert_allclose(found[k], expected, rtol=1e-11)
+        np.testing.assert_array_equal(above[k], found[k] if k == order else np.inf)
 
 
 def test_a_motion_that_only_just_stays() -> None:

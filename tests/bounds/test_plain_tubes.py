@@ -71,7 +71,9 @@ def test_how_many_radii_grow() -> None:
             for places in ([10, 48, 57], [54, 56, 50], [57, 20, 54]):
                 reach = np.array(places)
                 found = tube._grown(cells, some, np.full(3, h), reach, np.full(3, truncation), after)
-                growths = tube._growth(cells, some, reach)
+                growths = np.full(3, np.nan)
+                for chosen in (np.array([2]), np.array([0, 1])):
+                    growths[chosen] = tube._growth(cells, some, reach, chosen)
                 balls = cells.around.spectrum(cells.radii[some, reach])
                 for i in range(3):
                     numbers = {name: float(getattr(cells, name)[i, reach[i]]) for name in ("speed", "steep", "haze")}

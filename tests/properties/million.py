@@ -42,8 +42,6 @@ CHUNK = 2000
 #: Networks of one kind, shape and order.
 FEW_NETWORKS = 500
 CERTIFICATES = ("closed_form", "proven", "measured")
-#: Of the tubes one case in so many: they cost ten times as much.
-SHARE = {"closed_form": 1, "proven": 10, "measured": 1}
 #: Limits of eta |A| between which cases are shown together.
 REGIMES = (0.02, 0.1, 0.5, np.inf)
 #: One case of so many is computed again to 80 digits, and how far the two truths may differ.
@@ -183,14 +181,12 @@ def check_distances(cases: Cases | NetworkCases, tally: Tally, sample: bool = Fa
     regime = np.searchsorted(REGIMES, cases.etas * sharpness)
     for certificate in CERTIFICATES:
         kind = cases.prefix + certificate
-        began, few = time.process_time(), slice(0, -(-len(true) // SHARE[certificate]))
-        values = np.full(true.shape, np.inf)
-        values[few] = many_distances(
-            cases.family[few], cases.starts[few], eta=cases.etas[few], steps=cases.steps, order=cases.order,
-            certificate=certificate,
-        )  # fmt: skip
+        began = time.process_time()
+        values = many_distances(
+            cases.family, cases.starts, eta=cases.etas, steps=cases.steps, order=cases.order, certificate=certificate
+        )
         tally.seconds[kind] += time.process_time() - began
-        tally.cases[kind] += len(values[few])
+        tally.cases[kind] += len(values)
         bounded = np.isfinite(values[:, -1])
         tally.bounded[kind] += int(bounded.sum())
         for i in np.flatnonzero(known & ~(true <= values).all(axis=1)):

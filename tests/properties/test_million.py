@@ -83,7 +83,7 @@ def test_short_sweep(short: None) -> None:
     tally = million.sweep(1, 3 * SHORT, kinds=["polynomials"])
     assert tally.violations == []
     for kind, cases in tally.cases.items():
-        assert cases == 3 * SHORT // million.SHARE.get(kind, 1)
+        assert cases == 3 * SHORT
         assert 0.6 * cases < tally.bounded[kind] <= cases
     assert len(tally.cases) == 5
     assert "| measured | 0 | " in million.table(tally)
