@@ -216,7 +216,7 @@ def test_units_of_adam(units: tuple[int, int]) -> None:
             run.loss, run.start, eta=run.length / 64, time=0.4 * run.length, order=1, method=method,
             atol=1e-14 * run.length,
         )  # fmt: skip
-        found = eom.verify(run.loss, run.start, time=0.4 * run.length, orders=[0], method=method)
+        found = eom.verify(run.loss, run.start, time=0.4 * run.length, orders=range(2), method=method)
         assert found.orders[0].status == "passed"
         return [*path.thetas[-1] / run.length, found.orders[0].predictions[-1] / run.length, *found.steps]
 
