@@ -23,7 +23,7 @@ from eomsym.checks import shown
 from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.dynamics.flow import SMALLEST_RTOL, integrate
 from eomsym.dynamics.patience import Patience, Stopped
-from eomsym.dynamics.reach import sharpness
+from eomsym.dynamics.reach import stiffness
 from eomsym.errors import InputError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
@@ -230,7 +230,7 @@ def _finest(kernel: Kernel, rows: Array, point: Array, duration: float) -> Array
     shaken = point * (1.0 + 2.0**-52 * generator.choice([-1.0, 1.0], size=(4, len(point))))
     terms = kernel.terms(point)[rows]
     noise = np.max([np.sqrt(np.mean((kernel.terms(one)[rows] - terms) ** 2, axis=1)) for one in shaken], axis=0)
-    sharp = sharpness(kernel, point)
+    sharp = stiffness(kernel, point)
     step = min(duration, LONGEST / sharp) if sharp > 0 else duration
     finest: Array = ABOVE * step * noise
     return finest

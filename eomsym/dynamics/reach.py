@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from eomsym.optimisers.accelerated import HeavyBall, Nesterov
 if TYPE_CHECKING:
     from eomsym.codegen.kernel import Kernel
 
-__all__ = ["Reach", "reach", "sharpness"]
+__all__ = ["Reach", "reach", "sharpness", "stiffness"]
 
 #: Up to here all eigenvalues are computed.
 DENSE = 40
@@ -65,13 +66,50 @@ def sharpness(kernel: Kernel, theta: NDArray[np.float64]) -> float:
     10.0
     """
     n = kernel.loss.size
-    point = theta[:n]
+    return _largest(lambda vectors: kernel.hessian_vector(theta[:n], vectors), n)
+
+
+def stiffness(kernel: Kernel, theta: NDArray[np.float64]) -> float:
+    """Largest eigenvalue, in magnitude, of the derivative of the velocity of order 0 at a point.
+
+    Of linear methods the `sharpness`, in which their radius and limit are known. Others, such as Adam, move at another
+    speed than gradients do, whatever the unit of the loss.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    theta : ndarray, shape (n,)
+
+    Returns
+    -------
+    float
+        NaN where the derivative is not finite.
+
+    Examples
+    --------
+    With ``epsilon = 1/2`` Adam moves by ``x/(|x| + 1/2)``, with the slope ``(1/2)/(|x| + 1/2)**2``:
+
+    >>> import eomsym as eom
+    >>> kernel = eom.compile(eom.Loss("x**2/2", variables="x"), 0, method=eom.Adam(epsilon="1/2"))
+    >>> round(stiffness(kernel, np.ones(1)), 6)
+    0.222222
+    """
+    if kernel.method.is_linear:
+        return sharpness(kernel, theta)
+    motion = kernel.at_order(0)
+    return _largest(
+        lambda vectors: np.array([motion.jacobian_vector(theta, vector, 0.0) for vector in vectors]), kernel.size
+    )
+
+
+def _largest(product: Callable[[NDArray[np.float64]], NDArray[np.float64]], n: int) -> float:
+    """Largest eigenvalue, in magnitude, of a matrix that is known by its products with some vectors."""
     if n <= DENSE:
-        hessian = kernel.hessian_vector(point, np.eye(n))
-        return float(np.max(np.abs(np.linalg.eigvals(hessian)))) if np.isfinite(hessian).all() else float("nan")
+        matrix = product(np.eye(n))
+        return float(np.max(np.abs(np.linalg.eigvals(matrix)))) if np.isfinite(matrix).all() else float("nan")
     from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs  # slow to import
 
-    operator = LinearOperator((n, n), matvec=lambda v: kernel.hessian_vector(point, np.ravel(v)), dtype=np.float64)
+    operator = LinearOperator((n, n), matvec=lambda v: product(v.reshape(1, n))[0], dtype=np.float64)
     try:
         found = eigs(operator, k=1, which="LM", tol=1e-2, v0=np.ones(n), return_eigenvectors=False)
     except ArpackNoConvergence as error:

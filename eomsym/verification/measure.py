@@ -12,7 +12,7 @@ import numpy as np
 from eomsym.dynamics.flow import SMALLEST_RTOL, as_times, integrate
 from eomsym.dynamics.leading_error import LeadingError, leading_error
 from eomsym.dynamics.patience import Patience, Stopped
-from eomsym.dynamics.reach import sharpness
+from eomsym.dynamics.reach import stiffness
 from eomsym.errors import DivergenceError, EomsymError, TableError
 from eomsym.losses.activations import region
 from eomsym.types import Array
@@ -111,7 +111,7 @@ class Measurement:
                 points = list(found)
             except DivergenceError:
                 pass
-        seen = [sharpness(self.kernel, point) for point in points if np.isfinite(point).all()]
+        seen = [stiffness(self.kernel, point) for point in points if np.isfinite(point).all()]
         return float(np.nanmax(seen)) if np.isfinite(seen).any() else 0.0
 
     @cached_property
@@ -119,7 +119,7 @@ class Measurement:
         """Why the leading errors are out of reach, or nothing: the steps of an explicit integrator are known."""
         if self.refusal:
             return self.refusal
-        product = self.time * sharpness(self.kernel, self.theta)
+        product = self.time * stiffness(self.kernel, self.theta)
         seconds = 4 * product * self.cost * (2 + len(self.asked))
         if not seconds > self.limit:
             return ""

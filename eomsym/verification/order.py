@@ -22,7 +22,7 @@ import numpy as np
 from eomsym import checks
 from eomsym.codegen.kernel import Kernel, compile, kernel_of
 from eomsym.dynamics.leading_error import check_orders
-from eomsym.dynamics.reach import reach, sharpness
+from eomsym.dynamics.reach import reach, stiffness
 from eomsym.errors import InputError
 from eomsym.verification.discrete import Optimiser
 from eomsym.verification.hidden import hidden_orders
@@ -172,7 +172,7 @@ def _hidden(
     """Orders that rounding hides at the coarsest rung, or at the radius where the ladder is not yet known."""
     if counts is not None:
         return hidden_orders(kernel, theta, time, orders, time / counts[0], limit)
-    sharp = sharpness(kernel, theta)
+    sharp = stiffness(kernel, theta)
     rate = min(time, radius_of(kernel) / sharp) if sharp > 0 else time
     return hidden_orders(kernel, theta, time, orders, rate, limit)
 

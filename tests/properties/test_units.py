@@ -203,3 +203,21 @@ def test_units_of_a_guarantee(j: int) -> None:
     here, there = guarantee(0), guarantee(j)
     assert there.steps == here.steps
     assert 4.0**j * there.eta == pytest.approx(here.eta, rel=1e-9, abs=0)
+
+
+@pytest.mark.parametrize("units", [(40, 0), (-40, 20)], ids=str)
+def test_units_of_adam(units: tuple[int, int]) -> None:
+    """Its learning rate is a length, and epsilon a slope: the unit of the loss is in nothing else."""
+
+    def verdict(units: tuple[int, int]) -> Any:
+        run, (k, j) = polynomial(*units), units
+        method = eom.Adam(beta1="1/2", beta2="3/5", epsilon=sympy.Rational(1, 8) * sympy.Integer(2) ** (k - j))
+        path = eom.flow(
+            run.loss, run.start, eta=run.length / 64, time=0.4 * run.length, order=1, method=method,
+            atol=1e-14 * run.length,
+        )  # fmt: skip
+        found = eom.verify(run.loss, run.start, time=0.4 * run.length, orders=range(2), method=method)
+        assert found.orders[0].status == "passed"
+        return [*path.thetas[-1] / run.length, found.orders[0].predictions[-1] / run.length, *found.steps]
+
+    np.testing.assert_allclose(verdict(units), verdict((0, 0)), rtol=1e-6)

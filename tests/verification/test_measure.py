@@ -100,7 +100,7 @@ def test_the_sharpness_is_the_largest_at_six_points_of_gradient_flow(monkeypatch
         return path, 0.0, 0
 
     monkeypatch.setattr(measure, "integrate", integrate)
-    monkeypatch.setattr(measure, "sharpness", lambda kernel, point: point[0] if point[0] != 5 else np.nan)
+    monkeypatch.setattr(measure, "stiffness", lambda kernel, point: point[0] if point[0] != 5 else np.nan)
     monkeypatch.setattr(Measurement, "_velocity", lambda self, kernel, eta: f"of order {kernel.order} at eta = {eta}")
     found = made()
     del vars(found)["sharpness"]
@@ -113,11 +113,11 @@ def test_the_sharpness_is_the_largest_at_six_points_of_gradient_flow(monkeypatch
     assert nought.sharpness == 4.0
     assert asked[-1][-1] == 1e-8
     # Where it cannot be known, or the flow is too long.
-    monkeypatch.setattr(measure, "sharpness", lambda kernel, point: np.nan)
+    monkeypatch.setattr(measure, "stiffness", lambda kernel, point: np.nan)
     lost = made()
     del vars(lost)["sharpness"]
     assert lost.sharpness == 0.0
-    monkeypatch.setattr(measure, "sharpness", lambda kernel, point: point[1])
+    monkeypatch.setattr(measure, "stiffness", lambda kernel, point: point[1])
     stiff = made(_stiff="too long")
     del vars(stiff)["sharpness"]
     assert stiff.sharpness == 4.0
@@ -133,7 +133,7 @@ def test_the_sharpness_is_the_largest_at_six_points_of_gradient_flow(monkeypatch
 
 
 def test_what_is_too_stiff_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, "sharpness", lambda kernel, point: 50.0)
+    monkeypatch.setattr(measure, "stiffness", lambda kernel, point: 50.0)
     found = made(0, 1, 2, cost=0.25, limit=500.0)  # 4 * 100 * 0.25 * 5
     del vars(found)["_stiff"]
     assert found._stiff == ""

@@ -263,7 +263,7 @@ def test_where_hidden_orders_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> 
         (9.0, (8, 16), 0.25), (4.0, None, 0.125), (0.125, None, 2.0), (0.25, None, 2.0), (0.0, None, 2.0),
         (0.75, None, 2 / 3),
     ):  # fmt: skip
-        monkeypatch.setattr(order, "sharpness", lambda kernel, theta, sharp=sharp: sharp)
+        monkeypatch.setattr(order, "stiffness", lambda kernel, theta, sharp=sharp: sharp)
         assert order._hidden(None, START, 2.0, [1], counts, 60.0) == rate  # type: ignore[arg-type,comparison-overlap]
 
 
