@@ -193,14 +193,15 @@ def _plan(
     finally:
         flint.ctx.prec = before
     substeps = max(math.ceil(RATIO * eta / slow), 1)
-    nats = growth - math.log(SHARE * least / (steps * substeps))
+    size = 2.0 ** math.ceil(math.log2(max(float(np.abs(path).max()), LEAST)))  # bits are those of the weights
+    nats = max(growth - math.log(SHARE * least / (size * steps * substeps)), 1.0)
     degree = math.ceil(nats / math.log(substeps * slow / eta)) + 1
     bits = 64 + math.ceil(nats / math.log(2))
-    return {"substeps": substeps, "degree": degree, "bits": bits, "run_bits": _run_bits(proof, steps, bits)}
+    return {"substeps": substeps, "degree": degree, "bits": bits, "run_bits": _run_bits(proof, steps, bits, size)}
 
 
-def _run_bits(proof: dict[str, Any], steps: int, bits: int) -> int:
-    """The precision at which the balls of gradient descent stay small."""
+def _run_bits(proof: dict[str, Any], steps: int, bits: int, size: float) -> int:
+    """The precision at which the balls of gradient descent stay small for weights of this size."""
     flint = load_flint()
     from eomsym.bounds.checker_networks import Network, exact, length, matrix
 
@@ -213,7 +214,7 @@ def _run_bits(proof: dict[str, Any], steps: int, bits: int) -> int:
             for _ in range(steps):
                 run = net.descend(run)
             lost = length(*(w - w.mid() for w in run))
-            if lost < flint.arb(2) ** -(bits - 32):
+            if lost < size * flint.arb(2) ** -(bits - 32):
                 return tried
             tried *= 2
     finally:

@@ -351,9 +351,10 @@ def test_where_the_path_of_a_certificate_is_looked_at(steps: int, every: int, mo
 def test_the_plan_of_a_certificate() -> None:
     loss, start = network()
     given = network_certificates._given(loss, start)[1]
+    path = np.array([start, 0.9 * start, 1.1 * start])
+    size = next(2.0**k for k in range(-9, 9) if 2.0**k >= np.abs(path).max())
     for eta, steps, least, order in ((0.125, 10, 1e-3, 0), (2.0, 40, 1e-9, 1), (0.01, 1, 1e-60, 0)):
         proof = {**given, "eta": eta.hex(), "order": order}
-        path = np.array([start, 0.9 * start, 1.1 * start])
         found = network_certificates._plan(proof, loss, path, eta, steps, least)
         net = network_certificates_net(proof)
         slow, growth = math.inf, 0.0
@@ -362,17 +363,17 @@ def test_the_plan_of_a_certificate() -> None:
             ball, speed, m = network_certificates._ball(at, arb(eta) / 256, arb(0))
             slow, growth = min(slow, float(ball / speed)), growth + 1.1 * float(m) * eta * steps / 3
         substeps = max(math.ceil(4 * eta / slow), 1)
-        nats = growth - math.log(1e-3 * least / (steps * substeps))
+        nats = growth - math.log(1e-3 * least / (size * steps * substeps))
         assert found["substeps"] == substeps
         assert found["degree"] == math.ceil(nats / math.log(substeps * slow / eta)) + 1
         assert found["bits"] == 64 + math.ceil(nats / math.log(2))
-        assert found["run_bits"] == network_certificates._run_bits(proof, steps, found["bits"])
+        assert found["run_bits"] == network_certificates._run_bits(proof, steps, found["bits"], size)
         bits = found["bits"]
-        while not loses(proof, steps, bits) < 2.0 ** -(found["bits"] - 32):
+        while not loses(proof, steps, bits) < size * 2.0 ** -(found["bits"] - 32):
             bits *= 2
         assert found["run_bits"] == bits
     with pytest.raises(HypothesisError, match=r"3 steps lose more than 16384 bits; use fewer steps"):
-        network_certificates._run_bits(proof, 3, 16385)
+        network_certificates._run_bits(proof, 3, 16385, 1.0)
 
 
 def network_certificates_net(proof: dict[str, Any]) -> Any:

@@ -221,3 +221,12 @@ def test_units_of_adam(units: tuple[int, int]) -> None:
         return [*path.thetas[-1] / run.length, found.orders[0].predictions[-1] / run.length, *found.steps]
 
     np.testing.assert_allclose(verdict(units), verdict((0, 0)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("j", [-20, 20])
+def test_units_of_a_certificate(j: int) -> None:
+    def claim(j: int) -> float:
+        run = network(j, "linear")
+        return float.fromhex(bounds.certificate(run.loss, run.start, eta=run.eta, steps=3)["claim"][-1]) / run.length
+
+    assert claim(j) == pytest.approx(claim(0), rel=1e-6, abs=0)
