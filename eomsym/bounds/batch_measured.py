@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.integrate import DOP853
 
-from eomsym.bounds.measured import WEIGHT
+from eomsym.bounds.measured import WEIGHT, embedded_error
 from eomsym.bounds.rounding import EPS, TERM, TINY, chord_from, outward
 from eomsym.bounds.terms import tree_bounds
 from eomsym.curvature.families import Family, Neighbourhoods
@@ -66,10 +66,10 @@ class MeasuredWalk:
             count = int(np.min(parts))
             these = np.flatnonzero(parts == count)
             some, points, eta = self.family[these], self.centres[these], self.eta[these]
-            ways = _moves(some, points, eta, self.order, count)
-            change = 2 * np.linalg.norm(ways - _moves(some, points, eta, self.order, count // 2), axis=1)
-            good = change <= 1e-14 * np.linalg.norm(ways, axis=1) + rounding[these]
-            moved[these[good]], doubts[these[good]] = ways[good], (change + rounding[these])[good]
+            ways, errors = _moves(some, points, eta, self.order, count)
+            changes = 2 * np.linalg.norm(ways - _moves(some, points, eta, self.order, count // 2)[0], axis=1)
+            good = np.maximum(changes, errors) <= 1e-14 * np.linalg.norm(ways, axis=1) + rounding[these]
+            moved[these[good]], doubts[these[good]] = ways[good], (changes + errors + rounding[these])[good]
             self.parts[these] = np.where(good, count, 4.0 * count if 4 * count <= MOST_PARTS else np.inf)
             parts[these] = np.where(good, np.inf, self.parts[these])
         return moved, doubts
@@ -101,16 +101,17 @@ def step_rounding(around: Neighbourhoods, size: Array, eta: Array, slope: Array)
     return EPS * (size + 2 * eta * slope) + 2 * eta * around.rounding() + 4 * TINY
 
 
-def _moves(family: Family, points: Array, eta: Array, order: int, parts: int) -> Array:
-    """The way of each flow in the time eta, by equal steps of DOP853."""
+def _moves(family: Family, points: Array, eta: Array, order: int, parts: int) -> tuple[Array, Array]:
+    """The way of each flow in the time eta, by equal steps of DOP853, and its estimated error."""
     h = (eta / parts)[:, None]
-    moved = np.zeros_like(points)
+    moved, errors = np.zeros_like(points), np.zeros(len(points))
     slopes = np.empty((len(DOP853.B), *points.shape))
     for _ in range(parts):
         for i, row in enumerate(DOP853.A[: len(slopes)]):
             slopes[i] = family.field(points + (moved + h * np.tensordot(row[:i], slopes[:i], 1)), eta, order)
         moved = moved + h * np.tensordot(DOP853.B, slopes, 1)
-    return moved
+        errors = errors + embedded_error(h * slopes)
+    return moved, errors
 
 
 def _rounding(around: Neighbourhoods, points: Array, eta: Array, order: int) -> Array:
