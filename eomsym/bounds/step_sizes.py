@@ -146,7 +146,10 @@ def step_size(
     try:
         promising, _ = predicted_rate(kernel, theta, eps, duration, order, patience.limit / GUESS)
     except DivergenceError:
-        promising = duration
+        promising = 0.0
+    promising = (
+        promising or duration
+    )  # where nothing is known, or the prediction underflows, one step is the first guess
     good, stopped = _fewest_steps(largest, eps, int(np.clip(np.ceil(duration / promising), 1, most)), most)
     hypotheses = (
         Hypothesis("the bound of the distance stays below epsilon", f"{good} steps, epsilon = {eps:.4g}"),

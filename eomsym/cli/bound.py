@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -74,17 +74,19 @@ def command(
     elif rigorous or steps is not None:
         raise InputError("--epsilon asks for learning rates; leave out --steps and --rigorous")
     else:
-        _step_sizes(given, duration, epsilon, chosen, 60.0 if limit is None else limit, shown)
+        _step_sizes(given, duration, epsilon, chosen, {} if limit is None else {"limit": limit}, shown)
 
 
-def _step_sizes(given: Given, time: float, epsilon: float, orders: list[int], limit: float, shown: _Shown) -> None:
+def _step_sizes(
+    given: Given, time: float, epsilon: float, orders: list[int], own: dict[str, Any], shown: _Shown
+) -> None:
     """The table of learning rates."""
     from eomsym.bounds.tables import compare_step_sizes
 
     with progress_bar("learning rates") as progress:
         found = compare_step_sizes(
-            given.loss, given.start, time=time, epsilon=epsilon, orders=orders, limit=limit, name=given.name,
-            progress=progress,
+            given.loss, given.start, time=time, epsilon=epsilon, orders=orders, name=given.name, progress=progress,
+            **own,
         )  # fmt: skip
     shown(found)
 

@@ -18,6 +18,7 @@ from eomsym.codegen.kernel import Kernel, kernel_of
 from eomsym.codegen.machines import SHORT
 from eomsym.dynamics.flow import as_times, as_tolerances
 from eomsym.dynamics.taylor_stepper import MOST_STEPS, PAIR
+from eomsym.dynamics.trajectory import with_rounding
 from eomsym.errors import InputError, ShapeError, SizeError
 from eomsym.losses.objective import Objective
 from eomsym.optimisers.base import Method
@@ -152,8 +153,7 @@ def _bundle(times: Array, found: list[Integration]) -> Bundle:
     if not good.all():
         states[np.arange(len(times)) >= np.where(good, len(times), reached)[:, None]] = np.nan
     difference = states[0::2] - states[1::2]
-    errors = np.sqrt((difference * difference).sum(axis=2).max(axis=1))
-    errors = np.maximum(errors, 2.0**-52 * np.abs(states[0::2]).max(axis=(1, 2)))  # of rounding
+    errors = with_rounding(np.sqrt((difference * difference).sum(axis=2).max(axis=1)), states[0::2])
     ends = np.where(good[0::2], stopped[1::2], stopped[0::2])
     whole = good[0::2] & good[1::2]
     return Bundle(

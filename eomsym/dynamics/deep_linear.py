@@ -207,7 +207,13 @@ class ScalarMotion:
 
     @property
     def time(self) -> float:
-        """The unit of time in which the motion is that to a target of norm one: ``target**(2/n - 2)``."""
+        """The unit of time in which the motion is that to a target of norm one: ``target**(2/n - 2)``.
+
+        Examples
+        --------
+        >>> ScalarMotion(depth=2, target=4.0).time
+        0.25
+        """
         return float(self.target ** (2 / self.depth - 2))
 
     def invariant(self, radius: float, cosine: float) -> float:

@@ -130,7 +130,7 @@ def flow(
     except DivergenceError as failure:
         note = reach(kernel, theta, rate, float(times[-1] - times[0])).note if kernel.order > 0 else ""
         raise DivergenceError(f"{failure}; {note}" if note else str(failure), failure.step) from failure
-    return Trajectory(times, thetas, kernel, rate, with_rounding(error, thetas), evaluations)
+    return Trajectory(times, thetas, kernel, rate, float(with_rounding(error, thetas)), evaluations)
 
 
 def _flow_with(
@@ -167,7 +167,7 @@ def _flow_with(
     if end is not None:
         found, marks = [*found, end[1]], np.append(marks, end[0])
     thetas = np.array(found)
-    error = with_rounding(error, thetas)
+    error = float(with_rounding(error, thetas))
     return Trajectory(marks, thetas, kernel, rate, error, evaluations, events=tuple(crossings))
 
 

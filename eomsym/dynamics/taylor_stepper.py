@@ -106,7 +106,7 @@ def integrate(
     difference = tight - found.states[1]
     last = difference[-1]
     error = math.sqrt(last @ last if len(times) == 2 else (difference * difference).sum(axis=1).max())
-    curve = TaylorCurve(found.pieces, found.coefficients, with_rounding(error, tight)) if keep else None
+    curve = TaylorCurve(found.pieces, found.coefficients, float(with_rounding(error, tight))) if keep else None
     return tight, error, int(steps + more), curve
 
 

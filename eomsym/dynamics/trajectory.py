@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from eomsym.codegen.kernel import Kernel
 from eomsym.dynamics.events import Crossing
@@ -199,12 +199,17 @@ class Trajectory:
         return self.table().html()
 
 
-def with_rounding(error: float, thetas: Array) -> float:
-    """An error that is no less than the rounding of the parameters: two runs may be equal by chance.
+def with_rounding(error: ArrayLike, thetas: Array) -> Any:
+    """Errors that are no less than the rounding of the parameters: two runs may be equal by chance.
+
+    Parameters
+    ----------
+    error : float, or ndarray of shape (s,)
+    thetas : ndarray, shape (m, n) or (s, m, n)
 
     Examples
     --------
-    >>> with_rounding(0.0, np.array([[1.0, 2.0]])), with_rounding(0.1, np.array([[1.0, 2.0]]))
+    >>> float(with_rounding(0.0, np.array([[1.0, 2.0]]))), float(with_rounding(0.1, np.array([[1.0, 2.0]])))
     (4.440892098500626e-16, 0.1)
     """
-    return max(error, 2.0**-52 * float(np.abs(thetas).max()))
+    return np.maximum(error, 2.0**-52 * np.abs(thetas).max(axis=(-2, -1)))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from looks import Looks
 from problems import DEEP
 
 import eomsym as eom
@@ -123,17 +124,6 @@ def test_the_theorem_says_where_growth_has_no_finite_integral() -> None:
         step_size(eom.Loss("x**4/4", variables="x"), [1.0], time=1e5, epsilon=1e-3, certificate="theorem")
 
 
-class Looks:
-    """A clock that shows how often it was looked at."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 1.0
-        return self.now
-
-
 @pytest.mark.parametrize(
     "certificate, order",
     [("measured", 1), ("proven", 1), ("proven", 0), ("closed_form", 1), ("rigorous", 0)],
@@ -212,3 +202,10 @@ def test_the_command_has_a_limit() -> None:
     done = CliRunner().invoke(main, [*asked, "--epsilon", "0.01", "--limit", "600"])
     assert done.exit_code == 0, done.output
     assert ":" not in done.stdout.partition("predicted")[2]
+
+
+def test_a_guess_that_underflows_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    loss, asked = eom.Loss("(x*y - 1)**2/2", variables="x y"), {"time": 1.0, "epsilon": 0.02}
+    found = step_size(loss, [0.5, 0.5], **asked).eta
+    monkeypatch.setattr(step_sizes, "predicted_rate", lambda *rest: (0.0, ()))
+    assert step_size(loss, [0.5, 0.5], **asked).eta == found

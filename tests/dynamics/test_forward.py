@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from looks import Looks
 
 import eomsym as eom
 from eomsym.dynamics import forward as module
@@ -246,17 +247,6 @@ def test_the_optimiser_is_not_run_for_days(note: tuple[str, ...], told: str) -> 
         ahead._optimise(0.1, 10**10 + 1)
     ahead._optimise(0.1, 10)
     assert ahead.done == 10
-
-
-class Looks:
-    """A clock that shows how often it was looked at."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 1.0
-        return self.now
 
 
 @pytest.mark.parametrize(
